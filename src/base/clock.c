@@ -1,0 +1,29 @@
+#include "base/clock.h"
+
+#include <limits.h>
+#include <time.h>
+
+static int64_t clock_read(clockid_t which)
+{
+    struct timespec now;
+    clock_gettime(which, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_monotonic(void)
+{
+    return clock_read(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall(void)
+{
+    return clock_read(CLOCK_REALTIME);
+}
+
+int clock_remaining_ms(int64_t deadline, int64_t now)
+{
+    if (deadline <= now)
+        return 0;
+    int64_t left = (deadline - now + 999) / 1000;
+    return left > INT_MAX ? INT_MAX : (int)left;
+}

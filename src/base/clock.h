@@ -1,0 +1,19 @@
+/*
+ * The two clocks, in microseconds. Modules that decide by time have it passed in; only the loops
+ * at the top ask here.
+ */
+#ifndef LARDER_BASE_CLOCK_H
+#define LARDER_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Never runs backwards; for deadlines and durations within one machine. */
+int64_t clock_monotonic(void);
+
+/* Since 1970-01-01 UTC; for what other hosts and later starts read. */
+int64_t clock_wall(void);
+
+/* Milliseconds from now to a monotonic deadline, for poll(2): rounded up, 0 when it is over. */
+int clock_remaining_ms(int64_t deadline, int64_t now);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * What happened, counted in memory that all processes of a host share.
+ *
+ * The plain counters come from counters.def; beside them each route has its requests by status and
+ * tier and two histograms. Adding is one relaxed atomic addition, safe from any thread and
+ * process. The memory is a file in LARDER_RUN that outlives the processes, so counters never run
+ * backwards while the host is up (gauges are taken back by the process that raised them, and
+ * cleared when the first process of a boot or of an installation starts).
+ */
+#ifndef LARDER_BASE_COUNTERS_H
+#define LARDER_BASE_COUNTERS_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+enum counter {
+#define COUNTER(symbol, ...) COUNTER_##symbol,
+#include "base/counters.def"
+#undef COUNTER
+    COUNTER_COUNT,
+};
+
+/* Which tier answered. */
+enum counter_tier {
+    TIER_NONE, /* answered without a lookup or a query: errors, OPTIONS */
+    TIER_REDIS,
+    TIER_DATABASE,
+    TIER_COUNT,
+};
+
+struct counters;
+struct route_counters; /* one route's row */
+
+/*
+ * Opens or makes the shared file in `folder`. Fails with ERROR_SYSTEM when the folder can't be
+ * written; counters_open_private then gives memory of this process alone.
+ */
+MUST_CHECK bool counters_open(const char *folder, struct counters **ret_counters,
+                              struct error *error);
+
+/* Null on memory. */
+struct counters *counters_open_private(void) MUST_CHECK;
+
+/* Takes back this process's share of the gauges. Null is allowed. */
+void counters_close(struct counters *counters);
+
+void counters_add(struct counters *counters, enum counter counter, int64_t amount);
+
+/*
+ * The row of the route called `name` ("GET /feeds"), made at the first asking. Never null: when
+ * the table is full, the row "other". Thread-safe.
+ */
+struct route_counters *counters_route(struct counters *counters, const char *name);
+
+/* A finished request; `duration` in microseconds. */
+void counters_request(struct route_counters *row, unsigned status, enum counter_tier tier,
+                      int64_t duration);
+
+/* A finished statement of the route. */
+void counters_query(struct route_counters *row, int64_t duration);
+
+/* Everything in the Prometheus text format, version 0.0.4. */
+void counters_append_prometheus(const struct counters *counters, struct bytes *out);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * A view of bytes that somebody else owns.
+ *
+ * data may be null only when size is 0; the bytes are not terminated and may hold NUL. Whoever
+ * hands a span out says how long the bytes live.
+ */
+#ifndef LARDER_BASE_SPAN_H
+#define LARDER_BASE_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+struct span {
+    const char *data;
+    size_t size;
+};
+
+#define SPAN_LITERAL(text) ((struct span){.data = (text), .size = sizeof(text) - 1})
+
+/* For printf's "%.*s"; cuts at INT_MAX, which no text here reaches. */
+#define SPAN_PRINTF(span) (int)(span).size, (span).data ? (span).data : ""
+
+static inline struct span span_of(const char *text)
+{
+    return (struct span){.data = text, .size = text ? strlen(text) : 0};
+}
+
+static inline bool span_equal(struct span a, struct span b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static inline bool span_is(struct span span, const char *text)
+{
+    return span_equal(span, span_of(text));
+}
+
+/* ASCII letters compared without their case. */
+static inline bool span_is_nocase(struct span span, const char *text)
+{
+    return span.size == strlen(text) &&
+           (span.size == 0 || strncasecmp(span.data, text, span.size) == 0);
+}
+
+static inline bool span_starts(struct span span, const char *text)
+{
+    size_t length = strlen(text);
+    return span.size >= length && memcmp(span.data, text, length) == 0;
+}
+
+/* The bytes from `start` on (start <= size). */
+static inline struct span span_from(struct span span, size_t start)
+{
+    return (struct span){.data = span.data + start, .size = span.size - start};
+}
+
+/* The first `size` bytes (size <= span.size). */
+static inline struct span span_first(struct span span, size_t size)
+{
+    return (struct span){.data = span.data, .size = size};
+}
+
+/* Without the spaces and tabs at both ends. */
+struct span span_trim(struct span span);
+
+/* Where `byte` first stands, or span.size. */
+size_t span_find(struct span span, char byte);
+
+/*
+ * Takes the part before the next `separator` off *rest and returns it; *rest keeps what follows.
+ * The last part leaves *rest with null data: loop with `while (rest.data)`.
+ */
+struct span span_split(struct span *rest, char separator);
+
+#endif

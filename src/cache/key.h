@@ -1,0 +1,38 @@
+/*
+ * The name under which an answer is kept.
+ *
+ *   <namespace>:e:<version>:<METHOD /path>:<values>
+ *
+ * Invariant: two requests have one key exactly when the same text of the route file answers them
+ * with the same bound values. Every value is length-prefixed, so no value can imitate two; absent,
+ * null and empty are written apart ("-", "~", "0:"). Longer than CACHE_KEY_MAX, what follows the
+ * version is replaced by its SHA-256.
+ */
+#ifndef LARDER_CACHE_KEY_H
+#define LARDER_CACHE_KEY_H
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "route/param.h"
+
+#define CACHE_KEY_MAX 200
+
+/* Hexadecimal digits of a route version, terminated. */
+struct cache_version {
+    char hex[17];
+    uint64_t number; /* never 0 */
+};
+
+/* The version of a route: a hash of its file's text, so a deployed change uses new keys. */
+MUST_CHECK bool cache_version_of(struct span text, struct cache_version *ret_version,
+                                 struct error *error);
+
+/*
+ * Appends the key. `name` is the route's ("GET /feeds"); `values` are the bound ones in the
+ * statement's order.
+ */
+MUST_CHECK bool cache_key_write(const char *name_space, const struct cache_version *version,
+                                const char *name, const struct value *values, size_t count,
+                                struct bytes *out, struct error *error);
+
+#endif

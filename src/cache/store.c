@@ -1,0 +1,241 @@
+#include "cache/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+/* A refused store (a full Redis) is told at most this often. */
+#define REFUSAL_QUIET (10 * INT64_C(1000000))
+
+struct cache_store {
+    struct cache_store_settings settings;
+    struct breaker breaker;
+    _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
+};
+
+struct cache_store *cache_store_new(const struct cache_store_settings *settings)
+{
+    struct cache_store *store = calloc(1, sizeof *store);
+    if (!store)
+        return NULL;
+    store->settings = *settings;
+    breaker_init(&store->breaker, settings->probe);
+    return store;
+}
+
+void cache_store_free(struct cache_store *store)
+{
+    free(store);
+}
+
+struct redis_connection *cache_store_connection(const struct cache_store *store)
+{
+    return redis_connection_new(&store->settings.address);
+}
+
+static void count(struct cache_store *store, enum counter counter, int64_t amount)
+{
+    counters_add(store->settings.counters, counter, amount);
+}
+
+/* May this call try Redis? */
+static bool allowed(struct cache_store *store)
+{
+    if (breaker_allows(&store->breaker, clock_monotonic()))
+        return true;
+    count(store, COUNTER_REDIS_SKIPPED, 1);
+    return false;
+}
+
+static void failed(struct cache_store *store, const struct error *failure, struct error *ret_event)
+{
+    count(store, COUNTER_REDIS_ERRORS, 1);
+    bool was_open = breaker_is_open(&store->breaker);
+    bool opened = breaker_failed(&store->breaker, clock_monotonic());
+    if (opened) {
+        count(store, COUNTER_REDIS_BREAKER_OPENED, 1);
+        count(store, COUNTER_REDIS_BREAKER_OPEN, 1);
+        error_set(ret_event, failure->kind, "left out until it answers again: %.400s",
+                  failure->text);
+    } else if (!was_open) {
+        error_set(ret_event, failure->kind, "%.400s", failure->text);
+    }
+}
+
+static void succeeded(struct cache_store *store, struct error *ret_event)
+{
+    if (breaker_is_open(&store->breaker)) {
+        count(store, COUNTER_REDIS_BREAKER_OPEN, -1);
+        error_set(ret_event, ERROR_NONE, "Redis answers again");
+    }
+    breaker_succeeded(&store->breaker);
+}
+
+/* Error replies to earlier stores have arrived with this call's reply. */
+static void refusals_take(struct cache_store *store, struct redis_connection *connection,
+                          struct error *ret_event)
+{
+    const char *text;
+    unsigned refused = redis_dropped_errors(connection, &text);
+    if (!refused)
+        return;
+    count(store, COUNTER_REDIS_STORE_ERRORS, refused);
+    int64_t now = clock_monotonic();
+    int64_t told = atomic_load(&store->refusal_told);
+    if (now - told > REFUSAL_QUIET &&
+        atomic_compare_exchange_strong(&store->refusal_told, &told, now))
+        error_set(ret_event, ERROR_BUSY, "an entry was not kept: %s", text);
+}
+
+/* One bounded call; STORE_MISS stands for "answered", whatever the answer holds. */
+static enum store_outcome call(struct cache_store *store, struct redis_connection *connection,
+                               struct redis_command command, struct redis_reply **ret_reply,
+                               struct error *ret_event)
+{
+    struct error failure;
+    if (!allowed(store))
+        return STORE_BYPASS;
+    int64_t deadline = clock_monotonic() + store->settings.timeout;
+    if (!redis_call(connection, command, deadline, ret_reply, &failure)) {
+        failed(store, &failure, ret_event);
+        return STORE_BYPASS;
+    }
+    succeeded(store, ret_event);
+    refusals_take(store, connection, ret_event);
+    return STORE_MISS;
+}
+
+static enum coding preferred(const struct coding_accept *accept, unsigned available)
+{
+    enum coding coding = CODING_IDENTITY;
+    if (!coding_choose(accept, available, &coding))
+        coding = CODING_IDENTITY; /* the caller answers 406 */
+    return coding;
+}
+
+#define ALL_CODINGS (CODING_BIT(CODING_COUNT) - 1)
+
+/* Reads {metadata, wanted variant, sole variant}; false: no usable entry in the reply. */
+static bool reply_read(const struct redis_reply *reply, const struct coding_accept *accept,
+                       enum coding asked, struct store_found *found)
+{
+    if (!entry_meta_read(redis_reply_element(reply, 0), &found->meta))
+        return false;
+    found->coding = preferred(accept, found->meta.variants);
+    bool sole = found->meta.variants == CODING_BIT(CODING_IDENTITY);
+    found->body = (struct span){0};
+    if (sole)
+        found->body = redis_reply_element(reply, 2);
+    else if (found->coding == asked)
+        found->body = redis_reply_element(reply, 1);
+    return true;
+}
+
+static bool body_whole(const struct store_found *found)
+{
+    return found->body.data && found->body.size == found->meta.sizes[found->coding];
+}
+
+enum store_outcome cache_store_lookup(struct cache_store *store,
+                                      struct redis_connection *connection, struct span key,
+                                      const struct coding_accept *accept, bool body_wanted,
+                                      struct store_found *ret_found, struct error *ret_event)
+{
+    enum coding asked = preferred(accept, ALL_CODINGS);
+    const struct span words[] = {SPAN_LITERAL("HMGET"), key, SPAN_LITERAL("m"),
+                                 span_of(entry_field(ALL_CODINGS, asked)), SPAN_LITERAL("s")};
+    struct redis_reply *reply;
+    enum store_outcome outcome = call(
+        store, connection, (struct redis_command){words, body_wanted ? 5 : 3}, &reply, ret_event);
+    if (outcome != STORE_MISS)
+        return outcome;
+    struct store_found found = {.reply = reply};
+    bool absent = !redis_reply_element(reply, 0).data;
+    if (absent || !reply_read(reply, accept, asked, &found)) {
+        if (!absent)
+            count(store, COUNTER_CACHE_BROKEN, 1);
+        redis_reply_free(reply);
+        return STORE_MISS;
+    }
+    *ret_found = found;
+    if (!body_wanted || body_whole(&found))
+        return STORE_HIT;
+    return cache_store_body(store, connection, key, found.coding, ret_found, ret_event);
+}
+
+/*
+ * The metadata is asked for once more with the body: between two calls the entry may have been
+ * replaced, and a body must never go out under another body's tag.
+ */
+enum store_outcome cache_store_body(struct cache_store *store, struct redis_connection *connection,
+                                    struct span key, enum coding coding, struct store_found *found,
+                                    struct error *ret_event)
+{
+    const struct span words[] = {SPAN_LITERAL("HMGET"), key, SPAN_LITERAL("m"),
+                                 span_of(entry_field(found->meta.variants, coding))};
+    redis_reply_free(found->reply);
+    found->reply = NULL;
+    struct redis_reply *reply;
+    enum store_outcome outcome =
+        call(store, connection, (struct redis_command){words, 4}, &reply, ret_event);
+    if (outcome != STORE_MISS)
+        return outcome;
+    bool good = entry_meta_read(redis_reply_element(reply, 0), &found->meta);
+    found->reply = reply;
+    found->coding = coding;
+    found->body = redis_reply_element(reply, 1);
+    if (good && body_whole(found))
+        return STORE_HIT;
+    redis_reply_free(reply);
+    found->reply = NULL;
+    return STORE_MISS;
+}
+
+static size_t store_words(const struct entry_meta *meta, struct span record,
+                          const struct span bodies[CODING_COUNT], struct span *words)
+{
+    size_t count = 2; /* HSET key */
+    words[count++] = SPAN_LITERAL("m");
+    words[count++] = record;
+    for (enum coding coding = 0; coding < CODING_COUNT; coding++) {
+        if (!(meta->variants & CODING_BIT(coding)))
+            continue;
+        words[count++] = span_of(entry_field(meta->variants, coding));
+        words[count++] = bodies[coding];
+    }
+    return count;
+}
+
+bool cache_store_keep(struct cache_store *store, struct redis_connection *connection,
+                      struct span key, const struct entry_meta *meta,
+                      const struct span bodies[CODING_COUNT], struct error *ret_event)
+{
+    struct bytes record = BYTES_EMPTY;
+    struct error failure;
+    char lifetime[24];
+    entry_meta_write(meta, &record);
+    snprintf(lifetime, sizeof lifetime, "%" PRId64, (entry_lifetime(meta) + 999) / 1000);
+    struct span set[4 + 2 * CODING_COUNT] = {SPAN_LITERAL("HSET"), key};
+    const struct span multi[] = {SPAN_LITERAL("MULTI")}, remove[] = {SPAN_LITERAL("DEL"), key},
+                      expire[] = {SPAN_LITERAL("PEXPIRE"), key, span_of(lifetime)},
+                      exec[] = {SPAN_LITERAL("EXEC")};
+    const struct redis_command commands[] = {
+        {multi, 1},
+        {remove, 2},
+        {set, store_words(meta, bytes_span(&record), bodies, set)},
+        {expire, 3},
+        {exec, 1}};
+    bool sent = !record.failed && allowed(store);
+    if (sent) {
+        sent = redis_post(connection, commands, ARRAY_COUNT(commands),
+                          clock_monotonic() + store->settings.timeout, &failure);
+        if (sent)
+            count(store, COUNTER_CACHE_STORES, 1);
+        else
+            failed(store, &failure, ret_event);
+    }
+    bytes_free(&record);
+    return sent;
+}

@@ -1,0 +1,59 @@
+#include <stdio.h>
+
+#include "command/command.h"
+#include "command/folder.h"
+
+static void print_fault(const struct fault *fault)
+{
+    printf("%s", fault->file);
+    if (fault->line)
+        printf(":%u", fault->line);
+    if (fault->column)
+        printf(":%u", fault->column);
+    printf(": %s\n", fault->text);
+}
+
+static void print_unserved(const struct route *route)
+{
+    for (size_t i = 0; i < route_unserved_count; i++)
+        if (route->unserved & (unsigned)route_unserved_names[i].bit)
+            printf("%s:%u: note: %s is not served yet%s\n", route->file, route->line,
+                   route_unserved_names[i].word,
+                   (unsigned)route_unserved_names[i].bit & UNSERVED_REFUSED
+                       ? ": the route answers 501"
+                       : "");
+}
+
+static void print_summary(const struct command_folder *folder)
+{
+    size_t routes = route_table_count(folder->table);
+    size_t faults = folder->faults.count;
+    printf("%zu route%s without fault, %zu fault%s", routes, routes == 1 ? "" : "s", faults,
+           faults == 1 ? "" : "s");
+    if (folder->asked == ASKED_NOT)
+        printf("; PostgreSQL was not asked (PGHOST, PGDATABASE, … say where it is)");
+    printf("\n");
+}
+
+int command_check(const struct options *options, int count, char **arguments)
+{
+    const char *path;
+    bool offline;
+    struct command_folder folder;
+    if (!command_folder_arguments(options, count, arguments, &path, &offline))
+        return 2;
+    if (!command_folder_open(path, offline, &folder)) {
+        fprintf(stderr, "larder check: out of memory\n");
+        return 1;
+    }
+    for (size_t i = 0; i < folder.faults.count; i++)
+        print_fault(&folder.faults.faults[i]);
+    for (size_t i = 0; i < route_table_count(folder.table); i++)
+        print_unserved(route_table_at(folder.table, i));
+    if (folder.asked == ASKED_FAILED)
+        fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);
+    print_summary(&folder);
+    bool good = folder.faults.count == 0 && folder.asked != ASKED_FAILED;
+    command_folder_close(&folder);
+    return good ? 0 : 1;
+}

@@ -1,0 +1,98 @@
+#include "command/folder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "serve/folder.h"
+
+#define CONNECT_TIMEOUT (5 * INT64_C(1000000))
+
+/* Any of these says that a database is meant. */
+static const char *const database_variables[] = {"PGHOST",     "PGHOSTADDR", "PGPORT",
+                                                 "PGDATABASE", "PGUSER",     "PGSERVICE"};
+
+static bool database_configured(void)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(database_variables); i++)
+        if (getenv(database_variables[i]))
+            return true;
+    return false;
+}
+
+static bool ask(struct command_folder *folder, struct db_connection *connection)
+{
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        const struct route *route = route_table_at(folder->table, i);
+        if (route->statement.sql.size &&
+            !learn_route(connection, route, folder->arena, &folder->faults, &folder->learned[i],
+                         &folder->failure))
+            return false;
+    }
+    return true;
+}
+
+static void ask_database(struct command_folder *folder)
+{
+    static const struct db_settings settings = {.statement_timeout = CONNECT_TIMEOUT};
+    struct db_connection *connection;
+    folder->asked = ASKED_FAILED;
+    if (!db_connect(&settings, clock_monotonic() + CONNECT_TIMEOUT, &connection, &folder->failure))
+        return;
+    if (ask(folder, connection))
+        folder->asked = ASKED_YES;
+    db_disconnect(connection);
+}
+
+bool command_folder_open(const char *path, bool offline, struct command_folder *ret_folder)
+{
+    struct command_folder folder = {.arena = arena_new()};
+    struct route_source *sources;
+    size_t count;
+    folder.faults.arena = folder.arena;
+    bool good =
+        folder.arena && route_folder_read(path, folder.arena, &folder.faults, &sources, &count);
+    if (good) {
+        folder.table = route_table_new(sources, count, true, &folder.faults);
+        folder.learned = folder.table ? arena_array(folder.arena, route_table_count(folder.table),
+                                                    sizeof *folder.learned)
+                                      : NULL;
+    }
+    if (!folder.learned) {
+        command_folder_close(&folder);
+        return false;
+    }
+    if (!offline && database_configured())
+        ask_database(&folder);
+    fault_sort(&folder.faults);
+    *ret_folder = folder;
+    return true;
+}
+
+void command_folder_close(struct command_folder *folder)
+{
+    route_table_unref(folder->table);
+    fault_list_free(&folder->faults);
+    arena_free(folder->arena);
+}
+
+bool command_folder_arguments(const struct options *options, int count, char **arguments,
+                              const char **ret_path, bool *ret_offline)
+{
+    const char *path = NULL;
+    *ret_offline = false;
+    for (int i = 1; i < count; i++) {
+        if (strcmp(arguments[i], "--offline") == 0) {
+            *ret_offline = true;
+        } else if (arguments[i][0] == '-' || path) {
+            fprintf(stderr, "larder %s: \"%s\" is not allowed; allowed: [--offline] [DIR]\n",
+                    arguments[0], arguments[i]);
+            return false;
+        } else {
+            path = arguments[i];
+        }
+    }
+    *ret_path = path ? path : options_text(options, OPTION_ROUTES);
+    return true;
+}

@@ -1,0 +1,40 @@
+/*
+ * A folder of routes as the commands look at it: parsed, and judged by PostgreSQL where one is
+ * configured.
+ */
+#ifndef LARDER_COMMAND_FOLDER_H
+#define LARDER_COMMAND_FOLDER_H
+
+#include "base/options.h"
+#include "db/learn.h"
+#include "route/table.h"
+
+enum asked {
+    ASKED_NOT, /* no database is configured, or the caller wanted none */
+    ASKED_YES,
+    ASKED_FAILED, /* PostgreSQL can't be reached: `failure` says why */
+};
+
+struct command_folder {
+    struct arena *arena;
+    struct fault_list faults;
+    struct route_table *table; /* of the files without faults */
+    struct learned *
+        *learned; /* by index in the table; null: PostgreSQL was not asked or complained */
+    enum asked asked;
+    struct db_failure failure;
+};
+
+/* Loads `path` and, unless `offline`, asks PostgreSQL. False: out of memory. */
+MUST_CHECK bool command_folder_open(const char *path, bool offline,
+                                    struct command_folder *ret_folder);
+void command_folder_close(struct command_folder *folder);
+
+/*
+ * Reads [--offline] [DIR] from a subcommand's arguments. False: an argument is not allowed, which
+ * has been said on stderr.
+ */
+MUST_CHECK bool command_folder_arguments(const struct options *options, int count, char **arguments,
+                                         const char **ret_path, bool *ret_offline);
+
+#endif

@@ -1,0 +1,147 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "command/command.h"
+#include "command/folder.h"
+#include "route/param.h"
+
+enum column {
+    COLUMN_METHOD,
+    COLUMN_PATH,
+    COLUMN_PARAMETERS,
+    COLUMN_CACHE,
+    COLUMN_CONTROL,
+    COLUMN_COUNT
+};
+
+static const char *const titles[COLUMN_COUNT] = {"METHOD", "PATH", "PARAMETERS", "CACHE",
+                                                 "CONTROL"};
+
+static void append_type(const struct route *route, const struct learned *learned, size_t index,
+                        struct bytes *out)
+{
+    const struct param *param = &route->params[index];
+    enum param_type type = learned ? learned->kinds[index] : param->type;
+    bool array = learned ? learned->arrays[index] : param->array;
+    if (type == TYPE_UNKNOWN)
+        bytes_append_text(out, "?");
+    else if (type == TYPE_OTHER && param->type_name.size)
+        bytes_append_span(out, param->type_name);
+    else
+        bytes_append_text(out, param_types[type].name);
+    if (array)
+        bytes_append_text(out, "[]");
+}
+
+static void append_default(const struct param *param, struct bytes *out)
+{
+    if (param->default_text.data)
+        bytes_append_format(out, "=%.*s", SPAN_PRINTF(param->default_text));
+    else if (param->default_null)
+        bytes_append_text(out, "=null");
+}
+
+static void cell_parameters(const struct route *route, const struct learned *learned,
+                            struct bytes *out)
+{
+    for (size_t i = 0; i < route->param_count; i++) {
+        bytes_append_format(out, "%s%s ", i ? ", " : "", route->params[i].name);
+        append_type(route, learned, i, out);
+        append_default(&route->params[i], out);
+    }
+    if (route->param_count == 0)
+        bytes_append_text(out, "-");
+}
+
+static void append_duration(const char *name, int64_t duration, struct bytes *out)
+{
+    char text[32];
+    if (duration)
+        bytes_append_format(out, "%s%s=%s", out->size ? " " : "", name,
+                            duration_format(duration, text));
+}
+
+static void cell_cache(const struct route *route, struct bytes *out)
+{
+    const struct route_cache *cache = &route->cache;
+    append_duration("ttl", cache->ttl, out);
+    append_duration("stale", cache->stale, out);
+    append_duration("error", cache->error, out);
+    append_duration("negative", cache->negative, out);
+    if (!cache->present)
+        bytes_append_text(out, "-");
+}
+
+static void cells_fill(const struct route *route, const struct learned *learned,
+                       struct bytes cells[COLUMN_COUNT])
+{
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        bytes_clear(&cells[i]);
+    bytes_append_text(&cells[COLUMN_METHOD], route_method_names[route->method]);
+    bytes_append_span(&cells[COLUMN_PATH], route->path);
+    cell_parameters(route, learned, &cells[COLUMN_PARAMETERS]);
+    cell_cache(route, &cells[COLUMN_CACHE]);
+    bytes_append_span(&cells[COLUMN_CONTROL],
+                      route->control.size ? route->control : SPAN_LITERAL("no-cache"));
+}
+
+static void widths_take(const struct command_folder *folder, struct bytes cells[COLUMN_COUNT],
+                        size_t widths[COLUMN_COUNT])
+{
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        widths[i] = strlen(titles[i]);
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        cells_fill(route_table_at(folder->table, i), folder->learned[i], cells);
+        for (size_t column = 0; column < COLUMN_COUNT; column++)
+            if (cells[column].size > widths[column])
+                widths[column] = cells[column].size;
+    }
+}
+
+static void print_row(const char *const texts[COLUMN_COUNT], const size_t widths[COLUMN_COUNT])
+{
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        printf("%-*s%s", i + 1 < COLUMN_COUNT ? (int)widths[i] : 0, texts[i],
+               i + 1 < COLUMN_COUNT ? "  " : "\n");
+}
+
+static void print_table(const struct command_folder *folder)
+{
+    struct bytes cells[COLUMN_COUNT] = {0};
+    size_t widths[COLUMN_COUNT];
+    widths_take(folder, cells, widths);
+    print_row(titles, widths);
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        const char *texts[COLUMN_COUNT];
+        cells_fill(route_table_at(folder->table, i), folder->learned[i], cells);
+        for (size_t column = 0; column < COLUMN_COUNT; column++)
+            texts[column] = bytes_text(&cells[column]);
+        print_row(texts, widths);
+    }
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        bytes_free(&cells[i]);
+}
+
+int command_routes(const struct options *options, int count, char **arguments)
+{
+    const char *path;
+    bool offline;
+    struct command_folder folder;
+    if (!command_folder_arguments(options, count, arguments, &path, &offline))
+        return 2;
+    if (!command_folder_open(path, offline, &folder)) {
+        fprintf(stderr, "larder routes: out of memory\n");
+        return 1;
+    }
+    print_table(&folder);
+    if (folder.asked == ASKED_FAILED)
+        fprintf(stderr, "larder routes: types are the files' own, PostgreSQL was not asked: %s\n",
+                folder.failure.message);
+    size_t faults = folder.faults.count;
+    if (faults)
+        fprintf(stderr, "larder routes: %zu fault%s: \"larder check\" tells %s\n", faults,
+                faults == 1 ? "" : "s", faults == 1 ? "it" : "them");
+    command_folder_close(&folder);
+    return faults ? 1 : 0;
+}

@@ -1,0 +1,90 @@
+/*
+ * One connection to PostgreSQL, used by one thread at a time.
+ *
+ * Every call ends by its deadline, whatever the server does: the socket is never blocked on, and a
+ * server that answers nothing costs the connection (closed, state DEAD), not the thread. The server
+ * itself cancels a statement whose time is over (statement_timeout), so nothing is left running.
+ * Statements run in read-only transactions.
+ */
+#ifndef LARDER_DB_CONNECTION_H
+#define LARDER_DB_CONNECTION_H
+
+#include <stdint.h>
+
+#include "base/span.h"
+#include "db/failure.h"
+
+struct db_connection;
+struct db_result;
+
+/* How long after a statement's own time-out the server's word on it is awaited. */
+#define DB_GRACE (500 * INT64_C(1000))
+
+struct db_settings {
+    bool transaction_pooling;  /* behind PgBouncer: nothing is kept in a connection */
+    int64_t statement_timeout; /* µs, the session's default */
+};
+
+/*
+ * Connects as libpq's environment says, until `deadline` (monotonic µs). The settings are not
+ * copied. DB_FAILURE_UNAVAILABLE otherwise.
+ */
+MUST_CHECK bool db_connect(const struct db_settings *settings, int64_t deadline,
+                           struct db_connection **ret_connection, struct db_failure *failure);
+
+/* Null is allowed. Never waits. */
+void db_disconnect(struct db_connection *connection);
+
+/* False when the connection is of no more use: after a lost server, or a statement given up. */
+bool db_usable(const struct db_connection *connection);
+
+/* Looks, without waiting, whether the server closed the connection while it lay idle. */
+bool db_idle_alive(struct db_connection *connection);
+
+/* A statement with its parameters; values are texts, null for NULL. */
+struct db_statement {
+    uint64_t id;     /* the same id has the same SQL and types; names the prepared statement */
+    const char *sql; /* terminated */
+    const uint32_t *types; /* OIDs, 0: PostgreSQL decides; null: all 0 */
+    const char *const *values;
+    int parameter_count;
+    int64_t timeout; /* µs */
+};
+
+/*
+ * Runs the statement in a read-only transaction of its own, prepared at its first use on this
+ * connection and again by itself when the schema changed under it. The result is the caller's.
+ */
+MUST_CHECK bool db_run(struct db_connection *connection, const struct db_statement *statement,
+                       struct db_result **ret_result, struct db_failure *failure);
+
+/* Runs SQL without parameters or preparation; rows are the caller's. For tools and tests. */
+MUST_CHECK bool db_execute(struct db_connection *connection, const char *sql,
+                           const char *const *values, int value_count, int64_t timeout,
+                           struct db_result **ret_result, struct db_failure *failure);
+
+/* What PostgreSQL says of a statement without running it. */
+struct db_description {
+    int parameter_count;
+    uint32_t *parameter_types; /* malloc'd with column names; freed by db_description_free */
+    int column_count;
+    char **column_names;
+};
+
+MUST_CHECK bool db_describe(struct db_connection *connection, const char *sql,
+                            const uint32_t *types, int type_count, int64_t timeout,
+                            struct db_description *ret_description, struct db_failure *failure);
+
+void db_description_free(struct db_description *description);
+
+/* Forgets every prepared statement; after a reload, so that old routes' don't pile up. */
+void db_forget_prepared(struct db_connection *connection);
+
+/* Null is allowed. */
+void db_result_free(struct db_result *result);
+int db_result_rows(const struct db_result *result);
+
+/* Null data for NULL; the bytes live as long as the result. */
+struct span db_result_value(const struct db_result *result, int row, int column);
+
+#endif

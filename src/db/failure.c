@@ -1,0 +1,46 @@
+#include "db/failure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The first row that the SQLSTATE begins with. */
+static const struct sqlstate_row {
+    const char *prefix;
+    enum db_failure_kind kind;
+} sqlstate_rows[] = {
+    {"57014", DB_FAILURE_TIMEOUT},    /* query_canceled */
+    {"25006", DB_FAILURE_READ_ONLY},  /* read_only_sql_transaction */
+    {"42501", DB_FAILURE_FORBIDDEN},  /* insufficient_privilege */
+    {"26000", DB_FAILURE_STALE},      /* invalid_sql_statement_name */
+    {"0A000", DB_FAILURE_STALE},      /* "cached plan must not change result type" */
+    {"42P05", DB_FAILURE_STALE},      /* duplicate_prepared_statement */
+    {"54000", DB_FAILURE_TOO_LARGE},  /* program_limit_exceeded */
+    {"40001", DB_FAILURE_RETRY},      /* serialization_failure */
+    {"40P01", DB_FAILURE_RETRY},      /* deadlock_detected */
+    {"57P0", DB_FAILURE_UNAVAILABLE}, /* shutting down, starting up, dropped database */
+    {"53", DB_FAILURE_UNAVAILABLE},   /* insufficient resources */
+    {"08", DB_FAILURE_UNAVAILABLE},   /* connection exceptions; PgBouncer's too */
+    {"22", DB_FAILURE_VALUE},         /* data exceptions */
+    {"23", DB_FAILURE_CONSTRAINT},    /* integrity constraint violations */
+};
+
+enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(sqlstate_rows); i++)
+        if (strncmp(sqlstate, sqlstate_rows[i].prefix, strlen(sqlstate_rows[i].prefix)) == 0)
+            return sqlstate_rows[i].kind;
+    return DB_FAILURE_STATEMENT;
+}
+
+bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)
+{
+    if (!failure)
+        return false;
+    *failure = (struct db_failure){.kind = kind};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(failure->message, sizeof failure->message, format, arguments);
+    va_end(arguments);
+    return false;
+}

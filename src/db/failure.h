@@ -1,0 +1,43 @@
+/*
+ * What PostgreSQL says when it does not answer with rows, sorted into the few kinds that the
+ * layers above tell apart. One table maps SQLSTATE to kind.
+ */
+#ifndef LARDER_DB_FAILURE_H
+#define LARDER_DB_FAILURE_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+enum db_failure_kind {
+    DB_FAILURE_NONE,
+    DB_FAILURE_STATEMENT,   /* the statement is wrong, or anything not told apart below */
+    DB_FAILURE_VALUE,       /* a parameter's value was refused (class 22) */
+    DB_FAILURE_CONSTRAINT,  /* class 23 */
+    DB_FAILURE_READ_ONLY,   /* a write in a read-only transaction */
+    DB_FAILURE_FORBIDDEN,   /* the role may not */
+    DB_FAILURE_TIMEOUT,     /* cancelled because its time was over */
+    DB_FAILURE_UNAVAILABLE, /* no connection, lost, shutting down, too many clients */
+    DB_FAILURE_BUSY,        /* no free connection within the wait limit */
+    DB_FAILURE_STALE,       /* a prepared statement no longer fits; preparing anew mends it */
+    DB_FAILURE_TOO_LARGE,   /* the result exceeds what PostgreSQL can put in one value */
+    DB_FAILURE_RETRY,       /* serialisation failure or deadlock */
+    DB_FAILURE_MEMORY,
+};
+
+/* For the log and for `larder check`; never for a client. */
+struct db_failure {
+    enum db_failure_kind kind;
+    char sqlstate[6]; /* empty: the failure is not PostgreSQL's */
+    size_t position;  /* 1-based character in the SQL as sent; 0: none */
+    char message[ERROR_TEXT_MAX];
+};
+
+/* The kind behind five characters of SQLSTATE (PostgreSQL's manual, appendix A). */
+enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate);
+
+/* Fills *failure; always returns false. Null is allowed. */
+bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * What only PostgreSQL knows of a route: the types of its parameters, and whether the statement is
+ * one at all.
+ */
+#ifndef LARDER_DB_LEARN_H
+#define LARDER_DB_LEARN_H
+
+#include "db/connection.h"
+#include "db/shape.h"
+#include "route/route.h"
+
+/* A learned route; never changes once made. */
+struct learned {
+    const char *sql;        /* the shaped statement, terminated */
+    size_t sql_offset;      /* characters before the route's own SQL in it */
+    uint32_t *types;        /* OID of $n at n-1 */
+    enum param_type *kinds; /* of each route.params[i]: its own, or PostgreSQL's */
+    bool *arrays;           /* of each route.params[i] */
+};
+
+enum db_shape learn_shape(enum route_result result);
+
+/*
+ * The shaped statement with the types the file itself declares; the rest is 0 and TYPE_UNKNOWN.
+ * Serves while PostgreSQL is away. Null: memory.
+ */
+struct learned *learn_unasked(const struct route *route, struct arena *arena) MUST_CHECK;
+
+/*
+ * Asks PostgreSQL. When it complains, or the columns don't fit @result (one column for value and
+ * json, no two of one name for rows and row), the complaint is in `faults` with file, line and
+ * column, and *ret_learned is null. False only when PostgreSQL could not be asked.
+ */
+MUST_CHECK bool learn_route(struct db_connection *connection, const struct route *route,
+                            struct arena *arena, struct fault_list *faults,
+                            struct learned **ret_learned, struct db_failure *failure);
+
+#endif

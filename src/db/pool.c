@@ -1,0 +1,244 @@
+#include "db/pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+/* A thread in the queue, on its own stack. */
+struct waiter {
+    struct waiter *next;
+    pthread_cond_t woken;
+    bool granted; /* it may take an idle connection or open one */
+};
+
+/* An idle connection and the generation of prepared statements it has. */
+struct idle {
+    struct db_connection *connection;
+    unsigned generation;
+};
+
+struct db_pool {
+    struct db_pool_settings settings;
+    struct counters *counters;
+    pthread_mutex_t lock;
+    struct idle *idle; /* a stack: the most recently used first */
+    size_t idle_count;
+    size_t in_use; /* taken or being opened */
+    struct waiter *first, *last;
+    size_t waiting;
+    unsigned generation;
+};
+
+struct db_pool *db_pool_new(const struct db_pool_settings *settings, struct counters *counters)
+{
+    struct db_pool *pool = calloc(1, sizeof *pool);
+    struct idle *idle = calloc(settings->connections, sizeof *idle);
+    if (!pool || !idle) {
+        free(pool);
+        free(idle);
+        return NULL;
+    }
+    pool->settings = *settings;
+    pool->counters = counters;
+    pool->idle = idle;
+    pthread_mutex_init(&pool->lock, NULL);
+    return pool;
+}
+
+static void close_connection(struct db_pool *pool, struct db_connection *connection)
+{
+    db_disconnect(connection);
+    counters_add(pool->counters, COUNTER_DB_CONNECTIONS, -1);
+}
+
+void db_pool_free(struct db_pool *pool)
+{
+    if (!pool)
+        return;
+    while (pool->idle_count)
+        close_connection(pool, pool->idle[--pool->idle_count].connection);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->idle);
+    free(pool);
+}
+
+static void queue_append(struct db_pool *pool, struct waiter *waiter)
+{
+    if (pool->last)
+        pool->last->next = waiter;
+    else
+        pool->first = waiter;
+    pool->last = waiter;
+    pool->waiting++;
+    counters_add(pool->counters, COUNTER_DB_WAITING, 1);
+}
+
+static void queue_remove(struct db_pool *pool, struct waiter *waiter)
+{
+    struct waiter *before = NULL;
+    for (struct waiter *at = pool->first; at != waiter; at = at->next)
+        before = at;
+    if (before)
+        before->next = waiter->next;
+    else
+        pool->first = waiter->next;
+    if (pool->last == waiter)
+        pool->last = before;
+    pool->waiting--;
+    counters_add(pool->counters, COUNTER_DB_WAITING, -1);
+}
+
+static struct timespec timespec_of(int64_t microseconds)
+{
+    return (struct timespec){.tv_sec = microseconds / 1000000,
+                             .tv_nsec = microseconds % 1000000 * 1000};
+}
+
+/* Under the lock. The giver of a place has already counted it as in use. */
+static bool wait_granted(struct db_pool *pool, int64_t deadline)
+{
+    struct waiter waiter = {0};
+    struct timespec until = timespec_of(deadline);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&waiter.woken, &attributes);
+    pthread_condattr_destroy(&attributes);
+    queue_append(pool, &waiter);
+    while (!waiter.granted)
+        if (pthread_cond_timedwait(&waiter.woken, &pool->lock, &until) != 0 && !waiter.granted)
+            break;
+    if (!waiter.granted)
+        queue_remove(pool, &waiter);
+    pthread_cond_destroy(&waiter.woken);
+    return waiter.granted;
+}
+
+/* Under the lock: one place of the pool, for this thread to fill. */
+static bool place_take(struct db_pool *pool, int64_t deadline)
+{
+    if (pool->in_use < pool->settings.connections) {
+        pool->in_use++;
+        return true;
+    }
+    return pool->waiting < pool->settings.queue && wait_granted(pool, deadline);
+}
+
+/* Under the lock: hands the place to the first in the queue, or frees it. */
+static void place_give(struct db_pool *pool)
+{
+    struct waiter *waiter = pool->first;
+    if (!waiter) {
+        pool->in_use--;
+        return;
+    }
+    queue_remove(pool, waiter);
+    waiter->granted = true;
+    pthread_cond_signal(&waiter->woken);
+}
+
+/* Under the lock: an idle connection, or null. */
+static struct db_connection *idle_pop(struct db_pool *pool)
+{
+    if (!pool->idle_count)
+        return NULL;
+    struct idle *top = &pool->idle[--pool->idle_count];
+    if (top->generation != pool->generation)
+        db_forget_prepared(top->connection);
+    return top->connection;
+}
+
+/* The newest idle connection that still lives, or a new one. */
+static bool place_fill(struct db_pool *pool, int64_t deadline,
+                       struct db_connection **ret_connection, struct db_failure *failure)
+{
+    for (;;) {
+        pthread_mutex_lock(&pool->lock);
+        struct db_connection *connection = idle_pop(pool);
+        pthread_mutex_unlock(&pool->lock);
+        if (!connection)
+            break;
+        if (db_idle_alive(connection)) {
+            *ret_connection = connection;
+            return true;
+        }
+        close_connection(pool, connection);
+    }
+    if (!db_connect(&pool->settings.connection, deadline, ret_connection, failure))
+        return false;
+    counters_add(pool->counters, COUNTER_DB_CONNECTS, 1);
+    counters_add(pool->counters, COUNTER_DB_CONNECTIONS, 1);
+    return true;
+}
+
+static void place_return(struct db_pool *pool)
+{
+    counters_add(pool->counters, COUNTER_DB_BUSY, -1);
+    pthread_mutex_lock(&pool->lock);
+    place_give(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+bool db_pool_take(struct db_pool *pool, struct db_connection **ret_connection,
+                  struct db_failure *failure)
+{
+    int64_t deadline = clock_monotonic() + pool->settings.wait;
+    pthread_mutex_lock(&pool->lock);
+    bool placed = place_take(pool, deadline);
+    pthread_mutex_unlock(&pool->lock);
+    if (!placed) {
+        counters_add(pool->counters, COUNTER_DB_WAIT_TIMEOUTS, 1);
+        return db_failure_set(failure, DB_FAILURE_BUSY,
+                              "no connection to PostgreSQL became free in time");
+    }
+    counters_add(pool->counters, COUNTER_DB_BUSY, 1);
+    if (place_fill(pool, deadline, ret_connection, failure))
+        return true;
+    place_return(pool);
+    return false;
+}
+
+void db_pool_give(struct db_pool *pool, struct db_connection *connection)
+{
+    counters_add(pool->counters, COUNTER_DB_BUSY, -1);
+    if (!db_usable(connection)) {
+        close_connection(pool, connection);
+        connection = NULL;
+    }
+    pthread_mutex_lock(&pool->lock);
+    if (connection)
+        pool->idle[pool->idle_count++] =
+            (struct idle){.connection = connection, .generation = pool->generation};
+    place_give(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
+                  struct db_result **ret_result, struct db_failure *failure)
+{
+    struct db_failure local = {0};
+    for (int attempt = 0; attempt < 2; attempt++) {
+        struct db_connection *connection;
+        if (!db_pool_take(pool, &connection, &local))
+            break;
+        bool done = db_run(connection, statement, ret_result, &local);
+        bool lost = !db_usable(connection);
+        db_pool_give(pool, connection);
+        if (done)
+            return true;
+        if (!lost || local.kind != DB_FAILURE_UNAVAILABLE)
+            break;
+    }
+    if (failure)
+        *failure = local;
+    return false;
+}
+
+void db_pool_forget_prepared(struct db_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->generation++;
+    pthread_mutex_unlock(&pool->lock);
+}

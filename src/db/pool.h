@@ -1,0 +1,48 @@
+/*
+ * The connections of one process: at most so many, shared by all its threads.
+ *
+ * A thread takes a connection for one statement and gives it back. When all are in use it waits in
+ * a queue, served in order, at most so long and behind at most so many others; past either bound
+ * the answer is DB_FAILURE_BUSY. Connections are opened when first needed and replaced when they
+ * break.
+ */
+#ifndef LARDER_DB_POOL_H
+#define LARDER_DB_POOL_H
+
+#include "base/counters.h"
+#include "db/connection.h"
+
+struct db_pool;
+
+struct db_pool_settings {
+    size_t connections; /* at most */
+    size_t queue;       /* threads waiting at most */
+    int64_t wait;       /* µs for a connection, opening one included */
+    struct db_settings connection;
+};
+
+/* The counters must outlive the pool. Null: memory. */
+struct db_pool *db_pool_new(const struct db_pool_settings *settings,
+                            struct counters *counters) MUST_CHECK;
+
+/* Only when no connection is taken. Null is allowed. */
+void db_pool_free(struct db_pool *pool);
+
+/* DB_FAILURE_BUSY or DB_FAILURE_UNAVAILABLE otherwise. */
+MUST_CHECK bool db_pool_take(struct db_pool *pool, struct db_connection **ret_connection,
+                             struct db_failure *failure);
+
+/* Broken connections are closed here. */
+void db_pool_give(struct db_pool *pool, struct db_connection *connection);
+
+/*
+ * Runs a read on a connection of the pool; when the connection turns out to be lost, once more
+ * on a fresh one (a read can be run twice).
+ */
+MUST_CHECK bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
+                             struct db_result **ret_result, struct db_failure *failure);
+
+/* All connections forget their prepared statements before their next use. */
+void db_pool_forget_prepared(struct db_pool *pool);
+
+#endif

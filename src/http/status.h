@@ -1,0 +1,10 @@
+/*
+ * Status codes and their reason phrases (RFC 9110, section 15; RFC 6585).
+ */
+#ifndef LARDER_HTTP_STATUS_H
+#define LARDER_HTTP_STATUS_H
+
+/* A constant text, never null; "Unknown" for a code without a phrase. */
+const char *status_reason(unsigned status);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * larder-fcgi: the FastCGI responder. Takes its listening socket from spawn-fcgi (descriptor 0) or
+ * systemd (descriptor 3), serves until SIGTERM, loads its routes anew on SIGHUP.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "serve/worker.h"
+
+#define SYSTEMD_FIRST_SOCKET 3
+
+static struct bytes faults;
+
+static const char *from_environment(const char *name)
+{
+    return getenv(name);
+}
+
+/* systemd's protocol (sd_listen_fds(3)): the variables are meant for the process they name. */
+static int listening_socket(void)
+{
+    const char *process = getenv("LISTEN_PID");
+    const char *count = getenv("LISTEN_FDS");
+    if (process && count && strtol(process, NULL, 10) == (long)getpid() &&
+        strtol(count, NULL, 10) >= 1)
+        return SYSTEMD_FIRST_SOCKET;
+    return STDIN_FILENO;
+}
+
+/* Memory of 32 threads: few arenas, and large blocks given back at once. */
+static void allocator_tune(void)
+{
+    mallopt(M_ARENA_MAX, 4);
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+}
+
+/* Each kept connection is a descriptor: use all the system allows. */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void log_lines(enum log_level level, const char *event, struct span lines)
+{
+    while (lines.data) {
+        struct span line = span_split(&lines, '\n');
+        if (line.size)
+            log_event(level, event, "%.*s", SPAN_PRINTF(line));
+    }
+}
+
+static bool configure(struct options *options)
+{
+    extern char **environ;
+    struct bytes unknown = BYTES_EMPTY;
+    if (!options_load(from_environment, options, &faults)) {
+        log_lines(LOG_ERROR, "config", bytes_span(&faults));
+        bytes_free(&faults);
+        return false;
+    }
+    log_setup((enum log_format)options_number(options, OPTION_LOG_FORMAT),
+              (enum log_level)options_number(options, OPTION_LOG_LEVEL));
+    options_unknown(environ, &unknown);
+    log_lines(LOG_WARNING, "config", bytes_span(&unknown));
+    bytes_free(&unknown);
+    return true;
+}
+
+static void signals_block(sigset_t *ret_waited)
+{
+    sigemptyset(ret_waited);
+    sigaddset(ret_waited, SIGTERM);
+    sigaddset(ret_waited, SIGINT);
+    sigaddset(ret_waited, SIGHUP);
+    sigprocmask(SIG_BLOCK, ret_waited, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Signals and the tick, in the main thread; returns when it is time to end. */
+static void wait_for_end(struct server *server, const sigset_t *waited)
+{
+    const struct timespec tick = {.tv_sec = 1};
+    for (;;) {
+        int signal_number = sigtimedwait(waited, NULL, &tick);
+        if (signal_number == SIGTERM || signal_number == SIGINT)
+            return;
+        if (signal_number == SIGHUP)
+            server_reload(server);
+        else
+            server_tick(server);
+    }
+}
+
+static bool serve(struct server *server, struct listener *listener, const sigset_t *waited,
+                  struct error *error)
+{
+    size_t threads = (size_t)options_number(server->options, OPTION_THREADS);
+    struct crew *crew;
+    if (!worker_library_init(error) || !crew_start(server, listener, threads, &crew, error))
+        return false;
+    log_event(LOG_INFO, "start", "larder-fcgi %s serves %zu routes with %zu threads",
+              PACKAGE_VERSION, live_count(server->live), threads);
+    wait_for_end(server, waited);
+    log_event(LOG_INFO, "stop", "ending when the requests in work are answered");
+    listener_stop(listener);
+    crew_join(crew);
+    return true;
+}
+
+static bool run(const struct options *options, const sigset_t *waited, struct error *error)
+{
+    struct listener *listener;
+    struct server *server;
+    if (!listener_new(listening_socket(), &listener, error))
+        return false;
+    bool done = server_open(options, &server, error);
+    if (done) {
+        done = serve(server, listener, waited, error);
+        server_close(server);
+    }
+    listener_free(listener);
+    return done;
+}
+
+static int answer_argument(const char *argument)
+{
+    if (strcmp(argument, "--version") == 0) {
+        printf("larder-fcgi %s\n", PACKAGE_VERSION);
+        return 0;
+    }
+    FILE *to = strcmp(argument, "--help") == 0 ? stdout : stderr;
+    fprintf(to, "usage: larder-fcgi\n"
+                "The FastCGI responder; takes its socket from spawn-fcgi or systemd:\n"
+                "  spawn-fcgi -n -s /run/larder/api.sock -- /usr/bin/larder-fcgi\n"
+                "It is configured by the environment: \"larder config\" shows every option.\n");
+    return to == stdout ? 0 : 2;
+}
+
+int main(int count, char **arguments)
+{
+    struct options options;
+    struct error error;
+    sigset_t waited;
+    if (count > 1)
+        return answer_argument(arguments[1]);
+    allocator_tune();
+    descriptors_raise();
+    signals_block(&waited);
+    if (!configure(&options))
+        return 2;
+    if (!run(&options, &waited, &error)) {
+        log_event(LOG_ERROR, "start", "%s", error.text);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,67 @@
+/*
+ * larder: the command. What it can do is the table of commands.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/command.h"
+
+static const struct command commands[] = {
+    {"check", command_check, "[--offline] [DIR]",
+     "reports every fault of the route files; asks PostgreSQL too where one is configured"},
+    {"routes", command_routes, "[--offline] [DIR]",
+     "prints the routes: method, path, parameters, cache, Cache-Control"},
+    {"config", command_config, "[--sample | --manual]",
+     "prints every option's value and where it comes from"},
+};
+
+static void print_usage(FILE *to)
+{
+    fprintf(to, "usage: larder COMMAND [ARGUMENT]...\n\n");
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+        fprintf(to, "  larder %s %s\n      %s\n", commands[i].name, commands[i].usage,
+                commands[i].prose);
+    fprintf(to, "  larder --help | --version\n\n"
+                "DIR is a folder of route files; without it LARDER_ROUTES names one.\n"
+                "Exit status: 0 done, 1 something is at fault, 2 the call was wrong.\n");
+}
+
+static const char *from_environment(const char *name)
+{
+    return getenv(name);
+}
+
+static int run(const struct command *command, int count, char **arguments)
+{
+    struct options options;
+    struct bytes faults = BYTES_EMPTY;
+    if (!options_load(from_environment, &options, &faults)) {
+        fputs(bytes_text(&faults), stderr);
+        bytes_free(&faults);
+        return 2;
+    }
+    return command->run(&options, count, arguments);
+}
+
+int main(int count, char **arguments)
+{
+    const char *name = count > 1 ? arguments[1] : "";
+    if (strcmp(name, "--version") == 0) {
+        printf("larder %s\n", PACKAGE_VERSION);
+        return 0;
+    }
+    if (strcmp(name, "--help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return run(&commands[i], count - 1, arguments + 1);
+    if (*name)
+        fprintf(stderr, "larder: there is no command \"%s\"\n\n", name);
+    print_usage(stderr);
+    return 2;
+}

@@ -1,0 +1,324 @@
+#include "redis/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <hiredis/hiredis.h>
+
+#include "base/clock.h"
+
+/* How many words a command may have; the longest here is a store's HSET. */
+#define WORDS_MAX 32
+
+struct redis_connection {
+    const struct redis_address *address;
+    redisContext *context; /* null: not connected */
+    unsigned owed;         /* replies of posted commands still to come */
+    unsigned dropped_errors;
+    char dropped_text[128];
+};
+
+struct redis_connection *redis_connection_new(const struct redis_address *address)
+{
+    struct redis_connection *connection = calloc(1, sizeof *connection);
+    if (connection)
+        connection->address = address;
+    return connection;
+}
+
+static void disconnect(struct redis_connection *connection)
+{
+    if (connection->context)
+        redisFree(connection->context);
+    connection->context = NULL;
+    connection->owed = 0;
+}
+
+void redis_connection_free(struct redis_connection *connection)
+{
+    if (!connection)
+        return;
+    disconnect(connection);
+    free(connection);
+}
+
+static bool broken(struct redis_connection *connection, struct error *error)
+{
+    error_set(error, ERROR_UNAVAILABLE, "Redis: %s",
+              connection->context && connection->context->err ? connection->context->errstr
+                                                              : "connection lost");
+    disconnect(connection);
+    return false;
+}
+
+static bool late(struct redis_connection *connection, struct error *error)
+{
+    disconnect(connection);
+    return error_set(error, ERROR_TIMEOUT, "Redis did not answer in time");
+}
+
+/* Waits until the socket is ready for `events`, or the deadline. */
+static bool wait_for(struct redis_connection *connection, short events, int64_t deadline,
+                     struct error *error)
+{
+    struct pollfd pollfd = {.fd = connection->context->fd, .events = events};
+    for (;;) {
+        int ready = poll(&pollfd, 1, clock_remaining_ms(deadline, clock_monotonic()));
+        if (ready > 0)
+            return true;
+        if (ready == 0)
+            return late(connection, error);
+        if (errno != EINTR)
+            return broken(connection, error);
+    }
+}
+
+static bool flush(struct redis_connection *connection, int64_t deadline, struct error *error)
+{
+    for (int done = 0;;) {
+        if (redisBufferWrite(connection->context, &done) != REDIS_OK)
+            return broken(connection, error);
+        if (done)
+            return true;
+        if (!wait_for(connection, POLLOUT, deadline, error))
+            return false;
+    }
+}
+
+static bool read_reply(struct redis_connection *connection, int64_t deadline,
+                       redisReply **ret_reply, struct error *error)
+{
+    for (;;) {
+        void *reply = NULL;
+        if (redisGetReplyFromReader(connection->context, &reply) != REDIS_OK)
+            return broken(connection, error);
+        if (reply) {
+            *ret_reply = reply;
+            return true;
+        }
+        if (!wait_for(connection, POLLIN, deadline, error))
+            return false;
+        if (redisBufferRead(connection->context) != REDIS_OK)
+            return broken(connection, error);
+    }
+}
+
+/* Error replies that say the server can't serve now, rather than that the command is wrong. */
+static const char *const unavailable_codes[] = {
+    "LOADING",  "MASTERDOWN", "NOAUTH", "WRONGPASS", "CLUSTERDOWN",
+    "TRYAGAIN", "NOPERM",     "BUSY",   "ERR max",
+};
+
+static bool error_reply(const redisReply *reply, struct error *error)
+{
+    struct span text = {.data = reply->str, .size = (size_t)reply->len};
+    enum error_kind kind = ERROR_INVALID;
+    for (size_t i = 0; i < ARRAY_COUNT(unavailable_codes); i++)
+        if (span_starts(text, unavailable_codes[i]))
+            kind = ERROR_UNAVAILABLE;
+    return error_set(error, kind, "Redis: %.*s", SPAN_PRINTF(text));
+}
+
+static bool append(struct redis_connection *connection, struct redis_command command,
+                   struct error *error)
+{
+    const char *words[WORDS_MAX];
+    size_t sizes[WORDS_MAX];
+    if (command.count > WORDS_MAX)
+        return error_set(error, ERROR_INTERNAL, "a Redis command of too many words");
+    for (size_t i = 0; i < command.count; i++) {
+        words[i] = command.words[i].data ? command.words[i].data : "";
+        sizes[i] = command.words[i].size;
+    }
+    if (redisAppendCommandArgv(connection->context, (int)command.count, words, sizes) != REDIS_OK)
+        return broken(connection, error);
+    return true;
+}
+
+static bool drop_owed(struct redis_connection *connection, int64_t deadline, struct error *error)
+{
+    for (; connection->owed; connection->owed--) {
+        redisReply *reply;
+        if (!read_reply(connection, deadline, &reply, error))
+            return false;
+        if (reply->type == REDIS_REPLY_ERROR) {
+            /* The first of a transaction says why; EXECABORT only follows from it. */
+            if (connection->dropped_errors++ == 0)
+                snprintf(connection->dropped_text, sizeof connection->dropped_text, "%s",
+                         reply->str);
+        }
+        freeReplyObject(reply);
+    }
+    return true;
+}
+
+/* One command on an open connection. */
+static bool exchange(struct redis_connection *connection, struct redis_command command,
+                     int64_t deadline, redisReply **ret_reply, struct error *error)
+{
+    redisReply *reply;
+    if (!append(connection, command, error) || !flush(connection, deadline, error) ||
+        !drop_owed(connection, deadline, error) || !read_reply(connection, deadline, &reply, error))
+        return false;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        error_reply(reply, error);
+        freeReplyObject(reply);
+        return false;
+    }
+    *ret_reply = reply;
+    return true;
+}
+
+static bool greet(struct redis_connection *connection, const struct span *words, size_t count,
+                  int64_t deadline, struct error *error)
+{
+    redisReply *reply;
+    if (!exchange(connection, (struct redis_command){words, count}, deadline, &reply, error)) {
+        disconnect(connection);
+        if (error && error->kind == ERROR_INVALID)
+            error->kind = ERROR_UNAVAILABLE; /* a refused AUTH or SELECT */
+        return false;
+    }
+    freeReplyObject(reply);
+    return true;
+}
+
+static bool authenticate(struct redis_connection *connection, int64_t deadline, struct error *error)
+{
+    const struct redis_address *address = connection->address;
+    if (!address->password)
+        return true;
+    struct span words[3] = {SPAN_LITERAL("AUTH")};
+    size_t count = 1;
+    if (address->user)
+        words[count++] = span_of(address->user);
+    words[count++] = span_of(address->password);
+    return greet(connection, words, count, deadline, error);
+}
+
+static bool select_database(struct redis_connection *connection, int64_t deadline,
+                            struct error *error)
+{
+    char number[16];
+    if (connection->address->database == 0)
+        return true;
+    snprintf(number, sizeof number, "%d", connection->address->database);
+    struct span words[2] = {SPAN_LITERAL("SELECT"), span_of(number)};
+    return greet(connection, words, 2, deadline, error);
+}
+
+/* The connection's outcome, once poll says the socket is writable. */
+static bool connect_finished(struct redis_connection *connection, struct error *error)
+{
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    if (getsockopt(connection->context->fd, SOL_SOCKET, SO_ERROR, &failure, &size) == 0 && !failure)
+        return true;
+    errno = failure;
+    disconnect(connection);
+    error_set_errno(error, "Redis: connecting");
+    if (error)
+        error->kind = ERROR_UNAVAILABLE;
+    return false;
+}
+
+static bool connect_to(struct redis_connection *connection, int64_t deadline, struct error *error)
+{
+    const struct redis_address *address = connection->address;
+    connection->context = address->path ? redisConnectUnixNonBlock(address->path)
+                                        : redisConnectNonBlock(address->host, address->port);
+    if (!connection->context)
+        return error_set_memory(error);
+    if (connection->context->err)
+        return broken(connection, error);
+    if (address->host && redisEnableKeepAlive(connection->context) != REDIS_OK)
+        return broken(connection, error);
+    return wait_for(connection, POLLOUT, deadline, error) && connect_finished(connection, error) &&
+           authenticate(connection, deadline, error) &&
+           select_database(connection, deadline, error);
+}
+
+/* An idle connection has nothing to read unless it is owed replies or the server closed it. */
+static bool idle_is_dead(const struct redis_connection *connection)
+{
+    struct pollfd pollfd = {.fd = connection->context->fd, .events = POLLIN};
+    char byte;
+    if (poll(&pollfd, 1, 0) <= 0)
+        return false;
+    ssize_t got = recv(pollfd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN) || connection->owed == 0;
+}
+
+static bool ready(struct redis_connection *connection, int64_t deadline, struct error *error)
+{
+    if (connection->context && idle_is_dead(connection))
+        disconnect(connection);
+    return connection->context || connect_to(connection, deadline, error);
+}
+
+bool redis_call(struct redis_connection *connection, struct redis_command command, int64_t deadline,
+                struct redis_reply **ret_reply, struct error *error)
+{
+    redisReply *reply;
+    if (!ready(connection, deadline, error) ||
+        !exchange(connection, command, deadline, &reply, error))
+        return false;
+    *ret_reply = (struct redis_reply *)reply;
+    return true;
+}
+
+bool redis_post(struct redis_connection *connection, const struct redis_command *commands,
+                size_t count, int64_t deadline, struct error *error)
+{
+    if (!ready(connection, deadline, error))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!append(connection, commands[i], error))
+            return false;
+        connection->owed++;
+    }
+    return flush(connection, deadline, error);
+}
+
+unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text)
+{
+    unsigned count = connection->dropped_errors;
+    connection->dropped_errors = 0;
+    *ret_text = connection->dropped_text;
+    return count;
+}
+
+void redis_reply_free(struct redis_reply *reply)
+{
+    if (reply)
+        freeReplyObject(reply);
+}
+
+void redis_reply_cleanup(struct redis_reply **reply)
+{
+    redis_reply_free(*reply);
+}
+
+static const redisReply *raw(const struct redis_reply *reply)
+{
+    return (const redisReply *)reply;
+}
+
+size_t redis_reply_count(const struct redis_reply *reply)
+{
+    return raw(reply)->type == REDIS_REPLY_ARRAY ? raw(reply)->elements : 0;
+}
+
+struct span redis_reply_element(const struct redis_reply *reply, size_t index)
+{
+    if (index >= redis_reply_count(reply))
+        return (struct span){0};
+    const redisReply *element = raw(reply)->element[index];
+    if (element->type != REDIS_REPLY_STRING)
+        return (struct span){0};
+    return (struct span){.data = element->str, .size = (size_t)element->len};
+}

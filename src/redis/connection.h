@@ -1,0 +1,65 @@
+/*
+ * One connection to Redis, used by one thread.
+ *
+ * Every call is bounded by a deadline for all of it: connecting, AUTH, SELECT, sending and the
+ * whole reply, however the server trickles it. A broken connection is opened again by the next
+ * call; one that broke while it lay idle is reopened within the same call. After an error reply
+ * the connection stays good; after anything else that goes wrong it is closed.
+ */
+#ifndef LARDER_REDIS_CONNECTION_H
+#define LARDER_REDIS_CONNECTION_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+#include "redis/address.h"
+
+struct redis_connection;
+struct redis_reply;
+
+/* The address is not copied and must outlive the connection. Opens nothing yet. Null: memory. */
+struct redis_connection *redis_connection_new(const struct redis_address *address) MUST_CHECK;
+
+/* Null is allowed. */
+void redis_connection_free(struct redis_connection *connection);
+
+/* A command's words; their bytes may be anything. */
+struct redis_command {
+    const struct span *words;
+    size_t count;
+};
+
+/*
+ * Sends a command and waits for its reply until `deadline` (monotonic µs). The reply is the
+ * caller's (redis_reply_free). Errors: ERROR_UNAVAILABLE (away, refused, protocol nonsense, or the
+ * error replies that mean so: LOADING, MASTERDOWN, NOAUTH, …), ERROR_TIMEOUT, ERROR_INVALID
+ * (any other error reply; its text is in the error), ERROR_MEMORY.
+ */
+MUST_CHECK bool redis_call(struct redis_connection *connection, struct redis_command command,
+                           int64_t deadline, struct redis_reply **ret_reply, struct error *error);
+
+/*
+ * Sends commands whose replies nobody waits for: they are read and dropped by the next call, and
+ * how many of them were errors is what redis_dropped_errors then gives.
+ */
+MUST_CHECK bool redis_post(struct redis_connection *connection,
+                           const struct redis_command *commands, size_t count, int64_t deadline,
+                           struct error *error);
+
+/* Error replies among dropped ones since the last call of this; *ret_text the newest one's text. */
+unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text);
+
+/* Null is allowed. */
+void redis_reply_free(struct redis_reply *reply);
+
+/* For CLEANUP. */
+void redis_reply_cleanup(struct redis_reply **reply);
+
+/* How many elements an array reply has; 0 for other replies. */
+size_t redis_reply_count(const struct redis_reply *reply);
+
+/* Element `index` of an array as text; null data for nil, for no text and past the end. */
+struct span redis_reply_element(const struct redis_reply *reply, size_t index);
+
+#endif

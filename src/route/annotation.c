@@ -1,0 +1,178 @@
+#include "route/annotation.h"
+
+#define GET (1u << METHOD_GET)
+#define ANY ((1u << METHOD_COUNT) - 1)
+#define WRITES (ANY & ~GET)
+
+const struct annotation annotations[] = {
+    {"@http", annotate_http, "METHOD /path/{name}", ANY, false, 0},
+    {"@param", annotate_param,
+     "name [type] [default=] [min=] [max=] [maxlen=] [enum=a,b] [pattern=] "
+     "[in=path|query|body|header]",
+     ANY, true, 0},
+    {"@result", annotate_result, "rows|row|value|json|none", ANY, false, 0},
+    {"@cache", annotate_cache, "ttl= [stale=] [error=] [negative=] [l1=on|off] [compress=on|off]",
+     GET, false, 0},
+    {"@control", annotate_control, "directive, …", ANY, false, 0},
+    {"@nginx", annotate_nginx, "ttl=", GET, false, UNSERVED_NGINX},
+    {"@timeout", annotate_timeout, "2s", ANY, false, 0},
+    {"@depends", annotate_depends, "table.column = :param | = column", GET, true, UNSERVED_DEPENDS},
+    {"@tags", annotate_tags, "name name:{param} …", GET, true, UNSERVED_TAGS},
+    {"@invalidates", annotate_invalidates, "tag tag:{param} …", WRITES, true, UNSERVED_INVALIDATES},
+    {"@refreshes", annotate_refreshes, "GET /path", WRITES, true, UNSERVED_REFRESHES},
+    {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
+    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true,
+     UNSERVED_LIMIT},
+    {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
+    {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
+    {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
+    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, UNSERVED_KV},
+    {"@location", annotate_location, "/path/{name}", WRITES, false, UNSERVED_LOCATION},
+    {"@version", annotate_version, "column [required]", ANY, false, UNSERVED_VERSION},
+    {"@page", annotate_page, "by=column,…", GET, false, UNSERVED_PAGE},
+};
+
+const size_t annotation_count = ARRAY_COUNT(annotations);
+
+_Static_assert(ARRAY_COUNT(annotations) <= ANNOTATIONS_MAX, "a bit each");
+
+#define WORD_MAX 24
+
+/* How many letters must be put in, left out or changed (Levenshtein); `a` is cut to WORD_MAX. */
+static size_t distance(struct span a, const char *b)
+{
+    size_t row[WORD_MAX + 1];
+    size_t width = a.size < WORD_MAX ? a.size : WORD_MAX;
+    for (size_t i = 0; i <= width; i++)
+        row[i] = i;
+    for (; *b; b++) {
+        size_t corner = row[0]++;
+        for (size_t i = 1; i <= width; i++) {
+            size_t change = corner + (a.data[i - 1] != *b);
+            size_t left = row[i - 1] + 1, above = row[i] + 1;
+            corner = row[i];
+            row[i] = change < left ? change : left;
+            row[i] = row[i] < above ? row[i] : above;
+        }
+    }
+    return row[width];
+}
+
+static const struct annotation *nearest(struct span word)
+{
+    const struct annotation *best = NULL;
+    size_t least = 3;
+    for (size_t i = 0; i < annotation_count; i++) {
+        size_t far = distance(word, annotations[i].word);
+        if (far >= least)
+            continue;
+        least = far;
+        best = &annotations[i];
+    }
+    return best;
+}
+
+static const char *all_words(struct draft *draft)
+{
+    const char *list = "";
+    for (size_t i = 0; i < annotation_count && list; i++)
+        list = arena_format(draft->arena, "%s%s%s", list, i ? " " : "", annotations[i].word);
+    return list ? list : "";
+}
+
+static void unknown_fault(struct draft *draft, struct span word)
+{
+    const struct annotation *near = nearest(word);
+    if (near)
+        draft_fault(draft, word, "unknown annotation %.*s; did you mean %s?", SPAN_PRINTF(word),
+                    near->word);
+    else
+        draft_fault(draft, word, "unknown annotation %.*s; known are %s", SPAN_PRINTF(word),
+                    all_words(draft));
+}
+
+void annotation_read(struct draft *draft, struct span text, unsigned *seen,
+                     unsigned line_of[static ANNOTATIONS_MAX])
+{
+    size_t end = 0;
+    while (end < text.size && text.data[end] != ' ' && text.data[end] != '\t')
+        end++;
+    struct span word = span_first(text, end);
+    size_t row = 0;
+    while (row < annotation_count && !span_is(word, annotations[row].word))
+        row++;
+    if (row == annotation_count) {
+        unknown_fault(draft, word);
+        return;
+    }
+    bool again = *seen & 1u << row;
+    if (again && !annotations[row].repeatable) {
+        draft_fault(draft, word, "%s stands on line %u already, and once is all",
+                    annotations[row].word, line_of[row]);
+        return;
+    }
+    *seen |= 1u << row;
+    line_of[row] = again ? line_of[row] : draft->line;
+    draft->word = annotations[row].word;
+    draft->route->unserved |= annotations[row].unserved;
+    annotations[row].read(draft, span_from(text, end));
+}
+
+static const char *methods_list(struct draft *draft, unsigned methods)
+{
+    const char *list = "";
+    for (unsigned i = 0; i < METHOD_COUNT && list; i++)
+        if (methods & 1u << i)
+            list = arena_format(draft->arena, "%s%s%s", list, *list ? ", " : "",
+                                route_method_names[i]);
+    return list ? list : "";
+}
+
+static void methods_check(struct draft *draft, unsigned seen,
+                          const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    for (size_t i = 0; i < annotation_count; i++) {
+        bool fits = annotations[i].methods & 1u << draft->route->method;
+        if (fits || !(seen & 1u << i))
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0}, "%s doesn't fit a %s; it is for %s",
+                    annotations[i].word, route_method_names[draft->route->method],
+                    methods_list(draft, annotations[i].methods));
+    }
+}
+
+static void nginx_check(struct draft *draft)
+{
+    static const char *const secret[] = {"private", "no-store"};
+    if (!draft->nginx_at.data)
+        return;
+    for (size_t i = 0; i < ARRAY_COUNT(secret); i++)
+        if (control_has(draft->route->control, secret[i]))
+            draft_fault(draft, draft->nginx_at,
+                        "@nginx keeps one answer for everybody, but @control says %s", secret[i]);
+    if (draft->signed_in)
+        draft_fault(draft, draft->nginx_at,
+                    "@nginx keeps one answer for everybody, but @auth asks who it is");
+}
+
+static void kv_check(struct draft *draft)
+{
+    bool reads = draft->kv && strcmp(draft->kv, "get") == 0;
+    if (!draft->kv || !*draft->kv || reads == (draft->route->method == METHOD_GET))
+        return;
+    draft->line = draft->kv_line;
+    draft_fault(draft, (struct span){0},
+                "@kv %s doesn't fit a %s; get goes with GET, the others don't", draft->kv,
+                route_method_names[draft->route->method]);
+}
+
+void annotations_check(struct draft *draft, unsigned seen,
+                       const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    if (draft->method_known)
+        methods_check(draft, seen, line_of);
+    if (draft->method_known)
+        kv_check(draft);
+    nginx_check(draft);
+}

@@ -1,0 +1,159 @@
+/*
+ * One route, as its file declares it.
+ *
+ * A route is made once by route_parse and never changes: request threads read it without locks.
+ * All its memory is in the arena of the table it belongs to. What PostgreSQL alone can tell (the
+ * types of parameters without one, the statement's columns) is not here: see db/learn.h.
+ */
+#ifndef LARDER_ROUTE_ROUTE_H
+#define LARDER_ROUTE_ROUTE_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/span.h"
+#include "route/fault.h"
+#include "route/param.h"
+#include "route/statement.h"
+
+enum route_method {
+    METHOD_GET,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHOD_COUNT,
+};
+
+/* "GET", …; also what `@http` accepts. HEAD and OPTIONS are answered by the responder itself. */
+extern const char *const route_method_names[METHOD_COUNT];
+
+/* How the statement's rows become a body. */
+enum route_result {
+    RESULT_ROWS,  /* an array of objects */
+    RESULT_ROW,   /* one object, 404 when there is no row */
+    RESULT_VALUE, /* the one column of the one row as JSON, 404 when there is no row */
+    RESULT_JSON,  /* the one column of the one row is the body, 404 when there is no row */
+    RESULT_NONE,  /* no body: 204 */
+};
+
+extern const char *const route_result_names[];
+
+/* One piece of a path: a literal, or a parameter's place. A final slash is an empty last literal.
+ */
+struct route_segment {
+    struct span text; /* the literal, percent-decoded; empty for a parameter */
+    int param;        /* index into route.params, or -1 for a literal */
+};
+
+/* @cache; durations in microseconds. */
+struct route_cache {
+    bool present;
+    int64_t ttl;
+    int64_t stale;    /* stale-while-revalidate beyond the ttl, 0: none */
+    int64_t error;    /* stale-if-error beyond the ttl, 0: none */
+    int64_t negative; /* how long a 404 is kept, 0: not at all */
+    bool l1;          /* kept in the responder's memory too */
+    bool compress;    /* gzip and br variants are made */
+};
+
+/* @tags, @invalidates: a tag with `{param}` places in it. */
+struct route_tag {
+    struct span text;
+};
+
+/* @depends table.column = :param | = column. */
+struct route_depend {
+    struct span table; /* as written, perhaps schema-qualified */
+    struct span column;
+    struct span value; /* the parameter's or the result column's name */
+    bool by_param;
+    unsigned line;
+};
+
+/* Annotations whose behaviour this version parses but does not serve yet, one bit each. */
+enum route_unserved {
+    UNSERVED_METHOD = 1 << 0, /* a method other than GET */
+    UNSERVED_AUTH = 1 << 1,
+    UNSERVED_LIMIT = 1 << 2,
+    UNSERVED_INVALIDATES = 1 << 3,
+    UNSERVED_REFRESHES = 1 << 4,
+    UNSERVED_ASYNC = 1 << 5,
+    UNSERVED_BEHIND = 1 << 6,
+    UNSERVED_STREAM = 1 << 7,
+    UNSERVED_KV = 1 << 8,
+    UNSERVED_STALE = 1 << 9, /* stale=, error= */
+    UNSERVED_L1 = 1 << 10,   /* l1=off */
+    UNSERVED_DEPENDS = 1 << 11,
+    UNSERVED_TAGS = 1 << 12,
+    UNSERVED_NGINX = 1 << 13,
+    UNSERVED_CLAIM = 1 << 14, /* :auth.x in the statement */
+    UNSERVED_BODY = 1 << 15,  /* in=body, :body */
+    UNSERVED_LOCATION = 1 << 16,
+    UNSERVED_VERSION = 1 << 17,
+    UNSERVED_PAGE = 1 << 18,
+};
+
+/*
+ * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
+ * The others only cost speed.
+ */
+#define UNSERVED_REFUSED                                                                           \
+    (UNSERVED_METHOD | UNSERVED_AUTH | UNSERVED_LIMIT | UNSERVED_INVALIDATES |                     \
+     UNSERVED_REFRESHES | UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_KV |       \
+     UNSERVED_CLAIM | UNSERVED_BODY | UNSERVED_VERSION | UNSERVED_PAGE)
+
+struct route {
+    const char *file; /* as named on the command line or found in the folder */
+    struct span text; /* the whole file */
+    unsigned line;    /* of the @http line */
+
+    struct span summary;     /* first documentation line; may be empty */
+    struct span description; /* all documentation lines, newline between */
+
+    enum route_method method;
+    struct span path; /* "/users/{id}" as written */
+    const char *name; /* "GET /users/{id}": logs, counters, `larder routes` */
+    struct route_segment *segments;
+    size_t segment_count;
+
+    struct param *params; /* those of the path in its order, then by first appearance in the file */
+    size_t param_count;
+
+    enum route_result result;
+    struct route_cache cache;
+    struct span control; /* the Cache-Control to send; empty: the default */
+    int64_t nginx_ttl;   /* microseconds; 0: nginx does not keep it */
+    int64_t timeout;     /* microseconds; 0: the default of the options */
+
+    struct route_tag *tags;
+    size_t tag_count;
+    struct route_depend *depends;
+    size_t depend_count;
+
+    unsigned unserved; /* enum route_unserved bits */
+
+    struct statement statement; /* empty for @kv */
+};
+
+/*
+ * Reads one file's text. Every fault found is appended to `faults` (file:line, what, what is
+ * allowed), not only the first. Returns the route (in `arena`) or null when there was any fault.
+ * Out of memory is null with faults->failed. `file` and `text` must live as long as the arena.
+ * Never reads past text, whatever it holds. Give the route to route_release before the arena goes.
+ */
+MUST_CHECK struct route *route_parse(const char *file, struct span text, struct arena *arena,
+                                     struct fault_list *faults);
+
+/* Frees what an arena can't: the compiled patterns. Call before the arena goes. Null is allowed. */
+void route_release(struct route *route);
+
+/* The words behind a mask of enum route_unserved: "@auth", "@stream", … */
+struct unserved_name {
+    enum route_unserved bit;
+    const char *word;
+};
+extern const struct unserved_name route_unserved_names[];
+extern const size_t route_unserved_count;
+
+#endif

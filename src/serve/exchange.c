@@ -1,0 +1,69 @@
+#include "serve/exchange.h"
+
+#include "base/log.h"
+#include "http/status.h"
+
+void exchange_settle(struct exchange *exchange, unsigned status, struct span type, struct span body)
+{
+    exchange->phase = PHASE_SETTLED;
+    exchange->status = status;
+    exchange->settled_type = type;
+    exchange->settled_body = body;
+}
+
+void exchange_memory(struct exchange *exchange)
+{
+    exchange_settle(exchange, 503, SPAN_LITERAL("application/problem+json"),
+                    SPAN_LITERAL("{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
+                                 "\"status\":503,\"detail\":\"The server is out of memory.\"}"));
+    exchange->settled_head = SPAN_LITERAL("Cache-Control: no-store\r\nRetry-After: 1\r\n");
+}
+
+void exchange_problem_items(struct exchange *exchange, unsigned status, const char *detail,
+                            const struct problem_item *items, size_t count)
+{
+    struct bytes text = BYTES_EMPTY;
+    struct problem problem = {.status = status,
+                              .title = status_reason(status),
+                              .detail = detail,
+                              .instance = exchange->path,
+                              .items = items,
+                              .item_count = count};
+    problem_write(&problem, &text);
+    struct span body = arena_span(exchange->worker->arena, bytes_span(&text));
+    bytes_free(&text);
+    exchange->settled_head = SPAN_LITERAL("Cache-Control: no-store\r\n");
+    if (body.size)
+        exchange_settle(exchange, status, SPAN_LITERAL("application/problem+json"), body);
+    else
+        exchange_memory(exchange);
+}
+
+void exchange_problem(struct exchange *exchange, unsigned status, const char *detail)
+{
+    exchange_problem_items(exchange, status, detail, NULL, 0);
+}
+
+void exchange_header(struct exchange *exchange, const char *name, const char *value)
+{
+    char *head = arena_format(exchange->worker->arena, "%.*s%s: %s\r\n",
+                              SPAN_PRINTF(exchange->settled_head), name, value);
+    if (head)
+        exchange->settled_head = span_of(head);
+}
+
+void exchange_redis_event(const struct error *event)
+{
+    if (event->text[0])
+        log_event(event->kind == ERROR_NONE ? LOG_INFO : LOG_WARNING, "redis", "%s", event->text);
+}
+
+void exchange_end(struct exchange *exchange)
+{
+    redis_reply_free(exchange->reply);
+    db_result_free(exchange->result);
+    live_unref(exchange->live);
+    exchange->reply = NULL;
+    exchange->result = NULL;
+    exchange->live = NULL;
+}

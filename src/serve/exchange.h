@@ -1,0 +1,101 @@
+/*
+ * One request and its answer on their way through the steps.
+ *
+ * The phase says what the exchange holds, and the step table says in which phases a step runs, so
+ * no step needs to know its neighbours. Everything but the reply of Redis and the result of
+ * PostgreSQL is in the worker's arena or buffers, which the next request uses again.
+ */
+#ifndef LARDER_SERVE_EXCHANGE_H
+#define LARDER_SERVE_EXCHANGE_H
+
+#include "http/cache_status.h"
+#include "http/problem.h"
+#include "http/query.h"
+#include "serve/request.h"
+#include "serve/server.h"
+#include "serve/writer.h"
+
+enum phase {
+    PHASE_SEEKING = 1 << 0, /* no answer yet */
+    PHASE_FILLED = 1 << 1,  /* an answer made by this request's query */
+    PHASE_HELD = 1 << 2,    /* an answer out of the cache */
+    PHASE_SETTLED = 1 << 3, /* an answer without an entry: problems, OPTIONS, 304, metrics */
+};
+
+#define PHASE_ANY (PHASE_SEEKING | PHASE_FILLED | PHASE_HELD | PHASE_SETTLED)
+
+/* More parameters in one query string than this is a 400. */
+#define QUERY_PAIRS_MAX 256
+
+/* What a worker thread keeps from request to request. */
+struct worker {
+    struct server *server;
+    struct arena *arena;
+    struct redis_connection *redis; /* null: without Redis */
+    struct compressor *compressor;
+    struct bytes key;
+    struct query_pair pairs[QUERY_PAIRS_MAX];
+    struct bytes head;                     /* the answer's header */
+    struct bytes compressed[CODING_COUNT]; /* of a fresh answer */
+};
+
+#define STEP_COUNT_MAX 16
+
+struct exchange {
+    struct worker *worker;
+    struct server *server;
+    struct writer *writer;
+    enum phase phase;
+
+    int64_t started; /* monotonic µs */
+    int64_t now;     /* wall clock µs: the request's one time */
+    struct request request;
+    bool head_only;          /* HEAD: everything but the body */
+    bool profile;            /* ?profile=1, where it is allowed */
+    struct span path, query; /* raw */
+
+    struct live *live; /* a reference */
+    struct served *served;
+    struct route_match match;
+    size_t pair_count;    /* of worker->pairs: the query's */
+    struct value *values; /* of each $n */
+    struct coding_accept accept;
+    int64_t timeout; /* µs for the statement */
+
+    struct entry_meta meta;           /* FILLED, HELD */
+    struct span bodies[CODING_COUNT]; /* the variants at hand; data null: none */
+    struct redis_reply *reply;        /* what HELD bodies point into */
+    struct db_result *result;         /* what FILLED bodies point into */
+
+    unsigned status; /* SETTLED, and after respond always */
+    struct span settled_type, settled_body;
+    struct span settled_head; /* further header lines, each with CRLF */
+    struct cache_status cache;
+    enum counter_tier tier;
+    struct route_counters *counters;
+
+    int64_t step_ends[STEP_COUNT_MAX]; /* monotonic µs; 0: the step did not run */
+};
+
+/* Settles with a body-less or ready-made answer. The spans must live as long as the exchange. */
+void exchange_settle(struct exchange *exchange, unsigned status, struct span type,
+                     struct span body);
+
+/* Settles with problem+json; `detail` may be null. */
+void exchange_problem(struct exchange *exchange, unsigned status, const char *detail);
+void exchange_problem_items(struct exchange *exchange, unsigned status, const char *detail,
+                            const struct problem_item *items, size_t count);
+
+/* Adds a header line ("Allow: GET") to a settled answer. */
+void exchange_header(struct exchange *exchange, const char *name, const char *value);
+
+/* Out of memory within a request: a constant answer that needs none. */
+void exchange_memory(struct exchange *exchange);
+
+/* Logs what the cache has to say of Redis, if anything. */
+void exchange_redis_event(const struct error *event);
+
+/* Frees the foreign handles and the reference to the routes. */
+void exchange_end(struct exchange *exchange);
+
+#endif

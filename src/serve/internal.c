@@ -1,0 +1,55 @@
+#include "serve/internal.h"
+
+static void answer_metrics(struct exchange *exchange)
+{
+    struct bytes text = BYTES_EMPTY;
+    counters_append_prometheus(exchange->server->counters, &text);
+    struct span body = arena_span(exchange->worker->arena, bytes_span(&text));
+    bytes_free(&text);
+    if (!body.size) {
+        exchange_memory(exchange);
+        return;
+    }
+    exchange_settle(exchange, 200, SPAN_LITERAL("text/plain; version=0.0.4; charset=utf-8"), body);
+    exchange_header(exchange, "Cache-Control", "no-store");
+}
+
+static void answer_health(struct exchange *exchange)
+{
+    exchange_settle(exchange, 200, SPAN_LITERAL("application/json"),
+                    SPAN_LITERAL("{\"status\":\"up\"}"));
+    exchange_header(exchange, "Cache-Control", "no-store");
+}
+
+static const struct page {
+    const char *path;
+    void (*answer)(struct exchange *exchange);
+} pages[] = {
+    {"/_larder/metrics", answer_metrics},
+    {"/_larder/health", answer_health},
+};
+
+static bool method_is_read(const struct exchange *exchange)
+{
+    return span_is(exchange->request.method, "GET") || exchange->head_only;
+}
+
+bool internal_answer(struct exchange *exchange)
+{
+    if (!span_starts(exchange->path, "/_larder/"))
+        return false;
+    exchange->counters = exchange->server->internal;
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) {
+        if (!span_is(exchange->path, pages[i].path))
+            continue;
+        if (method_is_read(exchange)) {
+            pages[i].answer(exchange);
+        } else {
+            exchange_problem(exchange, 405, "Larder's own pages are only read.");
+            exchange_header(exchange, "Allow", "GET, HEAD");
+        }
+        return true;
+    }
+    exchange_problem(exchange, 404, "Larder has no such page.");
+    return true;
+}

@@ -1,0 +1,164 @@
+#include "serve/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+struct listener {
+    int socket;
+    int epoll;
+    int stop; /* an eventfd that stays readable once stopped */
+};
+
+static bool is_listening(int socket)
+{
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    return getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
+
+static bool watch(struct listener *listener, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return epoll_ctl(listener->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static bool listener_open(struct listener *listener)
+{
+    int flags = fcntl(listener->socket, F_GETFL);
+    listener->epoll = epoll_create1(EPOLL_CLOEXEC);
+    listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return flags >= 0 && fcntl(listener->socket, F_SETFL, flags | O_NONBLOCK) == 0 &&
+           listener->epoll >= 0 && listener->stop >= 0 &&
+           watch(listener, listener->socket, EPOLLIN | EPOLLEXCLUSIVE) &&
+           watch(listener, listener->stop, EPOLLIN);
+}
+
+bool listener_new(int socket, struct listener **ret_listener, struct error *error)
+{
+    if (!is_listening(socket))
+        return error_set(error, ERROR_INVALID,
+                         "file descriptor %d is not a listening socket: start larder-fcgi under "
+                         "spawn-fcgi, or from a systemd socket unit",
+                         socket);
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (!listener)
+        return error_set_memory(error);
+    listener->socket = socket;
+    listener->epoll = listener->stop = -1;
+    if (!listener_open(listener)) {
+        error_set_errno(error, "preparing the listening socket");
+        listener_free(listener);
+        return false;
+    }
+    *ret_listener = listener;
+    return true;
+}
+
+void listener_free(struct listener *listener)
+{
+    if (!listener)
+        return;
+    if (listener->epoll >= 0)
+        close(listener->epoll);
+    if (listener->stop >= 0)
+        close(listener->stop);
+    free(listener);
+}
+
+void listener_stop(struct listener *listener)
+{
+    uint64_t one = 1;
+    if (write(listener->stop, &one, sizeof one) < 0) {
+        /* Already readable: the counter is full. */
+    }
+}
+
+/* A silent peer must not hold a thread: reads and writes give up. */
+static void bound_silence(int connection)
+{
+    const struct timeval limit = {.tv_sec = LISTENER_SILENCE_SECONDS};
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+static bool readable(int connection)
+{
+    struct pollfd pollfd = {.fd = connection, .events = POLLIN};
+    return poll(&pollfd, 1, 0) > 0;
+}
+
+static bool watch_once(struct listener *listener, int connection, int operation)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
+                                .data.fd = connection};
+    return epoll_ctl(listener->epoll, operation, connection, &event) == 0;
+}
+
+/* A new connection that can be read at once, or -1: none, or it is watched from now on. */
+static int accept_ready(struct listener *listener)
+{
+    int connection = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
+    if (connection < 0) {
+        /* Out of descriptors the socket stays readable: don't spin. */
+        if (errno == EMFILE || errno == ENFILE)
+            poll(NULL, 0, 10);
+        return -1;
+    }
+    bound_silence(connection);
+    if (readable(connection))
+        return connection;
+    if (!watch_once(listener, connection, EPOLL_CTL_ADD))
+        close(connection);
+    return -1;
+}
+
+/* The next ready descriptor, the stop's included; -1 when none can be waited for. */
+static int ready_next(struct listener *listener)
+{
+    for (;;) {
+        struct epoll_event event;
+        int count = epoll_wait(listener->epoll, &event, 1, -1);
+        if (count > 0)
+            return event.data.fd;
+        if (count < 0 && errno != EINTR)
+            return -1;
+    }
+}
+
+/*
+ * Once stopped, the stop's descriptor is always ready. epoll gives ready ones in turn, so when it
+ * comes twice in a row nothing else is ready.
+ */
+int listener_next(struct listener *listener, bool *ret_new)
+{
+    for (int stops = 0; stops < 2;) {
+        int fd = ready_next(listener);
+        if (fd < 0)
+            return -1;
+        if (fd == listener->stop) {
+            stops++;
+            continue;
+        }
+        stops = 0;
+        *ret_new = fd == listener->socket;
+        if (*ret_new)
+            fd = accept_ready(listener);
+        if (fd >= 0)
+            return fd;
+    }
+    return -1;
+}
+
+void listener_keep(struct listener *listener, int connection)
+{
+    if (!watch_once(listener, connection, EPOLL_CTL_MOD) &&
+        !(errno == ENOENT && watch_once(listener, connection, EPOLL_CTL_ADD)))
+        close(connection);
+}

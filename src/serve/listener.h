@@ -1,0 +1,43 @@
+/*
+ * Hands ready FastCGI connections to threads.
+ *
+ * A web server keeps connections open between requests; were a thread to wait on each, a few idle
+ * ones would hold every thread while a new one waits in the backlog. So all threads wait together
+ * (epoll) for the listening socket and every idle connection, and a thread has a connection only
+ * while a request is on it. Threads thus bound the requests in work, never the connections kept.
+ */
+#ifndef LARDER_SERVE_LISTENER_H
+#define LARDER_SERVE_LISTENER_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct listener;
+
+/* Silence within a request that a connection is forgiven. */
+#define LISTENER_SILENCE_SECONDS 10
+
+/*
+ * `socket` is a listening stream socket (made non-blocking here; it stays the caller's). The
+ * error says what fd 0 or fd 3 should have been when it is none.
+ */
+MUST_CHECK bool listener_new(int socket, struct listener **ret_listener, struct error *error);
+
+/* When no thread waits any more. Null is allowed. */
+void listener_free(struct listener *listener);
+
+/*
+ * Waits for a connection with something to read: a new one (*ret_new) or a kept one. Returns its
+ * descriptor, the caller's until it gives it back or closes it; -1 when the listener was stopped
+ * and nothing is ready any more.
+ */
+int listener_next(struct listener *listener, bool *ret_new);
+
+/* Gives a connection back that the web server keeps. Closes it if it can't be watched. */
+void listener_keep(struct listener *listener, int connection);
+
+/* Lets every listener_next return -1 once what is ready is served. Safe from any thread. */
+void listener_stop(struct listener *listener);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * The routes as they are served: the parsed table and what each route needs at run time.
+ *
+ * Built whole, then published; requests hold a reference. The only thing that changes afterwards
+ * is `learned`, from what the file says to what PostgreSQL says, at most once for each route.
+ */
+#ifndef LARDER_SERVE_LIVE_H
+#define LARDER_SERVE_LIVE_H
+
+#include <stdatomic.h>
+
+#include "base/counters.h"
+#include "cache/key.h"
+#include "db/learn.h"
+#include "route/table.h"
+
+struct served {
+    const struct route *route;
+    struct cache_version version;
+    struct route_counters *counters;
+    struct learned *_Atomic learned; /* never null */
+    bool asked;          /* PostgreSQL has told, or complained: only the loader looks at it */
+    struct span control; /* the Cache-Control to send */
+    bool shared;         /* a shared cache may keep the answer */
+    struct span head;    /* the header lines that never change: Cache-Control and Vary */
+};
+
+struct live;
+
+/*
+ * Reads every .sql file below `folder`, in order of path, and builds the table. Faults (all of
+ * them, of files and folder) go to `faults`; null when there is any, or on memory.
+ */
+struct live *live_load(const char *folder, struct counters *counters,
+                       struct fault_list *faults) MUST_CHECK;
+
+struct live *live_ref(struct live *live);
+void live_unref(struct live *live);
+
+const struct route_table *live_table(const struct live *live);
+size_t live_count(const struct live *live);
+struct served *live_at(struct live *live, size_t index);
+
+/* The row of a route of this live's table. */
+struct served *live_find(struct live *live, const struct route *route);
+
+/*
+ * Asks PostgreSQL about every route not asked yet. Its complaints go to `faults`. False when it
+ * could not be asked to the end; call again later. Only one thread at a time.
+ */
+MUST_CHECK bool live_learn(struct live *live, struct db_connection *connection,
+                           struct fault_list *faults, struct db_failure *failure);
+
+/* Is there a route PostgreSQL has not been asked about? */
+bool live_unasked(const struct live *live);
+
+#endif

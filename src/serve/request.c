@@ -1,0 +1,67 @@
+#include "serve/request.h"
+
+#include <ctype.h>
+#include <stddef.h>
+
+/* Which parameter goes where. */
+static const struct parameter_row {
+    struct span name;
+    size_t offset;
+} parameter_rows[] = {
+#define ROW(text, field)                                                                           \
+    {                                                                                              \
+        SPAN_LITERAL(text), offsetof(struct request, field)                                        \
+    }
+    ROW("REQUEST_METHOD", method),
+    ROW("REQUEST_URI", target),
+    ROW("CONTENT_LENGTH", content_length),
+    ROW("CONTENT_TYPE", content_type),
+    ROW("HTTP_ACCEPT", accept),
+    ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
+    ROW("HTTP_IF_MATCH", if_match),
+    ROW("HTTP_IF_NONE_MATCH", if_none_match),
+    ROW("HTTP_IF_MODIFIED_SINCE", if_modified_since),
+    ROW("HTTP_IF_UNMODIFIED_SINCE", if_unmodified_since),
+#undef ROW
+};
+
+#define ROW_COUNT (sizeof parameter_rows / sizeof parameter_rows[0])
+
+static void take(struct request *request, struct span name, struct span value)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (span_equal(name, parameter_rows[i].name))
+            *(struct span *)(void *)((char *)request + parameter_rows[i].offset) = value;
+}
+
+void request_read(char *const *parameters, struct request *ret_request)
+{
+    struct request request = {.parameters = parameters};
+    for (; parameters && *parameters; parameters++) {
+        struct span whole = span_of(*parameters);
+        size_t at = span_find(whole, '=');
+        if (at == whole.size)
+            continue;
+        struct span name = span_first(whole, at);
+        take(&request, name, span_from(whole, at + 1));
+        if (span_starts(name, "HTTP_"))
+            request.header_size += whole.size - (sizeof "HTTP_" - 1);
+    }
+    *ret_request = request;
+}
+
+static bool header_is(const char *parameter, const char *name)
+{
+    for (; *name; name++, parameter++)
+        if (*parameter != toupper((unsigned char)*name))
+            return false;
+    return *parameter == '=';
+}
+
+struct span request_header(const struct request *request, const char *name)
+{
+    for (char *const *at = request->parameters; at && *at; at++)
+        if (strncmp(*at, "HTTP_", 5) == 0 && header_is(*at + 5, name))
+            return span_of(*at + 5 + strlen(name) + 1);
+    return (struct span){0};
+}

@@ -1,0 +1,32 @@
+/*
+ * A request as the web server passes it on (CGI/1.1, RFC 3875, section 4.1): views into the
+ * FastCGI parameters, which live until the request is finished.
+ */
+#ifndef LARDER_SERVE_REQUEST_H
+#define LARDER_SERVE_REQUEST_H
+
+#include "base/span.h"
+
+/* Data null: not sent. */
+struct request {
+    struct span method;
+    struct span target; /* REQUEST_URI: raw, undecoded */
+    struct span content_length;
+    struct span content_type;
+    struct span accept;
+    struct span accept_encoding;
+    struct span if_match;
+    struct span if_none_match;
+    struct span if_modified_since;
+    struct span if_unmodified_since;
+    size_t header_size;      /* all header fields' names and values */
+    char *const *parameters; /* NAME=value texts, null-terminated */
+};
+
+/* Reads the parameters in one pass. */
+void request_read(char *const *parameters, struct request *ret_request);
+
+/* The header field that a route calls `name` ("user_agent" is User-Agent); data null: not sent. */
+struct span request_header(const struct request *request, const char *name);
+
+#endif

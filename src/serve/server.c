@@ -1,0 +1,242 @@
+#include "serve/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define SECRET_MAX 4096
+
+static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
+{
+    fault_sort(faults);
+    for (size_t i = 0; i < faults->count; i++) {
+        const struct fault *fault = &faults->faults[i];
+        if (fault->line)
+            log_event(level, event, "%s:%u: %s", fault->file, fault->line, fault->text);
+        else
+            log_event(level, event, "%s: %s", fault->file, fault->text);
+    }
+}
+
+static bool counters_begin(struct server *server, struct error *error)
+{
+    struct error reason;
+    const char *folder = options_text(server->options, OPTION_RUN);
+    if (!counters_open(folder, &server->counters, &reason)) {
+        log_event(LOG_WARNING, "counters",
+                  "%s: counters are this process's own, not the host's (LARDER_RUN names a folder "
+                  "the responders may write)",
+                  reason.text);
+        server->counters = counters_open_private();
+    }
+    if (!server->counters)
+        return error_set_memory(error);
+    server->unrouted = counters_route(server->counters, "none");
+    server->internal = counters_route(server->counters, "/_larder/");
+    return true;
+}
+
+static bool pool_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const struct db_pool_settings settings = {
+        .connections = (size_t)options_number(options, OPTION_DB_POOL),
+        .queue = (size_t)options_number(options, OPTION_DB_QUEUE),
+        .wait = options_number(options, OPTION_DB_WAIT),
+        .connection = {.transaction_pooling = options_number(options, OPTION_DB_POOLING) == 1,
+                       .statement_timeout = options_number(options, OPTION_TIMEOUT)}};
+    server->pool = db_pool_new(&settings, server->counters);
+    return server->pool ? true : error_set_memory(error);
+}
+
+static bool store_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const char *url = options_text(options, OPTION_REDIS);
+    struct cache_store_settings settings = {.timeout =
+                                                options_number(options, OPTION_REDIS_TIMEOUT),
+                                            .probe = options_number(options, OPTION_REDIS_PROBE),
+                                            .counters = server->counters};
+    if (!*url)
+        return true;
+    if (!redis_address_parse(url, server->arena, &settings.address, error))
+        return false;
+    server->store = cache_store_new(&settings);
+    return server->store ? true : error_set_memory(error);
+}
+
+static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
+                        struct error *error)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? -1 : read(file, secret, SECRET_MAX);
+    if (size < 0)
+        error_set_errno(error, "LARDER_ETAG_KEY_FILE: %s", path);
+    else if (size == 0)
+        error_set(error, ERROR_INVALID, "LARDER_ETAG_KEY_FILE: %s is empty", path);
+    if (file >= 0)
+        close(file);
+    *ret_size = size > 0 ? (size_t)size : 0;
+    return size > 0;
+}
+
+static bool etag_key_begin(struct server *server, struct error *error)
+{
+    char secret[SECRET_MAX];
+    size_t size;
+    const char *path = options_text(server->options, OPTION_ETAG_KEY_FILE);
+    if (!*path) {
+        server->etag_key = digest_key_new(span_of(options_text(server->options, OPTION_PREFIX)));
+    } else {
+        if (!secret_read(path, secret, &size, error))
+            return false;
+        server->etag_key = digest_key_new((struct span){.data = secret, .size = size});
+        explicit_bzero(secret, sizeof secret);
+    }
+    return server->etag_key ? true : error_set_memory(error);
+}
+
+/* Asks PostgreSQL; true when it told all. Not reaching it is no fault: it is asked again later. */
+static bool learn(struct server *server, struct live *live, struct fault_list *faults)
+{
+    struct db_connection *connection;
+    struct db_failure failure = {0};
+    if (!db_pool_take(server->pool, &connection, &failure)) {
+        log_event(LOG_WARNING, "database", "%s", failure.message);
+        return false;
+    }
+    bool told = live_learn(live, connection, faults, &failure);
+    if (!told)
+        log_event(LOG_WARNING, "database", "%s", failure.message);
+    db_pool_give(server->pool, connection);
+    return told;
+}
+
+static struct live *load(struct server *server, struct fault_list *faults)
+{
+    return live_load(options_text(server->options, OPTION_ROUTES), server->counters, faults);
+}
+
+static bool routes_begin(struct server *server, struct error *error)
+{
+    struct fault_list faults = {.arena = server->arena};
+    server->live = load(server, &faults);
+    bool loaded = server->live != NULL;
+    if (!loaded)
+        error_set(error, ERROR_INVALID, "the routes in %s were not loaded: %zu fault%s",
+                  options_text(server->options, OPTION_ROUTES), faults.count,
+                  faults.count == 1 ? "" : "s");
+    else
+        learn(server, server->live, &faults);
+    /* Routes that PostgreSQL complains of answer 500; the others are served. */
+    log_faults(LOG_ERROR, "route", &faults);
+    fault_list_free(&faults);
+    if (loaded)
+        log_event(LOG_INFO, "routes", "%zu loaded from %s", live_count(server->live),
+                  options_text(server->options, OPTION_ROUTES));
+    return loaded;
+}
+
+bool server_open(const struct options *options, struct server **ret_server, struct error *error)
+{
+    struct server *server = calloc(1, sizeof *server);
+    if (!server)
+        return error_set_memory(error);
+    server->options = options;
+    pthread_mutex_init(&server->live_lock, NULL);
+    server->arena = arena_new();
+    if (!server->arena)
+        error_set_memory(error);
+    if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
+        store_begin(server, error) && etag_key_begin(server, error) &&
+        routes_begin(server, error)) {
+        *ret_server = server;
+        return true;
+    }
+    server_close(server);
+    return false;
+}
+
+void server_close(struct server *server)
+{
+    if (!server)
+        return;
+    live_unref(server->live);
+    db_pool_free(server->pool);
+    cache_store_free(server->store);
+    digest_key_free(server->etag_key);
+    counters_close(server->counters);
+    arena_free(server->arena);
+    pthread_mutex_destroy(&server->live_lock);
+    free(server);
+}
+
+struct live *server_live(struct server *server)
+{
+    pthread_mutex_lock(&server->live_lock);
+    struct live *live = live_ref(server->live);
+    pthread_mutex_unlock(&server->live_lock);
+    return live;
+}
+
+static void publish(struct server *server, struct live *live)
+{
+    pthread_mutex_lock(&server->live_lock);
+    struct live *old = server->live;
+    server->live = live;
+    pthread_mutex_unlock(&server->live_lock);
+    live_unref(old);
+}
+
+static bool reload(struct server *server, struct fault_list *faults)
+{
+    struct live *live = load(server, faults);
+    if (!live)
+        return false;
+    learn(server, live, faults);
+    if (faults->count) {
+        live_unref(live);
+        return false;
+    }
+    publish(server, live);
+    db_pool_forget_prepared(server->pool);
+    return true;
+}
+
+void server_reload(struct server *server)
+{
+    struct arena *arena = arena_new();
+    struct fault_list faults = {.arena = arena};
+    if (arena && reload(server, &faults)) {
+        counters_add(server->counters, COUNTER_RELOADS, 1);
+        log_event(LOG_INFO, "reload", "%zu routes loaded anew from %s", live_count(server->live),
+                  options_text(server->options, OPTION_ROUTES));
+    } else {
+        counters_add(server->counters, COUNTER_RELOAD_FAILURES, 1);
+        log_faults(LOG_ERROR, "route", &faults);
+        log_event(LOG_ERROR, "reload", "%zu fault%s: the old routes stay", faults.count,
+                  faults.count == 1 ? "" : "s");
+    }
+    fault_list_free(&faults);
+    arena_free(arena);
+}
+
+void server_tick(struct server *server)
+{
+    struct db_connection *connection;
+    struct arena *arena;
+    struct fault_list faults = {0};
+    if (!live_unasked(server->live) || !db_pool_take(server->pool, &connection, NULL))
+        return;
+    arena = arena_new();
+    faults.arena = arena;
+    if (arena && live_learn(server->live, connection, &faults, NULL))
+        log_event(LOG_INFO, "database", "PostgreSQL has told the types of all routes");
+    db_pool_give(server->pool, connection);
+    log_faults(LOG_ERROR, "route", &faults);
+    fault_list_free(&faults);
+    arena_free(arena);
+}

@@ -1,0 +1,51 @@
+/*
+ * What all threads of a responder share. Made once at start; only `live` changes, by reload.
+ */
+#ifndef LARDER_SERVE_SERVER_H
+#define LARDER_SERVE_SERVER_H
+
+#include <pthread.h>
+
+#include "base/counters.h"
+#include "base/digest.h"
+#include "base/options.h"
+#include "cache/store.h"
+#include "db/pool.h"
+#include "serve/live.h"
+
+struct server {
+    const struct options *options;
+    struct counters *counters;
+    struct db_pool *pool;
+    struct cache_store *store; /* null: without Redis */
+    struct digest_key *etag_key;
+    struct arena *arena;       /* the Redis address's texts */
+    pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
+    struct live *live;
+    struct route_counters *unrouted; /* requests that no route matches */
+    struct route_counters *internal; /* /_larder/ */
+};
+
+/*
+ * Opens counters, pool and store as the options say and loads the routes. PostgreSQL and Redis need
+ * not be up. On false what is wrong has been logged, and *error sums it up.
+ */
+MUST_CHECK bool server_open(const struct options *options, struct server **ret_server,
+                            struct error *error);
+
+/* Only when no worker runs. Null is allowed. */
+void server_close(struct server *server);
+
+/* A reference to the routes served now (live_unref). */
+struct live *server_live(struct server *server);
+
+/*
+ * Loads the routes anew: all or nothing. With any fault, in a file or from a PostgreSQL that can
+ * be asked, the old routes stay and every fault is logged.
+ */
+void server_reload(struct server *server);
+
+/* Once a second: asks PostgreSQL about routes it has not yet told about. */
+void server_tick(struct server *server);
+
+#endif

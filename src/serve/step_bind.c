@@ -1,0 +1,185 @@
+#include <stdio.h>
+#include <time.h>
+
+#include "http/query.h"
+#include "serve/steps.h"
+
+/* Every parameter's value, and what is wrong with those that have none. */
+struct binding {
+    struct exchange *exchange;
+    const struct learned *learned;
+    struct value *by_param;
+    struct problem_item *items;
+    size_t item_count;
+    size_t path_at; /* the next of the match's path values */
+    bool failed;    /* memory */
+};
+
+static void complain(struct binding *binding, const struct param *param, const char *problem)
+{
+    if (!problem) {
+        binding->failed = true;
+        return;
+    }
+    binding->items[binding->item_count++] = (struct problem_item){
+        .name = param->name, .in = param_place_names[param->place], .detail = problem};
+}
+
+static void bind_absent(struct binding *binding, const struct param *param, struct value *value)
+{
+    if (param->default_text.data)
+        *value = (struct value){.state = VALUE_TEXT, .text = param->default_text};
+    else if (param->default_null)
+        value->state = VALUE_NULL;
+    else if (param->required)
+        complain(binding, param, "is required");
+    else
+        value->state = VALUE_ABSENT;
+}
+
+static void bind_given(struct binding *binding, size_t index, const struct span *given,
+                       size_t count)
+{
+    const struct param *param = &binding->exchange->served->route->params[index];
+    struct arena *arena = binding->exchange->worker->arena;
+    enum param_type type = binding->learned->kinds[index];
+    struct value *value = &binding->by_param[index];
+    const char *problem = NULL;
+    bool good;
+    if (binding->learned->arrays[index])
+        good = param_read_array(param, type, given, count, arena, value, &problem);
+    else if (count > 1)
+        good = (problem = arena_format(arena, "was given %zu times; give it once", count), false);
+    else
+        good = param_read(param, type, false, given[0], arena, value, &problem);
+    if (!good)
+        complain(binding, param, problem);
+}
+
+static void bind_query(struct binding *binding, size_t index)
+{
+    const struct exchange *exchange = binding->exchange;
+    const struct param *param = &exchange->served->route->params[index];
+    struct span given[QUERY_PAIRS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < exchange->pair_count; i++)
+        if (span_is(exchange->worker->pairs[i].name, param->name))
+            given[count++] = exchange->worker->pairs[i].value;
+    if (count)
+        bind_given(binding, index, given, count);
+    else
+        bind_absent(binding, param, &binding->by_param[index]);
+}
+
+static void bind_header(struct binding *binding, size_t index)
+{
+    const struct param *param = &binding->exchange->served->route->params[index];
+    struct span given = request_header(&binding->exchange->request, param->name);
+    if (given.data)
+        bind_given(binding, index, &given, 1);
+    else
+        bind_absent(binding, param, &binding->by_param[index]);
+}
+
+static void bind_path(struct binding *binding, size_t index)
+{
+    bind_given(binding, index, &binding->exchange->match.values[binding->path_at++], 1);
+}
+
+/* :now is the request's time to the microsecond, :today its day; both UTC. */
+static void bind_clock(struct binding *binding, size_t index)
+{
+    const struct exchange *exchange = binding->exchange;
+    const struct param *param = &exchange->served->route->params[index];
+    time_t seconds = (time_t)(exchange->now / 1000000);
+    struct tm parts;
+    char day[32], text[64];
+    gmtime_r(&seconds, &parts);
+    strftime(day, sizeof day, "%Y-%m-%d", &parts);
+    if (strcmp(param->name, "today") == 0)
+        snprintf(text, sizeof text, "%s", day);
+    else
+        snprintf(text, sizeof text, "%sT%02d:%02d:%02d.%06dZ", day, parts.tm_hour, parts.tm_min,
+                 parts.tm_sec, (int)(exchange->now % 1000000));
+    struct span copy = arena_span(exchange->worker->arena, span_of(text));
+    if (!copy.data)
+        binding->failed = true;
+    binding->by_param[index] = (struct value){.state = VALUE_TEXT, .text = copy};
+}
+
+typedef void binder(struct binding *binding, size_t index);
+
+/* Places without a row are refused by step_match: their routes are not served yet. */
+static binder *const binders[] = {
+    [PLACE_PATH] = bind_path,
+    [PLACE_QUERY] = bind_query,
+    [PLACE_HEADER] = bind_header,
+    [PLACE_CLOCK] = bind_clock,
+};
+
+static void bind_all(struct binding *binding)
+{
+    const struct route *route = binding->exchange->served->route;
+    for (size_t i = 0; i < route->param_count; i++) {
+        enum param_place place = route->params[i].place;
+        if (place < ARRAY_COUNT(binders) && binders[place])
+            binders[place](binding, i);
+    }
+}
+
+static bool query_read(struct exchange *exchange)
+{
+    struct error error;
+    if (!query_parse(exchange->query, exchange->worker->arena, exchange->worker->pairs,
+                     QUERY_PAIRS_MAX, &exchange->pair_count, &error)) {
+        exchange_problem(exchange, 400, error.text);
+        return false;
+    }
+    return true;
+}
+
+static bool profile_asked(const struct exchange *exchange)
+{
+    if (!options_number(exchange->server->options, OPTION_PROFILE))
+        return false;
+    for (size_t i = 0; i < exchange->pair_count; i++)
+        if (span_is(exchange->worker->pairs[i].name, "profile") &&
+            span_is(exchange->worker->pairs[i].value, "1"))
+            return true;
+    return false;
+}
+
+/* The statement's values, in the order of $1, $2, … */
+static bool values_order(struct exchange *exchange, const struct binding *binding)
+{
+    const struct statement *statement = &exchange->served->route->statement;
+    exchange->values =
+        arena_array(exchange->worker->arena, statement->parameter_count, sizeof *exchange->values);
+    for (unsigned i = 0; exchange->values && i < statement->parameter_count; i++)
+        exchange->values[i] = binding->by_param[statement->param_of[i]];
+    return exchange->values != NULL;
+}
+
+void step_bind(struct exchange *exchange)
+{
+    const struct route *route = exchange->served->route;
+    struct arena *arena = exchange->worker->arena;
+    if (exchange->query.size && !query_read(exchange))
+        return;
+    exchange->profile = profile_asked(exchange);
+    struct binding binding = {
+        .exchange = exchange,
+        .learned = atomic_load_explicit(&exchange->served->learned, memory_order_acquire),
+        .by_param = arena_array(arena, route->param_count, sizeof *binding.by_param),
+        .items = arena_array(arena, route->param_count, sizeof *binding.items)};
+    if (binding.by_param && binding.items)
+        bind_all(&binding);
+    if (!binding.by_param || !binding.items || binding.failed)
+        exchange_memory(exchange);
+    else if (binding.item_count)
+        exchange_problem_items(exchange, 422,
+                               "Parameters are missing or have values that are not allowed.",
+                               binding.items, binding.item_count);
+    else if (!values_order(exchange, &binding))
+        exchange_memory(exchange);
+}

@@ -1,0 +1,95 @@
+#include "http/media.h"
+#include "http/target.h"
+#include "serve/internal.h"
+#include "serve/steps.h"
+
+/* "GET, HEAD, OPTIONS, PUT" for the methods a path has. */
+static const char *allow_value(const struct exchange *exchange)
+{
+    struct bytes allow = BYTES_EMPTY;
+    bytes_append_text(&allow, "OPTIONS");
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        if (!exchange->match.by_method[i])
+            continue;
+        bytes_append_format(&allow, ", %s%s", route_method_names[i],
+                            i == METHOD_GET ? ", HEAD" : "");
+    }
+    const char *value = arena_text(exchange->worker->arena, bytes_span(&allow));
+    bytes_free(&allow);
+    return value ? value : "OPTIONS";
+}
+
+static const struct route *route_for_method(const struct exchange *exchange)
+{
+    if (exchange->head_only)
+        return exchange->match.by_method[METHOD_GET];
+    for (size_t i = 0; i < METHOD_COUNT; i++)
+        if (span_is(exchange->request.method, route_method_names[i]))
+            return exchange->match.by_method[i];
+    return NULL;
+}
+
+static void answer_options(struct exchange *exchange)
+{
+    exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
+    exchange_header(exchange, "Allow", allow_value(exchange));
+    exchange_header(exchange, "Cache-Control", "no-store");
+}
+
+static void answer_other_method(struct exchange *exchange)
+{
+    exchange_problem(exchange, 405,
+                     "The path does not have this method; Allow names those it has.");
+    exchange_header(exchange, "Allow", allow_value(exchange));
+}
+
+/* A route that asks for more than this version serves is refused, never half served. */
+static void answer_unserved(struct exchange *exchange)
+{
+    const unsigned refused = exchange->served->route->unserved & UNSERVED_REFUSED;
+    const char *word = "an annotation";
+    for (size_t i = 0; i < route_unserved_count; i++)
+        if (refused & (unsigned)route_unserved_names[i].bit)
+            word = route_unserved_names[i].word;
+    exchange_problem(exchange, 501,
+                     arena_format(exchange->worker->arena,
+                                  "The route asks for %s, which this version does not serve yet.",
+                                  word));
+}
+
+static void match_found(struct exchange *exchange, const struct route *route)
+{
+    exchange->served = live_find(exchange->live, route);
+    exchange->counters = exchange->served->counters;
+    exchange->timeout =
+        route->timeout ? route->timeout : options_number(exchange->server->options, OPTION_TIMEOUT);
+    if (route->unserved & UNSERVED_REFUSED)
+        answer_unserved(exchange);
+    else if (!media_acceptable(exchange->request.accept, "application/json"))
+        exchange_problem(exchange, 406, "The route answers application/json alone.");
+}
+
+void step_match(struct exchange *exchange)
+{
+    struct error error;
+    struct span segments[ROUTE_SEGMENTS_MAX];
+    size_t count;
+    if (internal_answer(exchange))
+        return;
+    if (!target_segments(exchange->path, exchange->worker->arena, segments, ROUTE_SEGMENTS_MAX,
+                         &count, &error)) {
+        exchange_problem(exchange, 400, error.text);
+        return;
+    }
+    exchange->live = server_live(exchange->server);
+    route_table_match(live_table(exchange->live), segments, count, &exchange->match);
+    const struct route *route = route_for_method(exchange);
+    if (!exchange->match.any)
+        exchange_problem(exchange, 404, "There is no route with this path.");
+    else if (span_is(exchange->request.method, "OPTIONS"))
+        answer_options(exchange);
+    else if (!route)
+        answer_other_method(exchange);
+    else
+        match_found(exchange, route);
+}

@@ -1,0 +1,241 @@
+/*
+ * The steps that make an answer: query, compress.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/compress.h"
+#include "serve/steps.h"
+
+/* What a client and the log are told of a failed statement. The detail never holds PostgreSQL's
+ * words. */
+static const struct failure_row {
+    unsigned status;
+    const char *detail;
+    bool retry; /* Retry-After is sent */
+    enum log_level level;
+} failure_rows[] = {
+    [DB_FAILURE_NONE] = {500, "The route's statement failed.", false, LOG_ERROR},
+    [DB_FAILURE_STATEMENT] = {500, "The route's statement failed.", false, LOG_ERROR},
+    [DB_FAILURE_VALUE] = {422, "The database does not take a parameter's value.", false, LOG_INFO},
+    [DB_FAILURE_CONSTRAINT] = {409, "The change contradicts what is stored.", false, LOG_INFO},
+    [DB_FAILURE_READ_ONLY] = {500, "The route's statement tried to write.", false, LOG_ERROR},
+    [DB_FAILURE_FORBIDDEN] = {500, "The server's database role may not run the route's statement.",
+                              false, LOG_ERROR},
+    [DB_FAILURE_TIMEOUT] = {504, "The statement took longer than it may.", false, LOG_WARNING},
+    [DB_FAILURE_UNAVAILABLE] = {503, "The database can't be reached.", true, LOG_ERROR},
+    [DB_FAILURE_BUSY] = {503, "The server is busy.", true, LOG_WARNING},
+    [DB_FAILURE_STALE] = {500, "The route's statement failed.", false, LOG_ERROR},
+    [DB_FAILURE_TOO_LARGE] = {500, "The answer is larger than the database can make.", false,
+                              LOG_ERROR},
+    [DB_FAILURE_RETRY] = {503, "The database is busy with other changes.", true, LOG_WARNING},
+    [DB_FAILURE_MEMORY] = {503, "The server is out of memory.", true, LOG_ERROR},
+};
+
+/* Parameters whose values only PostgreSQL can judge; where none is, every one may be meant. */
+static size_t suspects(const struct exchange *exchange, struct problem_item *items)
+{
+    const struct route *route = exchange->served->route;
+    const struct learned *learned = atomic_load(&exchange->served->learned);
+    size_t count = 0;
+    for (size_t i = 0; i < route->param_count; i++)
+        if (learned->kinds[i] == TYPE_OTHER || learned->kinds[i] == TYPE_UNKNOWN ||
+            learned->arrays[i])
+            items[count++] =
+                (struct problem_item){.name = route->params[i].name,
+                                      .in = param_place_names[route->params[i].place],
+                                      .detail = "may have a value its type does not allow"};
+    return count;
+}
+
+static void answer_failure(struct exchange *exchange, const struct db_failure *failure)
+{
+    const struct failure_row *row = &failure_rows[failure->kind];
+    struct problem_item *items = NULL;
+    size_t count = 0;
+    if (failure->kind == DB_FAILURE_VALUE)
+        items = arena_array(exchange->worker->arena, exchange->served->route->param_count,
+                            sizeof *items);
+    if (items)
+        count = suspects(exchange, items);
+    log_event(row->level, "query", "%s: %s%s%s", exchange->served->route->name, failure->message,
+              failure->sqlstate[0] ? " SQLSTATE " : "", failure->sqlstate);
+    exchange_problem_items(exchange, row->status, row->detail, items, count);
+    if (row->retry)
+        exchange_header(exchange, "Retry-After", "1");
+}
+
+static bool run(struct exchange *exchange, struct db_failure *failure)
+{
+    const struct served *served = exchange->served;
+    const struct learned *learned = atomic_load_explicit(&served->learned, memory_order_acquire);
+    unsigned count = served->route->statement.parameter_count;
+    const char **values = arena_array(exchange->worker->arena, count, sizeof *values);
+    if (!values)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    for (unsigned i = 0; i < count; i++)
+        if (exchange->values[i].state == VALUE_TEXT)
+            values[i] = exchange->values[i].text.data;
+    const struct db_statement statement = {.id = served->version.number,
+                                           .sql = learned->sql,
+                                           .types = learned->types,
+                                           .values = values,
+                                           .parameter_count = (int)count,
+                                           .timeout = exchange->timeout};
+    return db_pool_read(exchange->server->pool, &statement, &exchange->result, failure);
+}
+
+static void count_query(struct exchange *exchange, int64_t duration,
+                        const struct db_failure *failure)
+{
+    struct counters *counters = exchange->server->counters;
+    if (failure->kind == DB_FAILURE_BUSY)
+        return; /* no statement ran */
+    counters_add(counters, COUNTER_QUERIES, 1);
+    counters_query(exchange->counters, duration);
+    if (failure->kind != DB_FAILURE_NONE)
+        counters_add(counters, COUNTER_QUERY_ERRORS, 1);
+    if (failure->kind == DB_FAILURE_TIMEOUT)
+        counters_add(counters, COUNTER_QUERY_TIMEOUTS, 1);
+}
+
+static bool tag_make(struct exchange *exchange, struct span body)
+{
+    unsigned char digest[DIGEST_SIZE];
+    if (!digest_keyed(exchange->server->etag_key, body, digest, NULL))
+        return false;
+    digest_base64url(digest, 16, exchange->meta.tag);
+    return true;
+}
+
+/* The body becomes an entry: identity only, for now. */
+static void fill(struct exchange *exchange, unsigned status, struct span type, struct span body,
+                 int64_t ttl)
+{
+    const struct route_cache *cache = &exchange->served->route->cache;
+    exchange->meta = (struct entry_meta){.status = status,
+                                         .created = exchange->now,
+                                         .ttl = ttl,
+                                         .stale = status == 200 ? cache->stale : 0,
+                                         .error = status == 200 ? cache->error : 0,
+                                         .cost = clock_monotonic() - exchange->started,
+                                         .variants = CODING_BIT(CODING_IDENTITY),
+                                         .type = type};
+    exchange->meta.sizes[CODING_IDENTITY] = body.size;
+    exchange->bodies[CODING_IDENTITY] = body;
+    if (!tag_make(exchange, body)) {
+        exchange_memory(exchange);
+        return;
+    }
+    exchange->phase = PHASE_FILLED;
+    exchange->tier = TIER_DATABASE;
+    counters_add(exchange->server->counters, COUNTER_FILLS, 1);
+}
+
+/* No row: a 404 that is kept where the route says negative=. */
+static void fill_missing(struct exchange *exchange)
+{
+    static const char detail[] = "There is nothing here with these parameters.";
+    int64_t ttl = exchange->served->route->cache.negative;
+    exchange->tier = TIER_DATABASE;
+    exchange_problem(exchange, 404, detail);
+    if (ttl > 0 && exchange->status == 404)
+        fill(exchange, 404, exchange->settled_type, exchange->settled_body, ttl);
+}
+
+static void fill_rows(struct exchange *exchange)
+{
+    enum route_result shape = exchange->served->route->result;
+    int rows = db_result_rows(exchange->result);
+    if (shape == RESULT_NONE) {
+        exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
+        exchange_header(exchange, "Cache-Control", "no-store");
+    } else if (rows == 0) {
+        fill_missing(exchange);
+    } else if (rows > 1) {
+        log_event(LOG_ERROR, "query", "%s: @result %s, but the statement gave more than one row",
+                  exchange->served->route->name, route_result_names[shape]);
+        exchange_problem(exchange, 500, "The route's statement gave more than one row.");
+    } else {
+        fill(exchange, 200, SPAN_LITERAL("application/json"),
+             db_result_value(exchange->result, 0, 0), exchange->served->route->cache.ttl);
+    }
+}
+
+void step_query(struct exchange *exchange)
+{
+    struct db_failure failure = {0};
+    int64_t begin = clock_monotonic();
+    bool done = run(exchange, &failure);
+    count_query(exchange, clock_monotonic() - begin, &failure);
+    if (done)
+        fill_rows(exchange);
+    else
+        answer_failure(exchange, &failure);
+}
+
+static void compress_to(struct exchange *exchange, enum coding coding)
+{
+    struct bytes *out = &exchange->worker->compressed[coding];
+    bytes_clear(out);
+    if (!compress_body(exchange->worker->compressor, coding, exchange->bodies[CODING_IDENTITY],
+                       out))
+        return;
+    exchange->bodies[coding] = bytes_span(out);
+    exchange->meta.sizes[coding] = out->size;
+    exchange->meta.variants |= CODING_BIT(coding);
+}
+
+/* Will the answer be kept, so that its variants pay off? */
+static bool kept(const struct exchange *exchange)
+{
+    return exchange->worker->redis && exchange->meta.ttl > 0 && !exchange->cache.detail &&
+           options_number(exchange->server->options, OPTION_CACHE) &&
+           exchange->bodies[CODING_IDENTITY].size <=
+               (uint64_t)options_number(exchange->server->options, OPTION_ENTRY_MAX);
+}
+
+static bool identity_refused(const struct exchange *exchange)
+{
+    return exchange->accept.quality[CODING_IDENTITY] == 0;
+}
+
+static bool worth_compressing(const struct exchange *exchange)
+{
+    return exchange->served->route->cache.compress &&
+           exchange->bodies[CODING_IDENTITY].size >=
+               (uint64_t)options_number(exchange->server->options, OPTION_COMPRESS_MIN);
+}
+
+/* The one variant this client gets; gzip before brotli, which takes twice the time. */
+static void compress_for_client(struct exchange *exchange)
+{
+    const unsigned quick = CODING_BIT(CODING_IDENTITY) | CODING_BIT(CODING_GZIP);
+    enum coding coding;
+    if (!coding_choose(&exchange->accept, quick, &coding) &&
+        !coding_choose(&exchange->accept, quick | CODING_BIT(CODING_BROTLI), &coding))
+        return;
+    if (coding != CODING_IDENTITY)
+        compress_to(exchange, coding);
+}
+
+/* Every variant for the cache; of an answer that is not kept only what this client gets. */
+void step_compress(struct exchange *exchange)
+{
+    if (!worth_compressing(exchange))
+        return;
+    if (kept(exchange)) {
+        compress_to(exchange, CODING_GZIP);
+        compress_to(exchange, CODING_BROTLI);
+    } else {
+        compress_for_client(exchange);
+    }
+}
+
+/* A client that refuses identity gets a coding it takes, however small the body is. */
+void step_suit(struct exchange *exchange)
+{
+    enum coding coding;
+    if (identity_refused(exchange) && exchange->bodies[CODING_IDENTITY].size &&
+        !coding_choose(&exchange->accept, exchange->meta.variants, &coding))
+        compress_for_client(exchange);
+}

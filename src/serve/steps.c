@@ -1,0 +1,65 @@
+#include "serve/steps.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+const struct step steps[] = {
+    {"receive", step_receive, PHASE_SEEKING},
+    {"match", step_match, PHASE_SEEKING},
+    {"bind", step_bind, PHASE_SEEKING},
+    {"key", step_key, PHASE_SEEKING},
+    {"lookup", step_lookup, PHASE_SEEKING},
+    {"query", step_query, PHASE_SEEKING},
+    {"compress", step_compress, PHASE_FILLED},
+    {"store", step_store, PHASE_FILLED},
+    {"suit", step_suit, PHASE_FILLED | PHASE_HELD},
+    {"precondition", step_precondition, PHASE_FILLED | PHASE_HELD},
+    {"respond", step_respond, PHASE_ANY},
+    {"after", step_after, PHASE_ANY},
+};
+
+const size_t step_count = ARRAY_COUNT(steps);
+
+_Static_assert(ARRAY_COUNT(steps) <= STEP_COUNT_MAX, "exchange.step_ends has a place a step");
+
+/* Times are read only where somebody will see them. */
+static bool timed(const struct exchange *exchange)
+{
+    return exchange->profile || options_number(exchange->server->options, OPTION_TRACE) ||
+           options_number(exchange->server->options, OPTION_PROFILE);
+}
+
+static void trace(const struct exchange *exchange)
+{
+    struct bytes line = BYTES_EMPTY;
+    steps_append_timing(exchange, &line);
+    log_event(LOG_DEBUG, "steps", "%.*s %.*s %u %s", SPAN_PRINTF(exchange->request.method),
+              SPAN_PRINTF(exchange->path), exchange->status, bytes_text(&line));
+    bytes_free(&line);
+}
+
+void steps_walk(struct exchange *exchange)
+{
+    bool watched = timed(exchange);
+    for (size_t i = 0; i < step_count; i++) {
+        if (!(steps[i].phases & exchange->phase))
+            continue;
+        steps[i].run(exchange);
+        if (watched)
+            exchange->step_ends[i] = clock_monotonic();
+    }
+    if (watched && options_number(exchange->server->options, OPTION_TRACE))
+        trace(exchange);
+}
+
+void steps_append_timing(const struct exchange *exchange, struct bytes *out)
+{
+    int64_t begin = exchange->started;
+    for (size_t i = 0; i < step_count; i++) {
+        if (!exchange->step_ends[i])
+            continue;
+        bytes_append_format(out, "%s%s;dur=%.3f", begin == exchange->started ? "" : ", ",
+                            steps[i].name, (double)(exchange->step_ends[i] - begin) / 1000);
+        begin = exchange->step_ends[i];
+    }
+}

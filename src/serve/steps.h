@@ -1,0 +1,44 @@
+/*
+ * A request's way, declared once: the table of steps and the loop that walks it.
+ *
+ *   receive  reads the request and holds it to the limits of size
+ *   match    finds the route; 404, 405, OPTIONS, and Larder's own pages
+ *   bind     turns the request's texts into the statement's values; every fault in one 422
+ *   key      names the answer
+ *   lookup   asks Redis
+ *   query    asks PostgreSQL
+ *   compress makes the variants of a fresh answer
+ *   store    gives it to Redis
+ *   suit     makes the variant of a client that refuses identity, where there is none
+ *   precondition  304 and 412
+ *   respond  writes the answer
+ *   after    counts and logs
+ *
+ * A step runs only in the phases of its row and never knows which step follows it.
+ */
+#ifndef LARDER_SERVE_STEPS_H
+#define LARDER_SERVE_STEPS_H
+
+#include "serve/exchange.h"
+
+typedef void step_function(struct exchange *exchange);
+
+struct step {
+    const char *name;
+    step_function *run;
+    unsigned phases; /* enum phase bits in which it runs */
+};
+
+extern const struct step steps[];
+extern const size_t step_count;
+
+/* Answers one request: walks the table from its first row to its last. */
+void steps_walk(struct exchange *exchange);
+
+/* Appends "receive;dur=0.01, match;dur=…" in milliseconds (Server-Timing) for the steps run. */
+void steps_append_timing(const struct exchange *exchange, struct bytes *out);
+
+step_function step_receive, step_match, step_bind, step_key, step_lookup, step_query, step_compress,
+    step_store, step_suit, step_precondition, step_respond, step_after;
+
+#endif

@@ -1,0 +1,28 @@
+#include "unit.h"
+
+#include "db/failure.h"
+
+static const struct row {
+    const char *sqlstate;
+    enum db_failure_kind kind;
+} rows[] = {
+    {"57014", DB_FAILURE_TIMEOUT},     {"57P01", DB_FAILURE_UNAVAILABLE},
+    {"57P03", DB_FAILURE_UNAVAILABLE}, {"53300", DB_FAILURE_UNAVAILABLE},
+    {"08006", DB_FAILURE_UNAVAILABLE}, {"08P01", DB_FAILURE_UNAVAILABLE},
+    {"22P02", DB_FAILURE_VALUE},       {"22003", DB_FAILURE_VALUE},
+    {"23505", DB_FAILURE_CONSTRAINT},  {"25006", DB_FAILURE_READ_ONLY},
+    {"42501", DB_FAILURE_FORBIDDEN},   {"42P01", DB_FAILURE_STATEMENT},
+    {"26000", DB_FAILURE_STALE},       {"0A000", DB_FAILURE_STALE},
+    {"54000", DB_FAILURE_TOO_LARGE},   {"40001", DB_FAILURE_RETRY},
+    {"40P01", DB_FAILURE_RETRY},       {"XX000", DB_FAILURE_STATEMENT},
+    {"", DB_FAILURE_STATEMENT},
+};
+
+static void a_sqlstate_has_one_kind(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        assert_int_equal(db_failure_of_sqlstate(rows[i].sqlstate), rows[i].kind);
+}
+
+UNIT_MAIN(cmocka_unit_test(a_sqlstate_has_one_kind))
