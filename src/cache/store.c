@@ -66,11 +66,10 @@ static void failed(struct cache_store *store, const struct error *failure, struc
 
 static void succeeded(struct cache_store *store, struct error *ret_event)
 {
-    if (breaker_is_open(&store->breaker)) {
-        count(store, COUNTER_REDIS_BREAKER_OPEN, -1);
-        error_set(ret_event, ERROR_NONE, "Redis answers again");
-    }
-    breaker_succeeded(&store->breaker);
+    if (!breaker_succeeded(&store->breaker))
+        return;
+    count(store, COUNTER_REDIS_BREAKER_OPEN, -1);
+    error_set(ret_event, ERROR_NONE, "Redis answers again");
 }
 
 /* Error replies to earlier stores have arrived with this call's reply. */
@@ -89,7 +88,10 @@ static void refusals_take(struct cache_store *store, struct redis_connection *co
         error_set(ret_event, ERROR_BUSY, "an entry was not kept: %s", text);
 }
 
-/* One bounded call; STORE_MISS stands for "answered", whatever the answer holds. */
+/*
+ * One bounded call: STORE_HIT when Redis answered, STORE_MISS when it is there but the key holds
+ * something else than an entry (WRONGTYPE and the like).
+ */
 static enum store_outcome call(struct cache_store *store, struct redis_connection *connection,
                                struct redis_command command, struct redis_reply **ret_reply,
                                struct error *ret_event)
@@ -98,13 +100,16 @@ static enum store_outcome call(struct cache_store *store, struct redis_connectio
     if (!allowed(store))
         return STORE_BYPASS;
     int64_t deadline = clock_monotonic() + store->settings.timeout;
-    if (!redis_call(connection, command, deadline, ret_reply, &failure)) {
+    bool answered = redis_call(connection, command, deadline, ret_reply, &failure);
+    if (!answered && failure.kind != ERROR_INVALID) {
         failed(store, &failure, ret_event);
         return STORE_BYPASS;
     }
     succeeded(store, ret_event);
     refusals_take(store, connection, ret_event);
-    return STORE_MISS;
+    if (!answered)
+        count(store, COUNTER_CACHE_BROKEN, 1);
+    return answered ? STORE_HIT : STORE_MISS;
 }
 
 static enum coding preferred(const struct coding_accept *accept, unsigned available)
@@ -149,7 +154,7 @@ enum store_outcome cache_store_lookup(struct cache_store *store,
     struct redis_reply *reply;
     enum store_outcome outcome = call(
         store, connection, (struct redis_command){words, body_wanted ? 5 : 3}, &reply, ret_event);
-    if (outcome != STORE_MISS)
+    if (outcome != STORE_HIT)
         return outcome;
     struct store_found found = {.reply = reply};
     bool absent = !redis_reply_element(reply, 0).data;
@@ -180,7 +185,7 @@ enum store_outcome cache_store_body(struct cache_store *store, struct redis_conn
     struct redis_reply *reply;
     enum store_outcome outcome =
         call(store, connection, (struct redis_command){words, 4}, &reply, ret_event);
-    if (outcome != STORE_MISS)
+    if (outcome != STORE_HIT)
         return outcome;
     bool good = entry_meta_read(redis_reply_element(reply, 0), &found->meta);
     found->reply = reply;

@@ -207,6 +207,12 @@ static void notice_ignore(void *argument, const PGresult *notice)
     (void)notice;
 }
 
+/* For statement_timeout, where 0 would mean none. */
+static int64_t milliseconds(int64_t microseconds)
+{
+    return microseconds < 1000 ? 1 : microseconds / 1000;
+}
+
 static bool session_prepare(struct db_connection *connection, int64_t deadline,
                             struct db_failure *failure)
 {
@@ -215,7 +221,7 @@ static bool session_prepare(struct db_connection *connection, int64_t deadline,
         return true;
     snprintf(sql, sizeof sql,
              "SET default_transaction_read_only = on; SET statement_timeout = %" PRId64,
-             connection->settings->statement_timeout / 1000);
+             milliseconds(connection->settings->statement_timeout));
     PGresult *rows = NULL;
     if (!PQsendQuery(connection->handle, sql))
         return lost(connection, failure);
@@ -351,7 +357,7 @@ static bool timeout_apply(struct db_connection *connection, int64_t timeout, int
     PGresult *rows = NULL;
     if (connection->session_timeout == timeout)
         return true;
-    snprintf(sql, sizeof sql, "SET statement_timeout = %" PRId64, timeout / 1000);
+    snprintf(sql, sizeof sql, "SET statement_timeout = %" PRId64, milliseconds(timeout));
     if (!PQsendQuery(connection->handle, sql))
         return lost(connection, failure);
     if (!round_trip(connection, deadline, &rows, failure))
@@ -383,7 +389,7 @@ static bool send_pipeline(struct db_connection *connection, const struct db_stat
     char limit[80];
     PGconn *handle = connection->handle;
     snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
-             statement->timeout / 1000);
+             milliseconds(statement->timeout));
     return PQsendQueryParams(handle, "BEGIN READ ONLY", 0, NULL, NULL, NULL, NULL, 0) &&
            PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
            PQsendQueryParams(handle, statement->sql, statement->parameter_count, statement->types,

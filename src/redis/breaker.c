@@ -21,10 +21,12 @@ bool breaker_allows(struct breaker *breaker, int64_t now)
                                                          now + breaker->probe_interval);
 }
 
-void breaker_succeeded(struct breaker *breaker)
+bool breaker_succeeded(struct breaker *breaker)
 {
-    if (atomic_load_explicit(&breaker->failures, memory_order_relaxed) != 0)
-        atomic_store(&breaker->failures, 0);
+    /* The usual case writes nothing, so that threads don't pass the cache line around. */
+    if (atomic_load_explicit(&breaker->failures, memory_order_relaxed) == 0)
+        return false;
+    return atomic_exchange(&breaker->failures, 0) >= BREAKER_FAILURES;
 }
 
 bool breaker_failed(struct breaker *breaker, int64_t now)

@@ -24,7 +24,8 @@ void breaker_init(struct breaker *breaker, int64_t probe_interval);
 /* True when the caller may try; while open, true for one caller in each probe interval. */
 bool breaker_allows(struct breaker *breaker, int64_t now);
 
-void breaker_succeeded(struct breaker *breaker);
+/* Returns true when this success closed the breaker. */
+bool breaker_succeeded(struct breaker *breaker);
 
 /* Returns true when this failure opened the breaker (to be logged once). */
 bool breaker_failed(struct breaker *breaker, int64_t now);

@@ -193,7 +193,8 @@ bool json_check(struct span text, size_t *ret_offset, const char **ret_why)
 {
     struct reader reader = {.text = text};
     bool valid = value_read(&reader);
-    blanks_skip(&reader);
+    if (valid)
+        blanks_skip(&reader);
     if (valid && reader.at < text.size)
         valid = fail(&reader, "the value ends before the text does");
     if (!valid) {

@@ -5,16 +5,25 @@
 
 /*
  * glibc writes a repetition out in full when it compiles it, so that ((a{255}){255}){255} takes
- * all memory there is. The cost of a pattern is what it has then: refused above COST_MAX.
+ * all memory there is, and its time grows with the power of repetitions within repetitions. So a
+ * pattern's size, written out, and that depth are bounded.
  */
 #define PATTERN_MAX 1000
-#define COST_MAX 1000
+#define SIZE_MOST 1000
 #define GROUPS_MAX 20
+#define REPETITIONS_MAX 3
+
+/* What a part of the pattern costs. */
+struct part {
+    unsigned long size;   /* things in it, written out */
+    unsigned repetitions; /* within each other */
+};
 
 struct cost {
-    unsigned long groups[GROUPS_MAX + 1]; /* of what each open group has so far */
+    struct part groups[GROUPS_MAX + 1]; /* what each open group has so far */
     size_t depth;
-    unsigned long last; /* of the last thing, which a repetition multiplies */
+    struct part last; /* what a repetition multiplies */
+    bool repeated;    /* the last one was a repetition */
 };
 
 /* The end of "[…]" at `at`: a ']' right after the '[' or '[^' and within [:…:] is no end. */
@@ -44,8 +53,8 @@ static size_t bound_end(struct span pattern, size_t at, unsigned long *ret_most)
         if (!digit && byte != ',' && byte != '}')
             return at;
         number = digit ? number * 10 + (unsigned long)(byte - '0') : 0;
-        if (number > COST_MAX)
-            number = COST_MAX + 1;
+        if (number > SIZE_MOST)
+            number = SIZE_MOST + 1;
         most = number > most ? number : most;
         *ret_most = most;
         if (byte == '}')
@@ -54,57 +63,69 @@ static size_t bound_end(struct span pattern, size_t at, unsigned long *ret_most)
     return at;
 }
 
+static void cost_add(struct cost *cost, struct part part)
+{
+    struct part *group = &cost->groups[cost->depth];
+    group->size += part.size;
+    if (part.repetitions > group->repetitions)
+        group->repetitions = part.repetitions;
+    cost->last = part;
+    cost->repeated = false;
+}
+
 static void cost_close(struct cost *cost)
 {
     if (!cost->depth)
         return;
-    unsigned long group = cost->groups[cost->depth--] + 1;
-    cost->groups[cost->depth] += group;
-    cost->last = group;
+    struct part group = cost->groups[cost->depth--];
+    group.size++;
+    cost_add(cost, group);
 }
 
-static void cost_repeat(struct cost *cost, unsigned long times)
+static const char *cost_repeat(struct cost *cost, unsigned long times)
 {
-    unsigned long more = cost->last * (times - 1);
-    cost->groups[cost->depth] += more;
-    cost->last += more;
+    struct part more = {.size = cost->last.size * (times - 1),
+                        .repetitions = cost->last.repetitions + 1};
+    if (cost->repeated)
+        return "a repetition can't be repeated itself (POSIX has no *? and no ++)";
+    if (more.repetitions > REPETITIONS_MAX)
+        return "at most 3 repetitions may stand within each other";
+    cost_add(cost, more);
+    cost->repeated = true;
+    return NULL;
 }
 
-static void cost_thing(struct cost *cost)
-{
-    cost->groups[cost->depth]++;
-    cost->last = 1;
-}
-
-/* Adds what stands at `at` outside of groups' brackets and returns its end. */
-static size_t cost_add(struct cost *cost, struct span pattern, size_t at)
+/* Adds what stands at *at, brackets of groups apart, and moves *at to its end. */
+static const char *thing_add(struct cost *cost, struct span pattern, size_t *at)
 {
     unsigned long times = 1;
-    size_t end;
-    switch (pattern.data[at]) {
+    size_t end = *at + 1;
+    switch (pattern.data[*at]) {
     case '*':
     case '?':
-        return at + 1;
     case '+':
-        cost_repeat(cost, 2);
-        return at + 1;
+        times = pattern.data[(*at)++] == '+' ? 2 : 1;
+        return cost_repeat(cost, times);
     case '{':
-        end = bound_end(pattern, at, &times);
-        if (end == at)
-            break;
-        cost_repeat(cost, times);
-        return end;
+        end = bound_end(pattern, *at, &times);
+        if (end != *at) {
+            *at = end;
+            return cost_repeat(cost, times);
+        }
+        end++;
+        break;
     case '[':
-        cost_thing(cost);
-        return set_end(pattern, at);
+        end = set_end(pattern, *at);
+        break;
     case '\\':
-        cost_thing(cost);
-        return at + 2;
+        end++;
+        break;
     default:
         break;
     }
-    cost_thing(cost);
-    return at + 1;
+    *at = end;
+    cost_add(cost, (struct part){.size = 1});
+    return NULL;
 }
 
 static bool is_back_reference(struct span pattern, size_t at)
@@ -116,16 +137,21 @@ static bool is_back_reference(struct span pattern, size_t at)
 static const char *cost_step(struct cost *cost, struct span pattern, size_t *at)
 {
     char byte = pattern.data[*at];
+    const char *problem = NULL;
     if (is_back_reference(pattern, *at))
         return "back-references are not allowed";
     if (byte == '(' && cost->depth == GROUPS_MAX)
         return "at most 20 groups may stand within each other";
     if (byte == '(')
-        cost->groups[++cost->depth] = 0;
+        cost->groups[++cost->depth] = (struct part){.size = 0};
     else if (byte == ')')
         cost_close(cost);
-    *at = byte == '(' || byte == ')' ? *at + 1 : cost_add(cost, pattern, *at);
-    return cost->groups[cost->depth] > COST_MAX ? "its repetitions are too many" : NULL;
+    else
+        problem = thing_add(cost, pattern, at);
+    *at += byte == '(' || byte == ')';
+    if (!problem && cost->groups[cost->depth].size > SIZE_MOST)
+        problem = "its repetitions are too many";
+    return problem;
 }
 
 static const char *pattern_refuse(struct span pattern)
@@ -139,7 +165,8 @@ static const char *pattern_refuse(struct span pattern)
     return problem;
 }
 
-_Static_assert(PATTERN_MAX == 1000 && GROUPS_MAX == 20, "the texts above say so");
+_Static_assert(PATTERN_MAX == 1000 && GROUPS_MAX == 20 && REPETITIONS_MAX == 3,
+               "the texts above say so");
 
 static bool regex_make(regex_t *regex, const char *pattern, struct arena *arena,
                        const char **ret_problem)

@@ -65,6 +65,7 @@ struct exchange {
     struct entry_meta meta;           /* FILLED, HELD */
     struct span bodies[CODING_COUNT]; /* the variants at hand; data null: none */
     struct redis_reply *reply;        /* what HELD bodies point into */
+    bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
 
     unsigned status; /* SETTLED, and after respond always */

@@ -34,6 +34,19 @@ static bool method_is_read(const struct exchange *exchange)
     return span_is(exchange->request.method, "GET") || exchange->head_only;
 }
 
+static void answer_page(struct exchange *exchange, const struct page *page)
+{
+    if (method_is_read(exchange)) {
+        page->answer(exchange);
+        return;
+    }
+    if (span_is(exchange->request.method, "OPTIONS"))
+        exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
+    else
+        exchange_problem(exchange, 405, "Larder's own pages are only read.");
+    exchange_header(exchange, "Allow", "OPTIONS, GET, HEAD");
+}
+
 bool internal_answer(struct exchange *exchange)
 {
     if (!span_starts(exchange->path, "/_larder/"))
@@ -42,12 +55,7 @@ bool internal_answer(struct exchange *exchange)
     for (size_t i = 0; i < ARRAY_COUNT(pages); i++) {
         if (!span_is(exchange->path, pages[i].path))
             continue;
-        if (method_is_read(exchange)) {
-            pages[i].answer(exchange);
-        } else {
-            exchange_problem(exchange, 405, "Larder's own pages are only read.");
-            exchange_header(exchange, "Allow", "GET, HEAD");
-        }
+        answer_page(exchange, &pages[i]);
         return true;
     }
     exchange_problem(exchange, 404, "Larder has no such page.");

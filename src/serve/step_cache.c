@@ -85,6 +85,7 @@ void step_lookup(struct exchange *exchange)
     exchange_redis_event(&event);
     if (outcome == STORE_BYPASS) {
         exchange->cache.detail = "redis-down";
+        exchange->redis_failed = true;
         return;
     }
     if (outcome == STORE_MISS) {
@@ -109,7 +110,7 @@ void step_store(struct exchange *exchange)
 {
     struct error event = {0};
     /* A Redis that just failed this request is not asked a second time by it. */
-    if (!cached(exchange) || exchange->meta.ttl <= 0 || exchange->cache.detail)
+    if (!cached(exchange) || exchange->meta.ttl <= 0 || exchange->redis_failed)
         return;
     if (!small_enough(exchange)) {
         counters_add(exchange->server->counters, COUNTER_CACHE_TOO_LARGE, 1);

@@ -188,7 +188,7 @@ static void compress_to(struct exchange *exchange, enum coding coding)
 /* Will the answer be kept, so that its variants pay off? */
 static bool kept(const struct exchange *exchange)
 {
-    return exchange->worker->redis && exchange->meta.ttl > 0 && !exchange->cache.detail &&
+    return exchange->worker->redis && exchange->meta.ttl > 0 && !exchange->redis_failed &&
            options_number(exchange->server->options, OPTION_CACHE) &&
            exchange->bodies[CODING_IDENTITY].size <=
                (uint64_t)options_number(exchange->server->options, OPTION_ENTRY_MAX);

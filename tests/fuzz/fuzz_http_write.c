@@ -14,6 +14,15 @@ static void require(bool condition)
         abort();
 }
 
+/* RFC 8259, section 7: a JSON text holds no raw control, though DEL is none there. */
+static bool has_control(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if ((unsigned char)text.data[i] < 0x20)
+            return true;
+    return false;
+}
+
 static void problem_check(const char *text, struct span raw)
 {
     struct bytes out = BYTES_EMPTY;
@@ -21,7 +30,7 @@ static void problem_check(const char *text, struct span raw)
     const struct problem problem = {
         .status = 422, .detail = text, .instance = raw, .items = &item, .item_count = 1};
     problem_write(&problem, &out);
-    require(utf8_valid(bytes_span(&out)) && header_value_valid(bytes_span(&out)));
+    require(utf8_valid(bytes_span(&out)) && !has_control(bytes_span(&out)));
     bytes_free(&out);
 }
 

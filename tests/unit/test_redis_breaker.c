@@ -24,7 +24,7 @@ static void a_success_forgets_the_failures(void **state)
     for (int round = 0; round < 3; round++) {
         for (int i = 1; i < BREAKER_FAILURES; i++)
             assert_false(breaker_failed(&breaker, 0));
-        breaker_succeeded(&breaker);
+        assert_false(breaker_succeeded(&breaker));
     }
     assert_false(breaker_is_open(&breaker));
 }
@@ -57,7 +57,8 @@ static void a_successful_probe_closes(void **state)
     (void)state;
     trip(&breaker, 0);
     assert_true(breaker_allows(&breaker, PROBE));
-    breaker_succeeded(&breaker);
+    assert_true(breaker_succeeded(&breaker));
+    assert_false(breaker_succeeded(&breaker));
     assert_false(breaker_is_open(&breaker));
     assert_true(breaker_allows(&breaker, PROBE));
     assert_true(breaker_allows(&breaker, PROBE));
