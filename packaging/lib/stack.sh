@@ -1,0 +1,277 @@
+# shellcheck shell=bash
+# A private PostgreSQL, Redis, two pools of responders and nginx. To be sourced, after service.sh and folder.sh.
+#
+# Each start_… function returns when its service answers. Nothing listens anywhere but on 127.0.0.1 and on sockets.
+
+services=(postgresql redis api export nginx)
+packs=(social catalog)
+
+# PostgreSQL
+
+newest_postgresql() {
+    local -a found=(/usr/lib/postgresql/*/bin/postgres)
+    printf '%s\n' "${found[@]%/postgres}" | sort -V | tail -n 1
+}
+
+# The login that the kernel vouches for decides the role: the owner may be both, the responders only larder.
+write_database_settings() {
+    local me
+    me=$(id -un)
+    cat >"$state/postgresql/data/postgresql.conf" <<END
+listen_addresses = ''
+port = 5432
+unix_socket_directories = '$run/postgresql'
+max_connections = 100
+shared_buffers = 128MB
+max_wal_size = 2GB
+wal_level = minimal
+max_wal_senders = 0
+synchronous_commit = off
+jit = off
+END
+    cat >"$state/postgresql/data/pg_hba.conf" <<END
+local all postgres peer map=quickstart
+local all larder   peer map=quickstart
+END
+    {
+        printf 'quickstart "%s" %s\n' "$me" postgres "$me" larder
+        ((EUID != 0)) || printf 'quickstart %s %s\n' "$database_user" postgres "$web_user" larder
+    } >"$state/postgresql/data/pg_ident.conf"
+}
+
+make_cluster() {
+    local folder=$state/postgresql
+    [[ ! -d $folder/data ]] || return 0
+    rm -rf "$folder/unfinished"
+    (exec_as "$database_user" "$(newest_postgresql)/initdb" --pgdata="$folder/unfinished" --username=postgres \
+        --auth=peer --encoding=UTF8 --locale=C.UTF-8) >>"$log/postgresql.log" 2>&1
+    mv "$folder/unfinished" "$folder/data"
+}
+
+owner_psql() {
+    PGUSER=postgres psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 "$@"
+}
+
+make_role_and_database() {
+    owner_psql --dbname=postgres >>"$log/postgresql.log" 2>&1 <<'END'
+SELECT 'CREATE ROLE larder LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'larder') \gexec
+SELECT 'CREATE DATABASE larder' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'larder') \gexec
+END
+}
+
+start_postgresql() {
+    service_folder "$database_user" 700 "$state/postgresql"
+    service_folder "$database_user" 755 "$run/postgresql"
+    make_cluster
+    write_database_settings
+    start_service postgresql "$database_user" "$log/postgresql.log" \
+        "$(newest_postgresql)/postgres" -D "$state/postgresql/data"
+    wait_for_service postgresql 60 owner_psql --dbname=postgres --command='SELECT 1'
+    make_role_and_database
+}
+
+# Redis
+
+free_port() {
+    local port
+    while port=$((20000 + SRANDOM % 12000)); do
+        port_is_free "$port" && echo "$port" && return
+    done
+}
+
+port_is_free() {
+    ! (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+redis_answers() {
+    [[ $(redis-cli -u "$LARDER_REDIS" ping 2>/dev/null) == PONG ]]
+}
+
+# Every user of this machine can reach a loopback port: hence the password.
+start_redis() {
+    local port password
+    port=$(free_port)
+    password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    service_folder "$web_user" 700 "$state/redis"
+    (
+        umask 077
+        cat >"$state/redis/redis.conf" <<END
+bind 127.0.0.1
+port $port
+requirepass $password
+dir $state/redis
+save ""
+appendonly no
+maxmemory 128mb
+maxmemory-policy allkeys-lru
+END
+    )
+    give "$web_user" "$state/redis/redis.conf"
+    export LARDER_REDIS=redis://default:$password@127.0.0.1:$port/0
+    start_service redis "$web_user" "$log/redis.log" redis-server "$state/redis/redis.conf"
+    wait_for_service redis 20 redis_answers
+}
+
+# Packs
+
+# Whether a pack's load takes --scale.
+pack_scales() {
+    "$tree/sql/$1/load" --help | grep -q -e --scale
+}
+
+# load_pack NAME SCALE: once; again when another scale is asked for.
+load_pack() {
+    local name=$1 scale=$2 mark=$state/loaded/$1
+    local -a arguments=(--replace)
+    pack_scales "$name" && arguments+=(--scale "$scale") || scale=-
+    mkdir -p "$state/loaded"
+    if [[ -e $mark && $(<"$mark") == "$scale" ]]; then
+        say "The pack $name is loaded already"
+        return
+    fi
+    rm -f "$mark"
+    step "$log/load.log" "Loading the pack $name"
+    PGDATABASE=larder PGUSER=postgres "$tree/sql/$name/load" "${arguments[@]}" >>"$log/load.log" 2>&1
+    grant_pack "$name" >>"$log/load.log" 2>&1
+    echo "$scale" >"$mark"
+}
+
+# The responders read the packs and can do nothing else.
+grant_pack() {
+    owner_psql --dbname=larder --set=pack="$1" <<'END'
+GRANT USAGE ON SCHEMA :"pack" TO larder;
+GRANT SELECT ON ALL TABLES IN SCHEMA :"pack" TO larder;
+ALTER DEFAULT PRIVILEGES IN SCHEMA :"pack" GRANT SELECT ON TABLES TO larder;
+END
+}
+
+# The packs' own folders where the responders can read them, so that an edit is one SIGHUP away; else copies.
+gather_routes() {
+    local name source
+    rm -rf "$state/routes"
+    mkdir "$state/routes"
+    for name in "${packs[@]}"; do
+        source=$tree/sql/$name/routes
+        if (exec_as "$web_user" sh -c 'cat "$0"/*.sql' "$source") >/dev/null 2>&1; then
+            ln -s "$source" "$state/routes/$name"
+        else
+            cp -r "$source" "$state/routes/$name"
+        fi
+    done
+}
+
+# Responders
+
+# start_pool NAME PROCESSES
+start_pool() {
+    local name=$1 processes=$2
+    service_log "$web_user" "$name"
+    rm -f "$run/larder/$name.sock"
+    # spawn-fcgi gives its children no stderr, so each opens the log itself.
+    # shellcheck disable=SC2016
+    (
+        close_other_files
+        export PGDATABASE=larder PGUSER=larder LARDER_RUN=$run/larder LARDER_ROUTES=$state/routes
+        exec_as "$web_user" spawn-fcgi -s "$run/larder/$name.sock" -M 0600 -F "$processes" \
+            -P "$run/larder/$name.pid" -- /bin/sh -c 'exec "$0" 2>>"$1"' "$state/build/larder-fcgi" "$log/$name.log"
+    ) </dev/null >>"$log/$name.log" 2>&1
+    local -a started
+    mapfile -t started <"$run/larder/$name.pid"
+    remember_service "$name" "${started[@]}"
+}
+
+# nginx
+
+# The shipped site, listening where quickstart says.
+write_site() {
+    local folder=$state/nginx
+    rm -rf "$folder/snippets"
+    mkdir -p "$folder/snippets"
+    install -m 644 "$tree"/nginx/snippets/*.conf "$folder/snippets"
+    sed -i "s#unix:/run/larder/#unix:$run/larder/#" "$folder/snippets/larder-upstreams.conf"
+    sed -e "s#listen 80;#listen 127.0.0.1:$port;#" -e "s#/var/log/nginx/larder.error.log#$log/nginx.log#" \
+        -e "s#/var/log/nginx/larder\.#$log/nginx.#" \
+        "$tree/nginx/larder.conf" >"$folder/larder.conf"
+    cat >"$folder/nginx.conf" <<END
+daemon off;
+worker_processes auto;
+pid $folder/temporary/nginx.pid;
+error_log $log/nginx.log;
+events {
+}
+http {
+    default_type application/octet-stream;
+    client_body_temp_path $folder/temporary/body;
+    fastcgi_temp_path $folder/temporary/fastcgi;
+    proxy_temp_path $folder/temporary/proxy;
+    uwsgi_temp_path $folder/temporary/uwsgi;
+    scgi_temp_path $folder/temporary/scgi;
+    include larder.conf;
+}
+END
+}
+
+start_nginx() {
+    local each
+    write_site
+    service_folder "$web_user" 755 "$state/nginx/temporary"
+    for each in nginx.access nginx; do
+        service_log "$web_user" "$each"
+    done
+    start_service nginx "$web_user" "$log/nginx.log" nginx -p "$state/nginx/" -e "$log/nginx.log" \
+        -c "$state/nginx/nginx.conf"
+    wait_for_service nginx 20 curl -sf -o /dev/null "$url/_larder/health"
+}
+
+# All of them
+
+# The first service that was started and runs no more, if any.
+ended_service() {
+    local name
+    for name in "${services[@]}"; do
+        [[ ! -e $pids/$name ]] || service_up "$name" || { echo "$name" && return; }
+    done
+}
+
+ended_or() {
+    [[ -n $(ended_service) ]] || "$@"
+}
+
+# wait_for_service NAME SECONDS COMMAND...: until the command succeeds; gives up as soon as any service has ended,
+# and leaves that one's log to be shown.
+wait_for_service() {
+    local name=$1 seconds=$2 ended
+    shift 2
+    wait_for "$seconds" "$name to answer" ended_or "$@"
+    ended=$(ended_service)
+    [[ -n $ended ]] || return 0
+    step_log=$log/$ended.log
+    echo "$ended has ended." >&2
+    return 1
+}
+
+all_up() {
+    local name
+    for name in "${services[@]}"; do
+        service_up "$name" || return 1
+    done
+}
+
+any_left() {
+    local name
+    for name in "${services[@]}"; do
+        [[ ! -e $pids/$name ]] || return 0
+    done
+    return 1
+}
+
+# The reverse of the order in which they started; nginx ends its requests (QUIT), PostgreSQL cuts its clients (INT).
+stop_all() {
+    local position name
+    local -A signal=([postgresql]=INT [redis]=TERM [api]=TERM [export]=TERM [nginx]=QUIT)
+    for ((position = ${#services[@]} - 1; position >= 0; position--)); do
+        name=${services[position]}
+        [[ ! -e $pids/$name ]] || stop_service "$name" "${signal[$name]}"
+    done
+    rm -f "$state/environment"
+}

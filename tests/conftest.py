@@ -1,0 +1,137 @@
+"""Fixtures of the service tests: servers of one session, stacks of one file or one test, the loaded packs."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from support.postgres import Postgres  # noqa: E402
+from support.stack import Stack, clean_environment, pack  # noqa: E402
+
+living = []
+
+
+class Factory:
+    """Makes started stacks and stops them, the latest first."""
+
+    def __init__(self, folder, default_postgres):
+        self.folder = folder
+        self.default_postgres = default_postgres
+        self.exits = contextlib.ExitStack()
+
+    def __call__(self, routes, postgres=None, **options):
+        folder = tempfile.mkdtemp(prefix="s", dir=self.folder)
+        os.chmod(folder, 0o755)
+        stack = Stack(f"{folder}/s", postgres or self.default_postgres(), routes, **options)
+        living.append(stack)
+        self.exits.callback(living.remove, stack)
+        return self.exits.enter_context(stack)
+
+    def postgres(self, **options):
+        """A PostgreSQL of the test's own, to be killed or stopped at will."""
+        folder = tempfile.mkdtemp(prefix="p", dir=self.folder)
+        os.chmod(folder, 0o755)
+        server = Postgres(f"{folder}/postgres", **options)
+        self.exits.callback(server.stop)
+        return server
+
+
+@pytest.fixture(scope="session")
+def work_folder(request):
+    folder = tempfile.mkdtemp(prefix="larder-test-")
+    os.chmod(folder, 0o755)
+    yield folder
+    if request.session.testsfailed:
+        print(f"\nThe servers' logs are kept in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def lazy_postgres(work_folder):
+    """A function that gives the session's PostgreSQL, started at its first call."""
+    servers = []
+
+    def server():
+        if not servers:
+            servers.append(Postgres(f"{work_folder}/postgres"))
+        return servers[0]
+
+    yield server
+    for each in servers:
+        each.stop()
+
+
+@pytest.fixture
+def stack(work_folder, lazy_postgres):
+    """A factory: stack(routes, schema=..., env=..., ...) gives a started Stack that ends with the test."""
+    factory = Factory(work_folder, lazy_postgres)
+    with factory.exits:
+        yield factory
+
+
+@pytest.fixture(scope="module")
+def shared_stack(work_folder, lazy_postgres):
+    """The same factory for stacks that all tests of one file share."""
+    factory = Factory(work_folder, lazy_postgres)
+    with factory.exits:
+        yield factory
+
+
+@pytest.fixture(scope="session")
+def loaded_database(lazy_postgres, work_folder):
+    """The name of a database that holds both packs at their default scale."""
+    server = lazy_postgres()
+    name = server.create_database("packs")
+    environment = clean_environment() | server.environment | {"PGDATABASE": name}
+    for each in ("social", "catalog"):
+        with open(f"{work_folder}/load-{each}.log", "wb") as log:
+            status = subprocess.run([f"{pack(each)}/load"], env=environment, stdout=log, stderr=log, check=False,
+                                    timeout=300).returncode
+        assert status == 0, open(f"{work_folder}/load-{each}.log", encoding="utf-8").read()[-3000:]
+    return name
+
+
+@pytest.fixture(scope="session")
+def pack_database(lazy_postgres, loaded_database):
+    """A psycopg2 connection, as the role `larder`, to the database with both packs."""
+    connection = lazy_postgres().connect(loaded_database, "larder")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def packs_stack(work_folder, lazy_postgres, loaded_database):
+    """A stack that serves both packs."""
+    factory = Factory(work_folder, lazy_postgres)
+    routes = f"{work_folder}/pack-routes"
+    for each in ("social", "catalog"):
+        shutil.copytree(f"{pack(each)}/routes", f"{routes}/{each}")
+    with factory.exits:
+        yield factory(routes, database=loaded_database)
+
+
+@pytest.fixture(scope="session")
+def packs_url(packs_stack):
+    return packs_stack.url
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows the ends of the servers' logs below a failed test."""
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    for each in living:
+        for place in ("run/api.log", "nginx/error.log", "redis/redis.log"):
+            path = f"{each.folder}/{place}"
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as log:
+                    report.sections.append((path, log.read()[-4000:]))

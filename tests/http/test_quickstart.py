@@ -1,0 +1,336 @@
+"""packaging/quickstart from the outside: what it prints works, and nothing outlives it."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from support.network import free_port
+from support.process import alive
+from support.waiting import wait_until
+
+TREE = Path(__file__).resolve().parents[2]
+SERVICES = ["postgresql", "redis", "api", "export", "nginx"]
+
+
+class Quickstart:
+    """One state folder, and the command run on it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LARDER_"))}
+        self.environment |= {"LARDER_STATE": str(folder), "LARDER_PORT": str(free_port()), "LARDER_SCALE": "0.01"}
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.environment['LARDER_PORT']}"
+
+    def command(self, *options):
+        return [str(TREE / "packaging/quickstart"), *options]
+
+    def __call__(self, *options, **settings):
+        return subprocess.run(self.command(*options), env=self.environment | settings, capture_output=True, text=True,
+                              timeout=300, stdin=subprocess.DEVNULL)
+
+    def start(self, **settings):
+        started = self("--detach", **settings)
+        assert started.returncode == 0, started.stdout + started.stderr
+        return started.stdout
+
+    def pids(self):
+        """The pids that --status shows, by service."""
+        lines = [line.split() for line in self("--status").stdout.splitlines()]
+        assert [line[0] for line in lines] == SERVICES
+        return {line[0]: [int(pid) for pid in line[3:]] for line in lines}
+
+    def shell(self, script, **options):
+        """A shell after `eval "$(quickstart --env)"`."""
+        script = f'set -e; environment=$({" ".join(self.command("--env"))}); eval "$environment"; {script}'
+        return subprocess.run(["bash", "-c", script], env=self.environment, capture_output=True, text=True, timeout=60,
+                              **options)
+
+
+@pytest.fixture(scope="module")
+def quickstart():
+    folder = Path(tempfile.mkdtemp(prefix="larder-quickstart-"))
+    folder.chmod(0o755)
+    yield Quickstart(folder / "state")
+    Quickstart(folder / "state")("--stop")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def running(quickstart):
+    """The output of a start, whether or not it is up already."""
+    return quickstart.start()
+
+
+def everyone(pids):
+    return [pid for each in pids.values() for pid in each]
+
+
+def ended(pids):
+    return not any(alive(pid) for pid in everyone(pids))
+
+
+def test_the_curl_lines_it_prints_work(running):
+    lines = re.findall(r"^  (curl .*)$", running, re.MULTILINE)
+    answers = [subprocess.run(["bash", "-c", line.replace("curl", "curl -s", 1)], capture_output=True, text=True).stdout
+               for line in lines]
+    assert [answer.split()[1] for answer in answers] == ["200", "304", "200"], (lines, answers)
+    assert "\nETag: " in answers[0]
+
+
+def test_the_urls_it_prints_answer(running, quickstart):
+    assert quickstart.url in running
+    metrics = re.search(r"http\S+/_larder/metrics", running).group()
+    assert b"larder_requests_total" in subprocess.run(["curl", "-sf", metrics], capture_output=True).stdout
+
+
+def test_status_shows_every_service(running, quickstart):
+    shown = quickstart("--status")
+    assert shown.returncode == 0
+    assert all(alive(pid) for pid in everyone(quickstart.pids()))
+    assert len(quickstart.pids()["api"]) == 2
+
+
+def test_a_second_start_changes_nothing(running, quickstart):
+    before = quickstart.pids()
+    again = quickstart()
+    assert again.returncode == 0
+    assert "running already" in again.stdout
+    assert quickstart.url in again.stdout
+    assert quickstart.pids() == before
+
+
+def test_env_points_every_client_at_it(running, quickstart):
+    asked = quickstart.shell(
+        'curl -sf -o /dev/null "$LARDER_URL/feeds"; redis-cli -u "$LARDER_REDIS" ping 2>/dev/null; '
+        'psql -XAtc "SELECT current_user, current_database(), count(*) > 0 FROM social.users"; command -v larder')
+    assert asked.stdout.splitlines() == ["PONG", "larder|larder|t", str(quickstart.folder / "build/larder")], asked
+
+
+def test_answers_are_kept_in_its_redis(running, quickstart):
+    script = 'curl -sf -o /dev/null "$LARDER_URL/feeds?limit=7"; redis-cli -u "$LARDER_REDIS" --scan 2>/dev/null'
+    assert "larder:" in quickstart.shell(script).stdout
+
+
+def test_the_responders_role_reads_the_packs_and_no_more(running, quickstart):
+    def refused(statement):
+        return "permission denied" in quickstart.shell(f'psql -XAtc "{statement}"').stderr
+
+    assert refused("DELETE FROM social.feeds")
+    assert refused("CREATE TABLE social.mine ()")
+    assert refused("CREATE TABLE public.mine ()")
+    assert quickstart.shell("psql -XAtc 'SELECT rolsuper FROM pg_roles WHERE rolname = current_user'").stdout == "f\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="anyone but root starts everything as himself")
+def test_root_starts_no_service_as_root(running, quickstart):
+    users = {pid: Path(f"/proc/{pid}").stat().st_uid for pid in everyone(quickstart.pids())}
+    assert 0 not in users.values(), users
+
+
+def test_secrets_are_for_their_owner_alone(running, quickstart):
+    for name in ("environment", "redis/redis.conf"):
+        assert stat.S_IMODE((quickstart.folder / name).stat().st_mode) == 0o600
+
+
+def test_the_checkout_stays_as_it_was(running, quickstart):
+    """What is built is built in the state folder; an edit of a route shows after SIGHUP all the same."""
+    assert (quickstart.folder / "build/configure").exists()
+    assert {path.name for path in (quickstart.folder / "routes").iterdir()} == {"social", "catalog"}
+
+
+def test_stop_leaves_no_process_and_a_new_start_loads_nothing_again(running, quickstart):
+    pids = quickstart.pids()
+    assert quickstart("--stop").returncode == 0
+    assert ended(pids)
+    shown = quickstart("--status")
+    assert shown.returncode == 1
+    assert shown.stdout.count("down") == len(SERVICES)
+    assert quickstart("--env").returncode == 1
+    assert "Nothing is running" in quickstart("--stop").stdout
+    assert quickstart.start().count("is loaded already") == 2
+
+
+def run_in_foreground(quickstart):
+    quickstart("--stop")
+    output = quickstart.folder.parent / "foreground.log"
+    with open(output, "wb") as log:
+        process = subprocess.Popen(quickstart.command(), env=quickstart.environment, stdout=log, stderr=log)
+
+    def ready():
+        assert process.poll() is None, output.read_text()
+        return "Ctrl-C stops everything." in output.read_text()
+
+    wait_until(ready, 240, "quickstart in the foreground")
+    return process, output
+
+
+def test_ctrl_c_stops_everything(quickstart):
+    process, _ = run_in_foreground(quickstart)
+    pids = quickstart.pids()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    assert ended(pids)
+
+
+def test_stop_ends_one_in_the_foreground_as_well(quickstart):
+    process, output = run_in_foreground(quickstart)
+    assert quickstart("--stop").returncode == 0
+    assert process.wait(60) == 0, output.read_text()
+
+
+def test_a_service_that_dies_is_named_and_the_others_end(quickstart):
+    process, output = run_in_foreground(quickstart)
+    pids = quickstart.pids()
+    os.kill(pids["redis"][0], signal.SIGKILL)
+    assert process.wait(60) == 1
+    assert "Ended by itself: redis." in output.read_text()
+    assert ended(pids)
+
+
+def test_a_start_that_fails_shows_the_log_and_leaves_nothing(quickstart):
+    quickstart("--stop")
+    failed = quickstart("--detach", LARDER_THREADS="many")
+    assert failed.returncode != 0
+    assert "api.log" in failed.stderr
+    assert "LARDER_THREADS" in failed.stderr
+    assert quickstart("--status").stdout.count("down") == len(SERVICES)
+
+
+def test_a_taken_port_is_named(quickstart):
+    quickstart("--stop")
+    with socket.create_server(("127.0.0.1", int(quickstart.environment["LARDER_PORT"]))):
+        refused = quickstart("--detach")
+    assert refused.returncode == 1
+    assert quickstart.environment["LARDER_PORT"] in refused.stderr
+    assert "LARDER_PORT" in refused.stderr
+
+
+def test_a_stale_pid_file_harms_nobody(quickstart):
+    """Our own pid with the start time of another process: neither up nor ours to stop."""
+    quickstart("--stop")
+    (quickstart.folder / "pids/redis").write_text(f"{os.getpid()} 1\n")
+    assert "redis       down" in quickstart("--status").stdout
+    assert quickstart("--stop").returncode == 0
+    assert not (quickstart.folder / "pids/redis").exists()
+
+
+# What needs no start
+
+def test_the_shell_scripts_pass_shellcheck():
+    checked = subprocess.run(["shellcheck", "-x", "packaging/quickstart"], cwd=TREE, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"LARDER_PORT": "80"}, "LARDER_PORT is '80': allowed is a port from 1024 to 65535"),
+    ({"LARDER_PORT": "1e4"}, "LARDER_PORT is '1e4'"),
+    ({"LARDER_SCALE": "big"}, "LARDER_SCALE is 'big': allowed is a number from 0.001 to 50")])
+def test_bad_settings_are_named(tmp_path, settings, words):
+    refused = Quickstart(tmp_path)("--detach", **settings)
+    assert (refused.returncode, words in refused.stderr) == (2, True), refused
+
+
+@pytest.mark.parametrize("options", [["--nonsense"], ["--stop", "--env"]])
+def test_bad_options_are_named(tmp_path, options):
+    refused = Quickstart(tmp_path)(*options)
+    assert refused.returncode == 2
+    assert options[-1] in refused.stderr
+
+
+def test_help_names_every_option_and_setting(tmp_path):
+    shown = Quickstart(tmp_path)("--help")
+    assert shown.returncode == 0
+    for word in ("--detach", "--stop", "--status", "--env", "LARDER_PORT", "LARDER_STATE", "LARDER_SCALE"):
+        assert word in shown.stdout
+
+
+def test_a_folder_that_cannot_hold_the_state_is_replaced(tmp_path):
+    assert "Nothing is running in /var/tmp/larder-" in Quickstart(tmp_path / "a folder with blanks")("--stop").stdout
+    if os.geteuid() == 0:
+        (tmp_path / "closed").mkdir(mode=0o700)
+        assert "/var/tmp/larder-0-" in Quickstart(tmp_path / "closed/state")("--stop").stdout
+
+
+# Packages, with a dpkg-query and an apt-get that only take notes
+
+class Machine:
+    def __init__(self, folder, installed):
+        self.folder = folder
+        self.notes = folder / "notes"
+        self.notes.touch()
+        (folder / "installed").write_text("".join(f"{name} installed\n" for name in installed))
+        self.program("dpkg-query", f'cat "{folder}/installed"; exit 1')
+        self.program("apt-cache", '[ "$2" = gone ] || echo "  Candidate: 1"')
+        self.program("apt-get", f'''
+            echo "$*" >>"{self.notes}"
+            case "$*" in *" install "*|*"install "*)
+                for each; do [ "$each" = gone ] || echo "$each installed" >>"{folder}/installed"; done ;;
+            esac''')
+        self.program("sudo", f'echo "sudo $*" >>"{self.notes}"; shift; exec "$@"')
+
+    def program(self, name, body):
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    def install(self, table):
+        """install_missing run, on that table, as if /usr/sbin/policy-rc.d were a file of ours."""
+        (self.folder / "table").write_text(table)
+        script = f'''set -euo pipefail
+            source {TREE}/packaging/lib/packages.sh
+            dependencies_table={self.folder}/table policy_file={self.folder}/policy packages_log={self.folder}/log
+            install_missing run'''
+        return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60,
+                              env={"PATH": f"{self.folder}:{os.environ['PATH']}"}, stdin=subprocess.DEVNULL)
+
+
+TABLE = "# a comment\n\none run - x\ntwo build,run - x\nthree build - x\nfour run sh x\n"
+
+
+def test_nothing_missing_calls_neither_apt_nor_sudo(tmp_path):
+    machine = Machine(tmp_path, ["one", "two"])
+    assert machine.install(TABLE).returncode == 0
+    assert machine.notes.read_text() == ""
+
+
+def test_only_the_missing_packages_of_that_purpose_are_installed(tmp_path):
+    machine = Machine(tmp_path, ["one"])
+    assert machine.install(TABLE).returncode == 0
+    installs = [line for line in machine.notes.read_text().splitlines() if "install" in line and "sudo" not in line]
+    assert len(installs) == 1
+    assert installs[0].endswith("--no-install-recommends two")
+    assert not (tmp_path / "policy").exists(), "services may start again"
+
+
+def test_a_package_that_debian_lacks_is_named(tmp_path):
+    failed = Machine(tmp_path, []).install("one run - x\ngone run - x\n")
+    assert failed.returncode != 0
+    assert failed.stderr == "apt knows no package gone: see /etc/apt/sources.list\n"
+    assert not (tmp_path / "policy").exists()
+
+
+def test_the_table_lists_every_library_that_configure_asks_for():
+    script = f"source {TREE}/packaging/lib/packages.sh; packages_for build run"
+    listed = subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout.split()
+    asked = re.findall(r"LARDER_PACKAGE\(\[\w+\], \[[^]]+\], \[([^]]+)\]\)", (TREE / "configure.ac").read_text())
+    assert len(asked) >= 6
+    assert set(asked) | {"gcc", "postgresql", "redis-server", "nginx", "spawn-fcgi"} <= set(listed)
+
+
+def test_every_package_of_the_table_is_well_formed():
+    rows = [line.split(None, 3) for line in (TREE / "packaging/dependencies").read_text().splitlines()
+            if line and not line.startswith("#")]
+    assert all(len(row) == 4 for row in rows), rows
+    assert len({row[0] for row in rows}) == len(rows)
+    assert {purpose for row in rows for purpose in row[1].split(",")} == {"build", "run", "test", "bench", "deb"}

@@ -1,0 +1,12 @@
+"""Where things are: the tree, and the build whose programs are tested (LARDER_BUILD)."""
+
+import os
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("LARDER_BUILD", TOP))
+
+
+def program(name):
+    path = f"{BUILD}/{name}"
+    assert os.access(path, os.X_OK), f"{path} is not built: name the build folder in LARDER_BUILD"
+    return path

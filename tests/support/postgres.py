@@ -1,0 +1,171 @@
+"""A private PostgreSQL server, and PgBouncer before it when a test asks for one."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import psycopg2
+
+from .network import free_port
+from .process import Process
+from .waiting import wait_until
+
+SETTINGS = {
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "250",
+    "shared_buffers": "256MB", "max_wal_size": "4GB", "listen_addresses": "'127.0.0.1'", "timezone": "'UTC'",
+    "log_line_prefix": "'%m [%p] %a '", "jit": "off",
+}
+
+
+def program_folder():
+    """Debian keeps initdb and postgres out of PATH; the newest version installed counts."""
+    root = "/usr/lib/postgresql"
+    if os.path.isdir(root):
+        newest = max(os.listdir(root), key=float)
+        return f"{root}/{newest}/bin"
+    return os.path.dirname(shutil.which("postgres"))
+
+
+def own(path):
+    """Gives the folder to the user that the server runs as, for it refuses to run as root."""
+    if os.geteuid() == 0:
+        shutil.chown(path, "postgres", "postgres")
+
+
+class Postgres:
+    """One cluster with a superuser `postgres` and an ordinary role `larder`, both trusted."""
+
+    def __init__(self, folder, settings=None):
+        self.folder = str(folder)
+        self.data = f"{self.folder}/data"
+        self.port = free_port()
+        self.process = None
+        self.databases = 0
+        os.makedirs(self.folder)
+        own(self.folder)
+        self.initialise({**SETTINGS, **(settings or {})})
+        self.start()
+        self.execute("CREATE ROLE larder LOGIN", database="postgres")
+
+    def initialise(self, settings):
+        command = [f"{program_folder()}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                   "--locale=C.UTF-8", "-N"]
+        Process("initdb", command, self.log, user="postgres", cwd=self.folder).wait(120)
+        with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as configuration:
+            configuration.write(f"port = {self.port}\nunix_socket_directories = '{self.folder}'\n")
+            configuration.writelines(f"{name} = {value}\n" for name, value in settings.items())
+
+    @property
+    def log(self):
+        return f"{self.folder}/postgres.log"
+
+    @property
+    def environment(self):
+        """libpq's variables for the role that Larder uses; the database is the caller's to add."""
+        return {"PGHOST": self.folder, "PGPORT": str(self.port), "PGUSER": "larder"}
+
+    def start(self):
+        command = [f"{program_folder()}/postgres", "-D", self.data]
+        self.process = Process("postgres", command, self.log, user="postgres", cwd=self.folder)
+        wait_until(self.answers, 60, "PostgreSQL answering")
+
+    def answers(self):
+        assert self.process.running(), f"PostgreSQL ended, see {self.log}"
+        try:
+            self.connect("postgres").close()
+            return True
+        except psycopg2.OperationalError:
+            return False
+
+    def connect(self, database, user="postgres", **options):
+        """An autocommit connection over the UNIX socket."""
+        connection = psycopg2.connect(host=self.folder, port=self.port, dbname=database, user=user, **options)
+        connection.autocommit = True
+        return connection
+
+    def execute(self, statement, parameters=None, database="postgres", user="postgres"):
+        """Runs a statement and gives its rows, or None when it has none."""
+        connection = self.connect(database, user)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def create_database(self, name=None):
+        self.databases += 1
+        name = name or f"test_{self.databases}"
+        self.execute(f'CREATE DATABASE "{name}" OWNER larder')
+        return name
+
+    def drop_database(self, name):
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def everyone(self):
+        """The pids of the postmaster and of all its children."""
+        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], check=False,
+                                  capture_output=True, text=True).stdout.split()
+        return [self.process.pid] + [int(pid) for pid in children]
+
+    def pause(self):
+        """SIGSTOP to the postmaster and every backend: connections stay open, nothing answers."""
+        for pid in self.everyone():
+            send(pid, signal.SIGSTOP)
+
+    def resume(self):
+        for pid in reversed(self.everyone()):
+            send(pid, signal.SIGCONT)
+
+    def stop(self):
+        """A fast shutdown, as `pg_ctl stop` does it."""
+        if self.process and self.process.running():
+            self.resume()
+            self.process.stop(signal.SIGINT, 30)
+
+    def kill(self):
+        """An immediate shutdown: every client is cut, nothing is flushed."""
+        self.process.stop(signal.SIGQUIT, 30)
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+class PgBouncer:
+    """PgBouncer in transaction pooling before one database, with as many server connections as `pool`."""
+
+    def __init__(self, folder, postgres, database, pool=2):
+        self.folder = str(folder)
+        self.port = free_port()
+        os.makedirs(self.folder)
+        with open(f"{self.folder}/users.txt", "w", encoding="utf-8") as users:
+            users.write('"larder" ""\n')
+        with open(f"{self.folder}/pgbouncer.ini", "w", encoding="utf-8") as configuration:
+            configuration.write(
+                f"[databases]\n{database} = host={postgres.folder} port={postgres.port} dbname={database}\n"
+                f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+                f"auth_type = trust\nauth_file = {self.folder}/users.txt\npool_mode = transaction\n"
+                f"default_pool_size = {pool}\nmax_client_conn = 200\nignore_startup_parameters = extra_float_digits\n")
+        own(self.folder)
+        self.process = Process("pgbouncer", ["pgbouncer", f"{self.folder}/pgbouncer.ini"],
+                               f"{self.folder}/pgbouncer.log", user="postgres")
+        wait_until(lambda: self.answers(database), 20, "PgBouncer answering")
+
+    def answers(self, database):
+        try:
+            psycopg2.connect(host="127.0.0.1", port=self.port, dbname=database, user="larder").close()
+            return True
+        except psycopg2.OperationalError:
+            return False
+
+    @property
+    def environment(self):
+        return {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "larder"}
+
+    def stop(self):
+        self.process.stop()

@@ -1,0 +1,130 @@
+"""A TCP proxy that misbehaves on demand: it stands between a responder and Redis or PostgreSQL."""
+
+import re
+import socket
+import threading
+import time
+
+from .network import free_port
+
+COMMAND = re.compile(rb"(?:\A|(?<=\n))\*\d+\r\n")
+
+
+class Proxy:
+    """Passes bytes to `target` (host, port, or the path of a UNIX socket) until told otherwise.
+
+    The behaviour may change at any time and holds for open connections as for new ones.
+    """
+
+    def __init__(self, target):
+        self.target = target
+        self.port = free_port()
+        self.connections = 0
+        self.open = set()
+        self.lock = threading.Lock()
+        self.changed = threading.Condition()
+        self.mode, self.seconds, self.reply = "pass", 0.0, b""
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def behave(self, mode, seconds=0.0, reply=b""):
+        with self.changed:
+            self.mode, self.seconds, self.reply = mode, seconds, reply
+            self.changed.notify_all()
+
+    def pass_on(self):
+        self.behave("pass")
+
+    def delay(self, seconds):
+        """Every answer comes that much later."""
+        self.behave("delay", seconds)
+
+    def stall(self):
+        """Nothing comes through in either direction; new connections are accepted all the same."""
+        self.behave("stall")
+
+    def cut(self):
+        """Closes every connection, open or new, at once."""
+        self.behave("cut")
+        self.drop()
+
+    def drop(self):
+        """Closes the open connections and stays as it is for new ones."""
+        with self.lock:
+            for each in list(self.open):
+                shut(each)
+
+    def answer(self, reply):
+        """Sends `reply` once for each Redis command that comes, and tells the server nothing."""
+        self.behave("answer", reply=reply)
+
+    def stop(self):
+        self.behave("cut")
+        shut(self.listener)
+        self.listener.close()
+        self.drop()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        if self.mode == "cut":
+            client.close()
+            return
+        server = self.reach()
+        with self.lock:
+            self.open |= {client, server}
+        back = threading.Thread(target=self.pump, args=(server, client, False), daemon=True)
+        back.start()
+        self.pump(client, server, True)
+        back.join()
+        with self.lock:
+            self.open -= {client, server}
+        client.close()
+        server.close()
+
+    def reach(self):
+        """A connection to the target; a dead socket when there is none, so that the client sees a close."""
+        family = socket.AF_UNIX if isinstance(self.target, str) else socket.AF_INET
+        server = socket.socket(family)
+        try:
+            server.connect(self.target)
+        except OSError:
+            if self.mode != "answer":
+                shut(server)
+        return server
+
+    def pump(self, source, sink, upstream):
+        try:
+            while data := source.recv(1 << 16):
+                self.treat(data, source, sink, upstream)
+        except OSError:
+            pass
+        if self.mode != "answer" or upstream:
+            shut(source)
+            shut(sink)
+
+    def treat(self, data, source, sink, upstream):
+        with self.changed:
+            self.changed.wait_for(lambda: self.mode != "stall")
+            mode, seconds, reply = self.mode, self.seconds, self.reply
+        if mode == "answer":
+            if upstream:
+                source.sendall(reply * max(1, len(COMMAND.findall(data))))
+            return
+        if mode == "delay" and not upstream:
+            time.sleep(seconds)
+        sink.sendall(data)
+
+
+def shut(connection):
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass

@@ -1,0 +1,91 @@
+"""larder-fcgi as spawn-fcgi starts it: one or more processes on one UNIX socket."""
+
+import os
+import signal
+import subprocess
+
+from .paths import program
+from .process import Process, alive
+from .waiting import wait_until
+
+SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+
+
+class Responder:
+    """One pool. A process is kept in the foreground; several are forked, as `spawn-fcgi -F` does."""
+
+    def __init__(self, folder, name, environment, processes=1):
+        self.folder = str(folder)
+        self.name = name
+        self.environment = environment
+        self.processes = processes
+        self.process = None
+        self.pids = []
+
+    @property
+    def socket(self):
+        return f"{self.folder}/{self.name}.sock"
+
+    @property
+    def log(self):
+        return f"{self.folder}/{self.name}.log"
+
+    def log_text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def start(self):
+        # spawn-fcgi sends the output of forked children to /dev/null: the shell brings it back.
+        shell = f"exec {program('larder-fcgi')} >>{self.log} 2>&1"
+        command = ["spawn-fcgi", "-s", self.socket, "-M", "0666"]
+        if self.processes == 1:
+            self.process = Process(self.name, [*command, "-n", "--", "/bin/sh", "-c", shell], self.log,
+                                   env=self.environment)
+            self.pids = [self.process.pid]
+            return
+        pid_file = f"{self.folder}/{self.name}.pids"
+        command += ["-F", str(self.processes), "-P", pid_file, "--", "/bin/sh", "-c", shell]
+        subprocess.run(command, env=self.environment, check=True, stdout=subprocess.DEVNULL, timeout=20)
+        with open(pid_file, encoding="utf-8") as pids:
+            self.pids = [int(pid) for pid in pids.read().split()]
+        self.process = None
+
+    def running(self):
+        return [pid for pid in self.pids if (self.process.running() if self.process else alive(pid))]
+
+    def signal(self, number):
+        for pid in self.running():
+            os.kill(pid, number)
+
+    def pause(self):
+        self.signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
+
+    def reload(self):
+        """SIGHUP; waits until every process has said in the log that it is done, either way."""
+        before = self.log_text().count("\n")
+        self.signal(signal.SIGHUP)
+        wait_until(lambda: self.log_text().count("\n") >= before + len(self.pids), 20, "a log line after SIGHUP")
+
+    def stop(self, deadline=30.0):
+        """SIGTERM; the exit status of a single process, None of several."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            wait_until(lambda: not self.running(), deadline, f"{self.name} ending after SIGTERM")
+        except AssertionError:
+            self.kill()
+            raise
+        return self.process.wait() if self.process else None
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        wait_until(lambda: not self.running(), 10, f"{self.name} gone after SIGKILL")
+
+    def sanitizer_report(self):
+        """The part of the log in which a sanitizer complains, or None."""
+        text = self.log_text() if os.path.exists(self.log) else ""
+        places = [text.find(mark) for mark in SANITIZER_MARKS if mark in text]
+        return text[min(places):] if places else None

@@ -1,0 +1,204 @@
+"""A whole Larder on loopback: database, Redis, responders and nginx, made for one test or one file of tests."""
+
+import os
+import shutil
+import sys
+
+from . import client, fastcgi
+from .metrics import Metrics
+from .nginx import Nginx
+from .paths import TOP
+from .proxy import Proxy
+from .redis_server import Redis
+from .responder import Responder
+from .waiting import wait_until
+
+KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+                  "LSAN_OPTIONS", "LARDER_TEST_RUN")
+
+
+def clean_environment():
+    """Nothing of the caller's PG* or LARDER_* settings may reach a program under test."""
+    return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+
+
+class Stack:
+    """Starts on entering, stops everything on leaving.
+
+    routes: {file name: text}, or a folder to copy. schema: SQL run in a fresh database as the role `larder`;
+    `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
+    redis: True, False, or a dict of redis.conf's options. redis_proxy, database_proxy: put a Proxy between, found
+    as attributes of these names. export: starts that pool as well.
+    """
+
+    def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
+                 nginx_workers=1, redis=True, redis_proxy=False, database_proxy=False, export=False, ready=True):
+        self.folder = str(folder)
+        self.postgres = postgres
+        self.routes = f"{self.folder}/routes"
+        self.schema, self.database, self.own_database = schema, database, database is None
+        self.overrides = env or {}
+        self.processes, self.export, self.ready = processes, export, ready
+        self.want = {"nginx": nginx, "redis": redis, "redis_proxy": redis_proxy, "database_proxy": database_proxy}
+        self.nginx_workers = nginx_workers
+        self.redis = self.redis_proxy = self.database_proxy = self.nginx = self.api = None
+        self.pools = []
+        os.makedirs(self.folder)
+        os.makedirs(f"{self.folder}/run")
+        self.write_routes(routes)
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.show_logs()
+            self.stop(quietly=True)
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop(quietly=kind is not None)
+
+    # Starting and stopping
+
+    def start(self):
+        self.start_database()
+        self.start_redis()
+        self.pools = [Responder(f"{self.folder}/run", name, self.environment(), self.processes)
+                      for name in (["api", "export"] if self.export else ["api"])]
+        self.api = self.pools[0]
+        for pool in self.pools:
+            pool.start()
+        if self.want["nginx"]:
+            self.nginx = Nginx(f"{self.folder}/nginx", f"{self.folder}/run", self.nginx_workers)
+        if self.ready:
+            wait_until(self.healthy, 60, "larder-fcgi answering")
+
+    def start_database(self):
+        if self.own_database:
+            self.database = self.postgres.create_database()
+        if self.schema:
+            self.sql(self.schema)
+        if self.want["database_proxy"]:
+            self.database_proxy = Proxy(("127.0.0.1", self.postgres.port))
+
+    def start_redis(self):
+        wanted = self.want["redis"]
+        if wanted:
+            self.redis = Redis(f"{self.folder}/redis", wanted if isinstance(wanted, dict) else None)
+        if self.want["redis_proxy"]:
+            self.redis_proxy = Proxy(("127.0.0.1", self.redis.port))
+
+    def environment(self):
+        """What larder-fcgi and larder are started with."""
+        settings = clean_environment() | self.postgres.environment
+        settings |= {"PGDATABASE": self.database, "LARDER_ROUTES": self.routes, "LARDER_RUN": f"{self.folder}/run",
+                     "LARDER_THREADS": "8", "LARDER_LOG_LEVEL": "info"}
+        if self.database_proxy:
+            settings |= {"PGHOST": "127.0.0.1", "PGPORT": str(self.database_proxy.port)}
+        if self.redis:
+            port = self.redis_proxy.port if self.redis_proxy else self.redis.port
+            settings["LARDER_REDIS"] = f"redis://127.0.0.1:{port}/0"
+        overrides = {name: value.format(stack=self) if value else value for name, value in self.overrides.items()}
+        return {name: value for name, value in (settings | overrides).items() if value is not None}
+
+    def healthy(self):
+        if not self.api.running():
+            raise RuntimeError(f"larder-fcgi ended: {self.log_text()[-1500:]}")
+        return fastcgi.ask(self.api.socket, "/_larder/health", timeout=10).status == 200
+
+    def restart(self):
+        """Stops and starts the responders, with the same database and Redis."""
+        for pool in self.pools:
+            pool.stop()
+            if os.path.exists(pool.socket):
+                os.unlink(pool.socket)
+            pool.environment = self.environment()
+            pool.start()
+        wait_until(self.healthy, 60, "larder-fcgi answering")
+
+    def stop(self, quietly=False):
+        """Stops everything, whatever fails on the way; a sanitizer's complaint or a bad exit status is a failure."""
+        complaints = [complaint for pool in self.pools if (complaint := self.stop_pool(pool))]
+        for each in (self.nginx, self.redis_proxy, self.database_proxy, self.redis):
+            if each:
+                each.stop()
+        if self.own_database and self.database and self.postgres.process.running():
+            self.postgres.drop_database(self.database)
+        if complaints and not quietly:
+            raise AssertionError("\n".join(complaints))
+
+    @staticmethod
+    def stop_pool(pool):
+        was_running = bool(pool.running())
+        try:
+            status = pool.stop()
+        except AssertionError as problem:
+            return str(problem)
+        if report := pool.sanitizer_report():
+            return report
+        return f"{pool.name} ended with status {status}" if was_running and status else None
+
+    def show_logs(self):
+        for place in ("run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log", "redis/redis.log"):
+            path = f"{self.folder}/{place}"
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as log:
+                    sys.stderr.write(f"--- {path}\n{log.read()[-6000:]}\n")
+
+    # Routes
+
+    def write_routes(self, routes):
+        if isinstance(routes, str):
+            shutil.copytree(routes, self.routes, dirs_exist_ok=True)
+            return
+        os.makedirs(self.routes, exist_ok=True)
+        for name, text in routes.items():
+            self.write_route(name, text)
+
+    def write_route(self, name, text):
+        path = f"{self.routes}/{name}" if name.endswith(".sql") else f"{self.routes}/{name}.sql"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as route:
+            route.write(text)
+
+    # Asking
+
+    def request(self, target, method="GET", headers=None, body=b"", timeout=30.0):
+        """Through nginx."""
+        return client.request(self.nginx.port, target, method, headers, body, timeout)
+
+    get = request
+
+    def direct(self, target, **options):
+        """Straight to the socket of the api pool."""
+        return fastcgi.ask(self.api.socket, target, **options)
+
+    def connect(self, timeout=30.0):
+        return fastcgi.Connection(self.api.socket, timeout)
+
+    def sql(self, statement, parameters=None):
+        return self.postgres.execute(statement, parameters, self.database, "larder")
+
+    def log_text(self):
+        return self.api.log_text()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.nginx.port}"
+
+
+def metrics(stack):
+    answer = stack.direct("/_larder/metrics")
+    assert answer.status == 200, answer
+    return Metrics(answer.text)
+
+
+def queries(stack):
+    """How many queries Larder has sent to PostgreSQL since it started."""
+    return metrics(stack).sum("larder_queries_total")
+
+
+def pack(name):
+    """The folder of a route pack."""
+    return f"{TOP}/sql/{name}"
