@@ -2,8 +2,9 @@
  * Memory that is freed all at once: one arena a request, one a route table.
  *
  * What an arena hands out lives until arena_reset or arena_free, never moves, and is aligned for
- * any type. Not safe for two threads at once. Blocks are kept by a reset up to ARENA_KEEP bytes,
- * so that a worker's arena stops calling malloc after its first requests.
+ * any type. Not safe for two threads at once. Blocks of the usual size (8 KB) are kept by a reset
+ * up to ARENA_KEEP bytes, so that a worker's arena stops calling malloc after its first requests;
+ * larger ones are freed.
  */
 #ifndef LARDER_BASE_ARENA_H
 #define LARDER_BASE_ARENA_H

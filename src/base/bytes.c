@@ -100,7 +100,9 @@ void bytes_append_format(struct bytes *bytes, const char *format, ...)
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    char *to = length < 0 ? NULL : bytes_reserve(bytes, (size_t)length);
+    if (length < 0)
+        bytes->failed = true;
+    char *to = bytes_reserve(bytes, length < 0 ? 0 : (size_t)length);
     if (to) {
         vsnprintf(to, (size_t)length + 1, format, again);
         bytes->size += (size_t)length;

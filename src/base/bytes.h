@@ -28,9 +28,13 @@ void bytes_free(struct bytes *bytes);
 /* Keeps the memory, forgets the content and a failure. */
 void bytes_clear(struct bytes *bytes);
 
-/* Makes room for `more` further bytes; returns where they go, or null after a failure. */
+/*
+ * Makes room for `more` further bytes and a NUL; returns where they go, or null after a failure.
+ * Who writes there raises `size` and writes the NUL.
+ */
 char *bytes_reserve(struct bytes *bytes, size_t more);
 
+/* `data` must not lie in the buffer itself. */
 void bytes_append(struct bytes *bytes, const void *data, size_t size);
 void bytes_append_span(struct bytes *bytes, struct span span);
 void bytes_append_text(struct bytes *bytes, const char *text);

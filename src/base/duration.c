@@ -21,6 +21,7 @@ static const struct unit size_units[] = {
     {"GB", 1024 * 1024 * 1024},
 };
 
+/* A number beyond int64 reads as its largest, which then is too large for any unit. */
 static bool digits_parse(struct span text, int64_t *ret_number, size_t *ret_length)
 {
     int64_t number = 0;
@@ -28,7 +29,7 @@ static bool digits_parse(struct span text, int64_t *ret_number, size_t *ret_leng
     for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
         if (__builtin_mul_overflow(number, 10, &number) ||
             __builtin_add_overflow(number, text.data[at] - '0', &number))
-            return false;
+            number = INT64_MAX;
     *ret_number = number;
     *ret_length = at;
     return at > 0;
@@ -57,7 +58,7 @@ static bool quantity_parse(struct span text, const struct unit *units, size_t co
     const struct unit *unit = unit_find(units, count, name);
     if (!unit)
         return error_set(error, ERROR_INVALID, "\"%.*s\" is not %s", SPAN_PRINTF(text), allowed);
-    if (__builtin_mul_overflow(number, unit->factor, &value))
+    if (number == INT64_MAX || __builtin_mul_overflow(number, unit->factor, &value))
         return error_set(error, ERROR_INVALID, "\"%.*s\" is too large", SPAN_PRINTF(text));
     *ret_value = value;
     return true;

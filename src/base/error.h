@@ -30,7 +30,10 @@ struct error {
     char text[ERROR_TEXT_MAX]; /* always terminated; cut, never overrun */
 };
 
-/* Fills *error (null: drops it). Always returns false, so that `return error_set(…)` reads well. */
+/*
+ * Fills *error (null: drops it). Always returns false, so that `return error_set(…)` reads well.
+ * The arguments must not point into *error.
+ */
 bool error_set(struct error *error, enum error_kind kind, const char *format, ...)
     PRINTF_LIKE(3, 4);
 

@@ -47,13 +47,13 @@ static inline bool span_is_nocase(struct span span, const char *text)
 static inline bool span_starts(struct span span, const char *text)
 {
     size_t length = strlen(text);
-    return span.size >= length && memcmp(span.data, text, length) == 0;
+    return span.size >= length && (length == 0 || memcmp(span.data, text, length) == 0);
 }
 
 /* The bytes from `start` on (start <= size). */
 static inline struct span span_from(struct span span, size_t start)
 {
-    return (struct span){.data = span.data + start, .size = span.size - start};
+    return (struct span){.data = start ? span.data + start : span.data, .size = span.size - start};
 }
 
 /* The first `size` bytes (size <= span.size). */

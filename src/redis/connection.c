@@ -1,10 +1,12 @@
 #include "redis/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <hiredis/hiredis.h>
@@ -18,6 +20,8 @@ struct redis_connection {
     const struct redis_address *address;
     redisContext *context; /* null: not connected */
     unsigned owed;         /* replies of posted commands still to come */
+    bool may_block;        /* the call has not read yet: its first read may wait by itself */
+    bool closed_by_peer;   /* why the last call failed: worth one attempt on a new connection */
     unsigned dropped_errors;
     char dropped_text[128];
 };
@@ -48,9 +52,12 @@ void redis_connection_free(struct redis_connection *connection)
 
 static bool broken(struct redis_connection *connection, struct error *error)
 {
+    const redisContext *context = connection->context;
+    connection->closed_by_peer =
+        context && (context->err == REDIS_ERR_EOF ||
+                    (context->err == REDIS_ERR_IO && (errno == EPIPE || errno == ECONNRESET)));
     error_set(error, ERROR_UNAVAILABLE, "Redis: %s",
-              connection->context && connection->context->err ? connection->context->errstr
-                                                              : "connection lost");
+              context && context->err ? context->errstr : "connection lost");
     disconnect(connection);
     return false;
 }
@@ -89,6 +96,10 @@ static bool flush(struct redis_connection *connection, int64_t deadline, struct 
     }
 }
 
+/*
+ * The socket's own time-out bounds the first read, so that the usual reply costs one system call;
+ * whatever trickles in after it is bounded by the deadline.
+ */
 static bool read_reply(struct redis_connection *connection, int64_t deadline,
                        redisReply **ret_reply, struct error *error)
 {
@@ -100,8 +111,9 @@ static bool read_reply(struct redis_connection *connection, int64_t deadline,
             *ret_reply = reply;
             return true;
         }
-        if (!wait_for(connection, POLLIN, deadline, error))
+        if (!connection->may_block && !wait_for(connection, POLLIN, deadline, error))
             return false;
+        connection->may_block = false;
         if (redisBufferRead(connection->context) != REDIS_OK)
             return broken(connection, error);
     }
@@ -161,6 +173,7 @@ static bool exchange(struct redis_connection *connection, struct redis_command c
                      int64_t deadline, redisReply **ret_reply, struct error *error)
 {
     redisReply *reply;
+    connection->may_block = true;
     if (!append(connection, command, error) || !flush(connection, deadline, error) ||
         !drop_owed(connection, deadline, error) || !read_reply(connection, deadline, &reply, error))
         return false;
@@ -226,6 +239,22 @@ static bool connect_finished(struct redis_connection *connection, struct error *
     return false;
 }
 
+/* From now on reads and writes wait, but no longer than a whole call may take. */
+static bool block(struct redis_connection *connection, int64_t deadline, struct error *error)
+{
+    int fd = connection->context->fd;
+    int64_t most = deadline - clock_monotonic();
+    if (most < 1000)
+        return late(connection, error);
+    const struct timeval limit = {.tv_sec = most / 1000000, .tv_usec = most % 1000000};
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
+        return broken(connection, error);
+    return true;
+}
+
 static bool connect_to(struct redis_connection *connection, int64_t deadline, struct error *error)
 {
     const struct redis_address *address = connection->address;
@@ -235,53 +264,65 @@ static bool connect_to(struct redis_connection *connection, int64_t deadline, st
         return error_set_memory(error);
     if (connection->context->err)
         return broken(connection, error);
+    if (!wait_for(connection, POLLOUT, deadline, error) || !connect_finished(connection, error) ||
+        !block(connection, deadline, error))
+        return false;
     if (address->host && redisEnableKeepAlive(connection->context) != REDIS_OK)
         return broken(connection, error);
-    return wait_for(connection, POLLOUT, deadline, error) && connect_finished(connection, error) &&
-           authenticate(connection, deadline, error) &&
+    return authenticate(connection, deadline, error) &&
            select_database(connection, deadline, error);
 }
 
-/* An idle connection has nothing to read unless it is owed replies or the server closed it. */
-static bool idle_is_dead(const struct redis_connection *connection)
+/*
+ * Opens the connection if there is none; *ret_reused says whether it was open already. A server
+ * may have closed an idle one since (its "timeout", a restart), which only using it shows.
+ */
+static bool ready(struct redis_connection *connection, int64_t deadline, bool *ret_reused,
+                  struct error *error)
 {
-    struct pollfd pollfd = {.fd = connection->context->fd, .events = POLLIN};
-    char byte;
-    if (poll(&pollfd, 1, 0) <= 0)
-        return false;
-    ssize_t got = recv(pollfd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN) || connection->owed == 0;
-}
-
-static bool ready(struct redis_connection *connection, int64_t deadline, struct error *error)
-{
-    if (connection->context && idle_is_dead(connection))
-        disconnect(connection);
-    return connection->context || connect_to(connection, deadline, error);
+    *ret_reused = connection->context != NULL;
+    connection->closed_by_peer = false;
+    return *ret_reused || connect_to(connection, deadline, error);
 }
 
 bool redis_call(struct redis_connection *connection, struct redis_command command, int64_t deadline,
                 struct redis_reply **ret_reply, struct error *error)
 {
     redisReply *reply;
-    if (!ready(connection, deadline, error) ||
-        !exchange(connection, command, deadline, &reply, error))
+    bool reused;
+    if (!ready(connection, deadline, &reused, error))
         return false;
-    *ret_reply = (struct redis_reply *)reply;
-    return true;
+    bool done = exchange(connection, command, deadline, &reply, error);
+    if (!done && reused && connection->closed_by_peer)
+        done = connect_to(connection, deadline, error) &&
+               exchange(connection, command, deadline, &reply, error);
+    if (done)
+        *ret_reply = (struct redis_reply *)reply;
+    return done;
 }
 
-bool redis_post(struct redis_connection *connection, const struct redis_command *commands,
-                size_t count, int64_t deadline, struct error *error)
+static bool post_all(struct redis_connection *connection, const struct redis_command *commands,
+                     size_t count, int64_t deadline, struct error *error)
 {
-    if (!ready(connection, deadline, error))
-        return false;
     for (size_t i = 0; i < count; i++) {
         if (!append(connection, commands[i], error))
             return false;
         connection->owed++;
     }
     return flush(connection, deadline, error);
+}
+
+bool redis_post(struct redis_connection *connection, const struct redis_command *commands,
+                size_t count, int64_t deadline, struct error *error)
+{
+    bool reused;
+    if (!ready(connection, deadline, &reused, error))
+        return false;
+    bool done = post_all(connection, commands, count, deadline, error);
+    if (!done && reused && connection->closed_by_peer)
+        done = connect_to(connection, deadline, error) &&
+               post_all(connection, commands, count, deadline, error);
+    return done;
 }
 
 unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text)

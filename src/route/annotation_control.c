@@ -154,8 +154,10 @@ void annotate_control(struct draft *draft, struct span rest)
                         SPAN_PRINTF(at));
             return;
         }
-        size_t before = (size_t)(directive.name.data - control.data);
-        if (!directive_check(draft, &directive, span_first(control, before)))
+        struct span before = span_first(control, (size_t)(at.data - control.data));
+        before = span_trim(before);
+        before.size -= before.size > 0; /* the comma */
+        if (!directive_check(draft, &directive, before))
             return;
     }
     if (contradictions_check(draft, control))

@@ -73,19 +73,39 @@ static void cost_add(struct cost *cost, struct part part)
     cost->repeated = false;
 }
 
-static void cost_close(struct cost *cost)
+static const char *cost_open(struct cost *cost)
+{
+    if (cost->depth == GROUPS_MAX)
+        return "at most 20 groups may stand within each other";
+    cost->groups[++cost->depth] = cost->last = (struct part){.size = 0};
+    cost->repeated = false;
+    return NULL;
+}
+
+static const char *cost_close(struct cost *cost)
 {
     if (!cost->depth)
-        return;
+        return "a ')' has no '(' before it";
     struct part group = cost->groups[cost->depth--];
     group.size++;
     cost_add(cost, group);
+    return NULL;
+}
+
+/* Between alternatives and at the beginning nothing stands that could be repeated. */
+static const char *cost_part(struct cost *cost)
+{
+    cost_add(cost, (struct part){.size = 1});
+    cost->last.size = 0;
+    return NULL;
 }
 
 static const char *cost_repeat(struct cost *cost, unsigned long times)
 {
     struct part more = {.size = cost->last.size * (times - 1),
                         .repetitions = cost->last.repetitions + 1};
+    if (!cost->last.size)
+        return "a repetition needs something before it to repeat";
     if (cost->repeated)
         return "a repetition can't be repeated itself (POSIX has no *? and no ++)";
     if (more.repetitions > REPETITIONS_MAX)
@@ -95,12 +115,22 @@ static const char *cost_repeat(struct cost *cost, unsigned long times)
     return NULL;
 }
 
-/* Adds what stands at *at, brackets of groups apart, and moves *at to its end. */
+/* Adds what stands at *at and moves *at to its end. */
 static const char *thing_add(struct cost *cost, struct span pattern, size_t *at)
 {
     unsigned long times = 1;
     size_t end = *at + 1;
     switch (pattern.data[*at]) {
+    case '(':
+        ++*at;
+        return cost_open(cost);
+    case ')':
+        ++*at;
+        return cost_close(cost);
+    case '|':
+    case '^':
+        ++*at;
+        return cost_part(cost);
     case '*':
     case '?':
     case '+':
@@ -136,19 +166,9 @@ static bool is_back_reference(struct span pattern, size_t at)
 
 static const char *cost_step(struct cost *cost, struct span pattern, size_t *at)
 {
-    char byte = pattern.data[*at];
-    const char *problem = NULL;
     if (is_back_reference(pattern, *at))
         return "back-references are not allowed";
-    if (byte == '(' && cost->depth == GROUPS_MAX)
-        return "at most 20 groups may stand within each other";
-    if (byte == '(')
-        cost->groups[++cost->depth] = (struct part){.size = 0};
-    else if (byte == ')')
-        cost_close(cost);
-    else
-        problem = thing_add(cost, pattern, at);
-    *at += byte == '(' || byte == ')';
+    const char *problem = thing_add(cost, pattern, at);
     if (!problem && cost->groups[cost->depth].size > SIZE_MOST)
         problem = "its repetitions are too many";
     return problem;

@@ -48,6 +48,7 @@ struct header {
     struct place place;
     unsigned seen;
     unsigned line_of[ANNOTATIONS_MAX];
+    bool open; /* a comment has no end: there can be no statement */
     struct bytes description;
 };
 
@@ -95,6 +96,7 @@ static void header_block(struct header *header)
     if (end == SCAN_OPEN) {
         draft_fault(header->draft, span_from(text, header->at), "the comment /* has no end */");
         end = text.size;
+        header->open = true;
     }
     header->at = end;
 }
@@ -174,7 +176,7 @@ static bool draft_finish(struct header *header, bool statement_good)
         draft_fault(draft, (struct span){0},
                     "no @http line, which every route file needs, as in \"-- @http GET "
                     "/users/{id}\"");
-    if (statement_good)
+    if (statement_good && !header->open)
         body_check(draft);
     if (draft->route->method != METHOD_GET)
         draft_unserved(draft, UNSERVED_METHOD);

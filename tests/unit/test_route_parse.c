@@ -1,0 +1,403 @@
+#include "unit.h"
+
+#include "base/duration.h"
+#include "route/route.h"
+
+struct parsed {
+    struct arena *arena;
+    struct fault_list faults;
+    struct route *route;
+};
+
+static struct parsed parse(const char *text)
+{
+    struct parsed parsed = {.arena = arena_new()};
+    parsed.faults.arena = parsed.arena;
+    parsed.route = route_parse("f.sql", span_of(text), parsed.arena, &parsed.faults);
+    return parsed;
+}
+
+static void parsed_free(struct parsed *parsed)
+{
+    route_release(parsed->route);
+    fault_list_free(&parsed->faults);
+    arena_free(parsed->arena);
+}
+
+static struct parsed parse_good(const char *text)
+{
+    struct parsed parsed = parse(text);
+    if (!parsed.route)
+        fail_msg("%s\n%u:%u: %s", text, parsed.faults.faults[0].line,
+                 parsed.faults.faults[0].column, parsed.faults.faults[0].text);
+    return parsed;
+}
+
+static void reads_a_whole_file(void **state)
+{
+    struct parsed parsed CLEANUP(parsed_free) =
+        parse_good("\xef\xbb\xbf"
+                   "-- The newest feeds.\r\n"
+                   "--\r\n"
+                   "--   Indented.\r\n"
+                   "-- @http GET /users/{id}/feeds/\r\n"
+                   "-- @param limit int default=020 min=1 max=100\r\n"
+                   "-- @param q text maxlen=20 default=null\r\n"
+                   "-- @param id bigint min=1\r\n"
+                   "-- @param ids int[] default={1,2}\r\n"
+                   "-- @param user_agent in=header\r\n"
+                   "-- @cache ttl=300s stale=30s error=1h negative=5s compress=off\r\n"
+                   "-- @control public, max-age=60\r\n"
+                   "-- @timeout 2s\r\n"
+                   "\r\n"
+                   "/* a block -- @comment */\r\n"
+                   "-- Last words.\r\n"
+                   "SELECT :limit, :id, :q, :limit, :ids, :user_agent, :now, :today;\r\n");
+    struct route *route = parsed.route;
+    static const char *const names[] = {"id", "limit", "q", "ids", "user_agent", "now", "today"};
+    static const enum param_place places[] = {PLACE_PATH,   PLACE_QUERY, PLACE_QUERY, PLACE_QUERY,
+                                              PLACE_HEADER, PLACE_CLOCK, PLACE_CLOCK};
+    (void)state;
+    assert_string_equal(route->name, "GET /users/{id}/feeds/");
+    assert_int_equal(route->line, 4);
+    assert_true(span_is(route->summary, "The newest feeds."));
+    assert_true(span_is(route->description, "The newest feeds.\n\n  Indented.\nLast words."));
+    assert_int_equal(route->segment_count, 4);
+    assert_int_equal(route->segments[1].param, 0);
+    assert_int_equal(route->segments[1].text.size, 0);
+    assert_int_equal(route->segments[3].param, -1);
+    assert_int_equal(route->segments[3].text.size, 0);
+    assert_int_equal(route->param_count, ARRAY_COUNT(names));
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        assert_string_equal(route->params[i].name, names[i]);
+        assert_int_equal(route->params[i].place, places[i]);
+    }
+    assert_true(route->params[0].required && route->params[4].required);
+    assert_true(span_is(route->params[1].default_text, "20") && !route->params[1].required);
+    assert_true(route->params[2].default_null && !route->params[2].required);
+    assert_true(route->params[3].array && route->params[3].type == TYPE_INTEGER);
+    assert_int_equal(route->params[5].type, TYPE_TIMESTAMPTZ);
+    assert_int_equal(route->params[6].type, TYPE_DATE);
+    assert_int_equal(route->statement.param_of[0], 1);
+    assert_int_equal(route->statement.param_of[1], 0);
+    assert_int_equal(route->statement.line, 16);
+    assert_true(route->cache.present && route->cache.l1 && !route->cache.compress);
+    assert_int_equal(route->cache.ttl, 300 * SECOND);
+    assert_int_equal(route->cache.negative, 5 * SECOND);
+    assert_int_equal(route->timeout, 2 * SECOND);
+    assert_true(span_is(route->control, "public, max-age=60"));
+    assert_int_equal(route->unserved, UNSERVED_STALE);
+}
+
+static void reads_a_write(void **state)
+{
+    struct parsed parsed CLEANUP(parsed_free) =
+        parse_good("-- @http POST /feeds/{id}/like\n"
+                   "-- @param note text maxlen=100 pattern='[a-z, ]+' enum=\"a, b\",c default=c\n"
+                   "-- @result none\n"
+                   "-- @auth required role=member rls\n"
+                   "-- @limit 100/min by=ip burst=10\n"
+                   "-- @limit 5/s by=id\n"
+                   "-- @invalidates feeds feed:{id} user:{auth.sub}\n"
+                   "-- @refreshes GET /feeds/{id}\n"
+                   "-- @async retries=3 timeout=5s dedupe={id}\n"
+                   "-- @behind batch=500 every=200ms\n"
+                   "-- @location /feeds/{id}\n"
+                   "-- @version version required\n"
+                   "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
+    struct route *route = parsed.route;
+    (void)state;
+    assert_int_equal(route->unserved, UNSERVED_METHOD | UNSERVED_AUTH | UNSERVED_LIMIT |
+                                          UNSERVED_INVALIDATES | UNSERVED_REFRESHES |
+                                          UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_LOCATION |
+                                          UNSERVED_VERSION | UNSERVED_CLAIM | UNSERVED_BODY);
+    assert_int_equal(route->result, RESULT_NONE);
+    assert_int_equal(route->param_count, 5);
+    assert_int_equal(route->params[1].place, PLACE_BODY);
+    assert_true(span_is(route->params[1].choices[0], "a, b"));
+    assert_string_equal(route->params[2].name, "extra");
+    assert_int_equal(route->params[2].place, PLACE_BODY);
+    assert_false(route->params[2].required);
+    assert_int_equal(route->params[3].place, PLACE_WHOLE_BODY);
+    assert_string_equal(route->params[4].name, "auth.sub");
+    assert_int_equal(route->params[4].place, PLACE_CLAIM);
+}
+
+static void reads_tags_and_depends(void **state)
+{
+    struct parsed parsed CLEANUP(parsed_free) =
+        parse_good("-- @http GET /a/{id}\n"
+                   "-- @depends social.feeds.user_id = :id\n"
+                   "-- @depends \"My Feeds\".id=\"x = y\"\n"
+                   "-- @tags feeds feed:{id}\n"
+                   "-- @tags more\n"
+                   "-- @nginx ttl=1m\n"
+                   "SELECT 1");
+    struct route *route = parsed.route;
+    (void)state;
+    assert_int_equal(route->depend_count, 2);
+    assert_true(span_is(route->depends[0].table, "social.feeds"));
+    assert_true(span_is(route->depends[0].column, "user_id"));
+    assert_true(span_is(route->depends[0].value, "id") && route->depends[0].by_param);
+    assert_true(span_is(route->depends[1].table, "\"My Feeds\""));
+    assert_true(span_is(route->depends[1].value, "\"x = y\"") && !route->depends[1].by_param);
+    assert_int_equal(route->tag_count, 3);
+    assert_true(span_is(route->tags[1].text, "feed:{id}"));
+    assert_true(span_is(route->tags[2].text, "more"));
+    assert_int_equal(route->nginx_ttl, 60 * SECOND);
+    assert_int_equal(route->unserved, UNSERVED_DEPENDS | UNSERVED_TAGS | UNSERVED_NGINX);
+}
+
+/* Files without a fault, and what they don't serve yet. */
+static const struct {
+    const char *text;
+    unsigned unserved;
+} good[] = {
+    {"--@http GET /\nSELECT 1", 0},
+    {"  -- \t@http \tGET\t/a  \nSELECT 1", 0},
+    {"-- @http GET /a\rSELECT 1", 0},
+    {"-- @http GET /a\n-- @param a double precision\n-- @param b timestamp with time zone\n"
+     "-- @param c numeric(10, 2)\n-- @param d my.enum []\nSELECT :a, :b, :c, :d",
+     0},
+    {"-- @http GET /a\n-- @auth none\nSELECT 1", 0},
+    {"-- @http GET /a\n-- @auth optional\nSELECT :auth.sub", UNSERVED_AUTH | UNSERVED_CLAIM},
+    {"-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1", UNSERVED_STREAM},
+    {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", UNSERVED_PAGE},
+    {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", UNSERVED_L1},
+    {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", UNSERVED_KV},
+    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s",
+     UNSERVED_KV | UNSERVED_METHOD | UNSERVED_BODY},
+    {"-- @http DELETE /a/{key}\n-- @kv delete key={key}", UNSERVED_KV | UNSERVED_METHOD},
+    {"-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id", UNSERVED_METHOD},
+    {"-- @http GET /a\n-- @control private, no-cache=\"set-cookie, x\", max-age=0\nSELECT 1", 0},
+    {"-- @http GET /a/{slug}\nSELECT 1", 0},
+    {"-- @http GET /a\n-- @param s text default='null'\nSELECT :s", 0},
+    {"-- @http GET /a\n-- @param u text pattern='^[a-f0-9]{8}-([a-f0-9]{4}-){3}[a-f0-9]{12}$'\n"
+     "SELECT :u",
+     0},
+};
+
+static void accepts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        struct parsed parsed CLEANUP(parsed_free) = parse_good(good[i].text);
+        assert_int_equal(parsed.route->unserved, good[i].unserved);
+    }
+}
+
+/* A file and its one fault; @http GET /a and SELECT 1 are put around when it begins with '@'. */
+static const struct {
+    const char *text;
+    unsigned line, column;
+    const char *fault; /* how it begins */
+} faulty[] = {
+    {"SELECT 1", 1, 0, "no @http line"},
+    {"-- @http GET /a\n", 1, 0, "no statement follows"},
+    {"-- @http GET /a\n/* open\nSELECT 1", 2, 1, "the comment /* has no end */"},
+    {"-- @http get /a\nSELECT 1", 1, 10,
+     "@http: \"get\" is no method here; allowed: GET, POST, PUT, PATCH, DELETE, in capitals"},
+    {"-- @http HEAD /a\nSELECT 1", 1, 10, "@http: \"HEAD\" is no method here"},
+    {"-- @http GET\nSELECT 1", 1, 0, "@http needs a method and a path"},
+    {"-- @http GET a\nSELECT 1", 1, 14, "@http: \"a\": a path begins with '/'"},
+    {"-- @http GET /a b\nSELECT 1", 1, 17, "@http: \"b\" is one word too many"},
+    {"-- @http GET /\xc3\xa9//a\nSELECT 1", 1, 17, "@http: \"/\xc3\xa9//a\": a path has no empty"},
+    {"-- @http GET /_larder/x\nSELECT 1", 1, 14, "@http: paths below /_larder"},
+    {"-- @http GET /a/{now}\n-- @param now\nSELECT :now", 2, 11, "@param: \"now\" has a meaning"},
+    {"-- @http GET /a\n-- \xff\nSELECT 1", 2, 4, "a byte that is not UTF-8"},
+    {"-- @http GET /a\n-- @cahe ttl=1s\nSELECT 1", 2, 4,
+     "unknown annotation @cahe; did you mean @cache?"},
+    {"@something", 2, 4, "unknown annotation @something; known are @http @param @result"},
+    {"@http GET /b", 2, 4, "@http stands on line 1 already"},
+    {"@result row rows", 2, 12, "@result: \"row rows\" must be rows, row, value, json or none"},
+    {"@result", 2, 0, "@result: \"\" must be"},
+    {"@timeout 5", 2, 13, "@timeout: \"5\" is not a duration"},
+    {"@timeout 0", 2, 13, "@timeout: \"0\" must be from 1ms to 1d"},
+    {"@timeout 2d", 2, 13, "@timeout: \"2d\" must be from 1ms to 1d"},
+    {"@cache", 2, 0, "@cache: ttl= is missing"},
+    {"@cache stale=5s", 2, 0, "@cache: ttl= is missing"},
+    {"@cache ttl=0", 2, 15, "@cache: ttl=0 must be a duration above 0"},
+    {"@cache ttl=5", 2, 15, "@cache: ttl= \"5\" is not a duration"},
+    {"@cache ttl=5s ttl=6s", 2, 18, "@cache: ttl stands here twice"},
+    {"@cache ttl=5s tll=6s", 2, 18,
+     "@cache: \"tll=6s\" is unknown; allowed: ttl=, stale=, error=, negative=, l1=, compress="},
+    {"@cache ttl=5s fast", 2, 18, "@cache: \"fast\" is unknown"},
+    {"@cache ttl=5s l1=no", 2, 21, "@cache: l1=no must be on or off"},
+    {"@cache ttl=\"5s", 2, 15, "@cache: the quote in ttl= is not closed"},
+    {"@cache ttl=\"5\"s", 2, 15, "@cache: ttl= goes on behind its closing quote"},
+    {"-- @http POST /a\n-- @cache ttl=5s\nSELECT 1", 2, 0,
+     "@cache doesn't fit a POST; it is for GET"},
+    {"@behind batch=1 every=1s", 2, 0, "@behind doesn't fit a GET; it is for POST, PUT, PATCH"},
+    {"@control", 2, 0, "@control needs Cache-Control directives"},
+    {"@control public private", 2, 13, "@control: \"public private\" must be directives"},
+    {"@control public,", 2, 13, "@control: \"public,\" must be directives"},
+    {"@control max-age=\"x", 2, 13, "@control: \"max-age=\"x\" must be directives"},
+    {"@control no-cache=", 2, 13, "@control: \"no-cache=\" must be directives"},
+    {"@control max-age=1h", 2, 13, "@control: max-age needs whole seconds"},
+    {"@control max-age", 2, 13, "@control: max-age needs whole seconds"},
+    {"@control no-cache, No-Cache", 2, 23, "@control: No-Cache stands here twice"},
+    {"@control public, Private", 2, 13, "@control: public and private contradict"},
+    {"@control s-maxage=5, stale-while-revalidate=5", 2, 13,
+     "@control: s-maxage and stale-while-revalidate contradict"},
+    {"@control private\n-- @nginx ttl=5s", 3, 11,
+     "@nginx keeps one answer for everybody, but @control"},
+    {"@auth required\n-- @nginx ttl=5s", 3, 11, "@nginx keeps one answer for everybody, but @auth"},
+    {"@nginx", 2, 0, "@nginx: ttl= is missing"},
+    {"@auth", 2, 0, "@auth: \"\" must be none, optional or required"},
+    {"@auth maybe", 2, 10, "@auth: \"maybe\" must be none, optional or required"},
+    {"@auth none rls", 2, 15, "@auth none: role= and rls need optional or required"},
+    {"@auth required group=x", 2, 19, "@auth: \"group=x\" is unknown; allowed: role=, rls"},
+    {"@limit 100 by=ip", 2, 11, "@limit: \"100\" must be a number and s, min, hour or day"},
+    {"@limit 0/s by=ip", 2, 11, "@limit: \"0/s\" must be"},
+    {"@limit 5/week by=ip", 2, 11, "@limit: \"5/week\" must be"},
+    {"@limit 5/s", 2, 0, "@limit: by= is missing"},
+    {"@limit 5/s by=ID", 2, 18, "@limit: by=ID must be ip, user or a parameter's name"},
+    {"@limit 5/s by=nobody", 2, 18, "nobody: it has no source"},
+    {"@stream xml", 2, 12, "@stream: \"xml\" must be csv or ndjson"},
+    {"@stream csv filename=a/b", 2, 25, "@stream: filename=a/b must be printable ASCII"},
+    {"@page by=a,,b", 2, 13, "@page: by=a,,b must be columns"},
+    {"@version 1x", 2, 13, "@version needs a column's name"},
+    {"@tags", 2, 0, "@tags needs at least one tag"},
+    {"@tags a*b", 2, 10, "@tags: \"a*b\" is no tag"},
+    {"@tags a:{id", 2, 12, "@tags: a place is written {name}"},
+    {"@tags a:{id}", 2, 13, "id: it has no source: declare it with @param"},
+    {"@depends feeds = :id", 2, 13, "@depends: \"feeds = :id\" must be table.column = :param"},
+    {"@depends a.b.c.d = x", 2, 13, "@depends: \"a.b.c.d = x\" must be"},
+    {"@depends a.b", 2, 13, "@depends: \"a.b\" must be"},
+    {"@depends a.b = :id", 2, 20, "id: it has no source"},
+    {"-- @http POST /a\n-- @refreshes POST /a\nSELECT 1", 2, 0, "@refreshes needs GET and a path"},
+    {"-- @http POST /a\n-- @async retries=x\nSELECT 1", 2, 19, "@async: retries=x must be a whole"},
+    {"-- @http POST /a\n-- @location feeds\nSELECT 1", 2, 14,
+     "@location: \"feeds\": a path begins"},
+    {"-- @http GET /a\n-- @kv set key=a value=b", 2, 0, "@kv set doesn't fit a GET"},
+    {"-- @http GET /a\n-- @kv get", 2, 0, "@kv: key= is missing"},
+    {"-- @http GET /a\n-- @kv get key=a ttl=5s", 2, 18,
+     "@kv: \"ttl=5s\" is unknown; allowed: key="},
+    {"-- @http GET /a\n-- @kv get key=a\nSELECT 1", 3, 1, "a @kv route has no statement"},
+    {"@param", 2, 0, "@param needs a name"},
+    {"@param Limit", 2, 11, "@param: \"Limit\" is no name"},
+    {"@param auth", 2, 11, "@param: \"auth\" has a meaning of its own"},
+    {"-- @http GET /a\n-- @param x\n-- @param x int\nSELECT :x", 3, 11,
+     "@param x is declared twice"},
+    {"@param x int", 2, 11, "@param x is used nowhere"},
+    {"-- @http GET /a\nSELECT 1,\n :nme, :nme", 3, 3,
+     ":nme: it has no source: declare it with @param, or put {name} in the path"},
+    {"-- @http DELETE /a\nSELECT :nme", 2, 9, ":nme: it has no source"},
+    {"-- @http POST /a\nSELECT :Nme", 2, 9, ":Nme: a parameter's name has small letters"},
+    {"-- @http GET /a\nSELECT :auth", 2, 9, ":auth: a claim is named behind it"},
+    {"-- @http GET /a\nSELECT :body", 2, 9, ":body: a GET has no body"},
+    {"-- @http GET /a\n-- @nginx ttl=1s\nSELECT :auth.sub", 3, 9, ":auth.sub: @nginx keeps one"},
+    {"-- @http GET /a\n-- @nginx ttl=1s\n-- @param x in=header\nSELECT :x", 3, 11,
+     "@param x: in=header, but @nginx"},
+    {"-- @http GET /a/{x}\n-- @param x in=query\nSELECT :x", 2, 11,
+     "@param x: in=query, but {x} stands in the path"},
+    {"-- @http GET /a\n-- @param x in=path\nSELECT :x", 2, 11,
+     "@param x: in=path, but {x} doesn't"},
+    {"-- @http GET /a\n-- @param x in=body\nSELECT :x", 2, 11, "@param x: in=body, but a GET"},
+    {"-- @http GET /a/{x}\n-- @param x int default=1\nSELECT :x", 2, 11,
+     "@param x: default= is of no use"},
+    {"-- @http GET /a\n-- @param x in=cookie\nSELECT :x", 2, 16,
+     "@param: in=cookie must be path, query, body or header"},
+    {"-- @http GET /a\n-- @param x int;\nSELECT :x", 2, 13, "@param x: \"int;\" is no type"},
+    {"-- @http GET /a\n-- @param x int the page\nSELECT :x", 2, 13,
+     "@param x: \"int the page\" is no type"},
+    {"-- @http GET /a\n-- @param x int[][]\nSELECT :x", 2, 13,
+     "@param x: arrays have one dimension"},
+    {"-- @http GET /a\n-- @param x int[3]\nSELECT :x", 2, 13,
+     "@param x: arrays have one dimension"},
+    {"-- @http GET /a\n-- @param x min=1\nSELECT :x", 2, 11,
+     "@param x: min= needs a type, as in \"@param x int min=1\""},
+    {"-- @http GET /a\n-- @param x text max=1\nSELECT :x", 2, 11, "@param x: max= fits smallint"},
+    {"-- @http GET /a\n-- @param x int maxlen=1\nSELECT :x", 2, 11,
+     "@param x: maxlen= fits text, not integer"},
+    {"-- @http GET /a\n-- @param x uuid pattern=a\nSELECT :x", 2, 11,
+     "@param x: pattern= fits text, not uuid"},
+    {"-- @http GET /a\n-- @param x json enum=1\nSELECT :x", 2, 11,
+     "@param x: enum= doesn't fit json"},
+    {"-- @http GET /a\n-- @param x text maxlen=0\nSELECT :x", 2, 25,
+     "@param: maxlen=0 must be a whole"},
+    {"-- @http GET /a\n-- @param x int min=a\nSELECT :x", 2, 11,
+     "@param x: min= must be a whole number"},
+    {"-- @http GET /a\n-- @param x int min=5 max=4\nSELECT :x", 2, 11,
+     "@param x: min=5 is above max=4"},
+    {"-- @http GET /a\n-- @param x int max=4 default=5\nSELECT :x", 2, 11,
+     "@param x: default= must be a whole number from -2147483648 to 4, not \"5\""},
+    {"-- @http GET /a\n-- @param x text enum=a,b default=c\nSELECT :x", 2, 11,
+     "@param x: default= must be one of a, b, not \"c\""},
+    {"-- @http GET /a\n-- @param x int enum=1,b\nSELECT :x", 2, 11, "@param x: enum= must be"},
+    {"-- @http GET /a\n-- @param x enum=\"a\"b,c\nSELECT :x", 2, 18,
+     "@param: enum=\"a\"b,c must be"},
+    {"-- @http GET /a\n-- @param x enum=\nSELECT :x", 2, 13, "@param: enum= must be values"},
+    {"-- @http GET /a\n-- @param x pattern=[a\nSELECT :x", 2, 11,
+     "@param x: pattern= not a POSIX extended regular expression: Unmatched ["},
+    {"-- @http GET /a\n-- @param x pattern=a)(b\nSELECT :x", 2, 11,
+     "@param x: pattern= a ')' has no '('"},
+    {"-- @http GET /a\n-- @param x pattern=(a)\\1\nSELECT :x", 2, 11,
+     "@param x: pattern= back-references are not allowed"},
+    {"-- @http GET /a\n-- @param x pattern=((a{99}){99}){99}\nSELECT :x", 2, 11,
+     "@param x: pattern= its repetitions are too many"},
+    {"-- @http GET /a\n-- @param x pattern=a+*\nSELECT :x", 2, 11,
+     "@param x: pattern= a repetition can't be repeated itself"},
+    {"-- @http GET /a\nSELECT 1 -- @cache ttl=5s", 2, 10, "@cache after the statement began"},
+};
+
+static void tells_the_fault(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(faulty); i++) {
+        struct arena *arena = arena_new();
+        const char *text = faulty[i].text;
+        if (text[0] == '@')
+            text = arena_format(arena, "-- @http GET /a\n-- %s\nSELECT 1", text);
+        struct parsed parsed CLEANUP(parsed_free) = parse(text);
+        const struct fault *fault = parsed.faults.faults;
+        if (parsed.route || parsed.faults.count != 1 || fault->line != faulty[i].line ||
+            fault->column != faulty[i].column ||
+            !span_starts(span_of(fault->text), faulty[i].fault))
+            fail_msg("%s\n%zu faults; %u:%u: %s", text, parsed.faults.count,
+                     fault ? fault->line : 0, fault ? fault->column : 0, fault ? fault->text : "");
+        arena_free(arena);
+    }
+}
+
+static void tells_every_fault(void **state)
+{
+    struct parsed parsed CLEANUP(parsed_free) =
+        parse("-- @http FETCH a\n-- @cache\n-- @nope\n-- @param 1x\nSELECT 'open, $1");
+    static const unsigned lines[] = {1, 1, 2, 3, 4, 5};
+    (void)state;
+    fault_sort(&parsed.faults);
+    assert_null(parsed.route);
+    assert_int_equal(parsed.faults.count, ARRAY_COUNT(lines));
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
+        assert_int_equal(parsed.faults.faults[i].line, lines[i]);
+}
+
+static void refuses_nul(void **state)
+{
+    struct arena *arena = arena_new();
+    struct fault_list faults = {.arena = arena};
+    (void)state;
+    assert_null(route_parse("f", SPAN_LITERAL("-- @http GET /a\nSELECT\0 1"), arena, &faults));
+    assert_int_equal(faults.count, 1);
+    assert_int_equal(faults.faults[0].line, 2);
+    assert_int_equal(faults.faults[0].column, 7);
+    assert_string_equal(faults.faults[0].text, "a NUL byte; route files are UTF-8 text");
+    fault_list_free(&faults);
+    arena_free(arena);
+}
+
+static void names_every_unserved_bit(void **state)
+{
+    unsigned named = 0;
+    (void)state;
+    for (size_t i = 0; i < route_unserved_count; i++)
+        named |= (unsigned)route_unserved_names[i].bit;
+    assert_int_equal(named, 2 * UNSERVED_PAGE - 1);
+    assert_int_equal(UNSERVED_REFUSED & ~named, 0);
+}
+
+UNIT_MAIN(cmocka_unit_test(reads_a_whole_file), cmocka_unit_test(reads_a_write),
+          cmocka_unit_test(reads_tags_and_depends), cmocka_unit_test(accepts),
+          cmocka_unit_test(tells_the_fault), cmocka_unit_test(tells_every_fault),
+          cmocka_unit_test(refuses_nul), cmocka_unit_test(names_every_unserved_bit))
