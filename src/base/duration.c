@@ -21,18 +21,18 @@ static const struct unit size_units[] = {
     {"GB", 1024 * 1024 * 1024},
 };
 
-/* A number beyond int64 reads as its largest, which then is too large for any unit. */
-static bool digits_parse(struct span text, int64_t *ret_number, size_t *ret_length)
+/* How many digits `text` begins with; *ret_fits is false when they exceed an int64_t. */
+static size_t digits_parse(struct span text, int64_t *ret_number, bool *ret_fits)
 {
     int64_t number = 0;
     size_t at = 0;
+    *ret_fits = true;
     for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
         if (__builtin_mul_overflow(number, 10, &number) ||
             __builtin_add_overflow(number, text.data[at] - '0', &number))
-            number = INT64_MAX;
+            *ret_fits = false;
     *ret_number = number;
-    *ret_length = at;
-    return at > 0;
+    return at;
 }
 
 static const struct unit *unit_find(const struct unit *units, size_t count, struct span name)
@@ -47,18 +47,19 @@ static bool quantity_parse(struct span text, const struct unit *units, size_t co
                            const char *allowed, int64_t *ret_value, struct error *error)
 {
     int64_t number, value;
-    size_t length;
-    if (!digits_parse(text, &number, &length))
+    bool fits;
+    size_t length = digits_parse(text, &number, &fits);
+    if (length == 0)
         return error_set(error, ERROR_INVALID, "\"%.*s\" is not %s", SPAN_PRINTF(text), allowed);
     struct span name = span_from(text, length);
-    if (name.size == 0 && number == 0) {
+    if (name.size == 0 && number == 0 && fits) {
         *ret_value = 0;
         return true;
     }
     const struct unit *unit = unit_find(units, count, name);
     if (!unit)
         return error_set(error, ERROR_INVALID, "\"%.*s\" is not %s", SPAN_PRINTF(text), allowed);
-    if (number == INT64_MAX || __builtin_mul_overflow(number, unit->factor, &value))
+    if (!fits || __builtin_mul_overflow(number, unit->factor, &value))
         return error_set(error, ERROR_INVALID, "\"%.*s\" is too large", SPAN_PRINTF(text));
     *ret_value = value;
     return true;

@@ -80,3 +80,9 @@ def process_state(pid):
 
 def alive(pid):
     return process_state(pid) not in (None, "Z", "X")
+
+
+def resident(pid):
+    """The process's resident set in bytes."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -35,18 +35,18 @@ static void fail(const char *what)
 static void page_write(FCGX_Request *request, struct page page)
 {
     const char *known = FCGX_GetParam("HTTP_IF_NONE_MATCH", request->envp);
-    const char *tag = page.data;
+    bool same = known && strncmp(known, page.data, TAG_SIZE) == 0;
     size_t length = page.size - TAG_SIZE;
-    if (known && strncmp(known, tag, TAG_SIZE) == 0) {
-        FCGX_FPrintF(request->out, "Status: 304 Not Modified\r\nETag: %.*s\r\nCache-Control: no-cache\r\n\r\n",
-                     TAG_SIZE, tag);
-        return;
-    }
-    FCGX_FPrintF(request->out,
-                 "Content-Type: application/json\r\nETag: %.*s\r\nCache-Control: no-cache\r\n"
-                 "Content-Length: %zu\r\n\r\n",
-                 TAG_SIZE, tag, length);
-    FCGX_PutStr(page.data + TAG_SIZE, (int)length, request->out);
+    char head[256];
+    int size = snprintf(head, sizeof head, "ETag: %.*s\r\nCache-Control: no-cache\r\n", TAG_SIZE, page.data);
+    if (same)
+        size += snprintf(head + size, sizeof head - (size_t)size, "Status: 304 Not Modified\r\n\r\n");
+    else
+        size += snprintf(head + size, sizeof head - (size_t)size,
+                         "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", length);
+    FCGX_PutStr(head, size, request->out);
+    if (!same)
+        FCGX_PutStr(page.data + TAG_SIZE, (int)length, request->out);
 }
 
 static void answer_from_redis(FCGX_Request *request, redisContext *redis)

@@ -18,7 +18,10 @@ local tag = page:sub(1, TAG_SIZE)
 ngx.header["ETag"] = tag
 ngx.header["Cache-Control"] = "no-cache"
 if ngx.var.http_if_none_match == tag then
-    return ngx.exit(304)
+    -- Not ngx.exit(304): nginx's own answer for it has no ETag.
+    ngx.status = 304
+    ngx.send_headers()
+    return ngx.exit(ngx.OK)
 end
 ngx.header["Content-Type"] = "application/json"
 ngx.header["Content-Length"] = #page - TAG_SIZE
