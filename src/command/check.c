@@ -37,15 +37,10 @@ static void print_summary(const struct command_folder *folder)
 
 int command_check(const struct options *options, int count, char **arguments)
 {
-    const char *path;
-    bool offline;
     struct command_folder folder;
-    if (!command_folder_arguments(options, count, arguments, &path, &offline))
-        return 2;
-    if (!command_folder_open(path, offline, &folder)) {
-        fprintf(stderr, "larder check: out of memory\n");
-        return 1;
-    }
+    int status = command_folder_begin(options, count, arguments, &folder);
+    if (status)
+        return status;
     for (size_t i = 0; i < folder.faults.count; i++)
         print_fault(&folder.faults.faults[i]);
     for (size_t i = 0; i < route_table_count(folder.table); i++)

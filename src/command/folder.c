@@ -45,7 +45,15 @@ static void ask_database(struct command_folder *folder)
     db_disconnect(connection);
 }
 
-bool command_folder_open(const char *path, bool offline, struct command_folder *ret_folder)
+void command_folder_close(struct command_folder *folder)
+{
+    route_table_unref(folder->table);
+    fault_list_free(&folder->faults);
+    arena_free(folder->arena);
+}
+
+/* Loads `path` and, unless `offline`, asks PostgreSQL. False: out of memory. */
+static bool folder_open(const char *path, bool offline, struct command_folder *ret_folder)
 {
     struct command_folder folder = {.arena = arena_new()};
     struct route_source *sources;
@@ -70,15 +78,8 @@ bool command_folder_open(const char *path, bool offline, struct command_folder *
     return true;
 }
 
-void command_folder_close(struct command_folder *folder)
-{
-    route_table_unref(folder->table);
-    fault_list_free(&folder->faults);
-    arena_free(folder->arena);
-}
-
-bool command_folder_arguments(const struct options *options, int count, char **arguments,
-                              const char **ret_path, bool *ret_offline)
+static bool arguments_read(const struct options *options, int count, char **arguments,
+                           const char **ret_path, bool *ret_offline)
 {
     const char *path = NULL;
     *ret_offline = false;
@@ -95,4 +96,17 @@ bool command_folder_arguments(const struct options *options, int count, char **a
     }
     *ret_path = path ? path : options_text(options, OPTION_ROUTES);
     return true;
+}
+
+int command_folder_begin(const struct options *options, int count, char **arguments,
+                         struct command_folder *ret_folder)
+{
+    const char *path;
+    bool offline;
+    if (!arguments_read(options, count, arguments, &path, &offline))
+        return 2;
+    if (folder_open(path, offline, ret_folder))
+        return 0;
+    fprintf(stderr, "larder %s: out of memory\n", arguments[0]);
+    return 1;
 }

@@ -25,16 +25,13 @@ struct command_folder {
     struct db_failure failure;
 };
 
-/* Loads `path` and, unless `offline`, asks PostgreSQL. False: out of memory. */
-MUST_CHECK bool command_folder_open(const char *path, bool offline,
-                                    struct command_folder *ret_folder);
 void command_folder_close(struct command_folder *folder);
 
 /*
- * Reads [--offline] [DIR] from a subcommand's arguments. False: an argument is not allowed, which
- * has been said on stderr.
+ * Reads [--offline] [DIR] from a subcommand's arguments and opens that folder. Returns 0, or the
+ * exit status after saying on stderr what is wrong.
  */
-MUST_CHECK bool command_folder_arguments(const struct options *options, int count, char **arguments,
-                                         const char **ret_path, bool *ret_offline);
+MUST_CHECK int command_folder_begin(const struct options *options, int count, char **arguments,
+                                    struct command_folder *ret_folder);
 
 #endif

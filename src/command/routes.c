@@ -125,15 +125,10 @@ static void print_table(const struct command_folder *folder)
 
 int command_routes(const struct options *options, int count, char **arguments)
 {
-    const char *path;
-    bool offline;
     struct command_folder folder;
-    if (!command_folder_arguments(options, count, arguments, &path, &offline))
-        return 2;
-    if (!command_folder_open(path, offline, &folder)) {
-        fprintf(stderr, "larder routes: out of memory\n");
-        return 1;
-    }
+    int status = command_folder_begin(options, count, arguments, &folder);
+    if (status)
+        return status;
     print_table(&folder);
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder routes: types are the files' own, PostgreSQL was not asked: %s\n",

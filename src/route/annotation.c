@@ -77,6 +77,8 @@ static const char *all_words(struct draft *draft)
     const char *list = "";
     for (size_t i = 0; i < annotation_count && list; i++)
         list = arena_format(draft->arena, "%s%s%s", list, i ? " " : "", annotations[i].word);
+    if (!list)
+        draft_no_memory(draft);
     return list ? list : "";
 }
 
@@ -125,6 +127,8 @@ static const char *methods_list(struct draft *draft, unsigned methods)
         if (methods & 1u << i)
             list = arena_format(draft->arena, "%s%s%s", list, *list ? ", " : "",
                                 route_method_names[i]);
+    if (!list)
+        draft_no_memory(draft);
     return list ? list : "";
 }
 

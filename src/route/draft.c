@@ -90,6 +90,8 @@ static const char *attributes_list(struct draft *draft, const struct attribute *
     for (size_t i = 0; i < count && list; i++)
         list = arena_format(draft->arena, "%s%s%s%s", list, i ? ", " : "", rows[i].name,
                             rows[i].flag ? "" : "=");
+    if (!list)
+        draft_no_memory(draft);
     return list ? list : "";
 }
 

@@ -123,13 +123,16 @@ static bool literal_write(struct writer *writer, struct span given)
     bool more = rest.size > 0, bare = false;
     while (more) {
         rest = blanks_trim(rest);
-        if (!element_take(&rest, &element, &bare) || (bare && element.size == 0))
+        bool taken = element_take(&rest, &element, &bare);
+        if (element.failed)
+            return false;
+        if (!taken || (bare && element.size == 0))
             return literal_fail(writer, given);
         rest = blanks_trim(rest);
         more = rest.size > 0;
         if (more && rest.data[0] != ',')
             return literal_fail(writer, given);
-        if (element.failed || !literal_element(writer, &element, bare))
+        if (!literal_element(writer, &element, bare))
             return false;
         rest = more ? span_from(rest, 1) : rest;
     }

@@ -92,14 +92,6 @@ static const char *cost_close(struct cost *cost)
     return NULL;
 }
 
-/* Between alternatives and at the beginning nothing stands that could be repeated. */
-static const char *cost_part(struct cost *cost)
-{
-    cost_add(cost, (struct part){.size = 1});
-    cost->last.size = 0;
-    return NULL;
-}
-
 static const char *cost_repeat(struct cost *cost, unsigned long times)
 {
     struct part more = {.size = cost->last.size * (times - 1),
@@ -115,63 +107,97 @@ static const char *cost_repeat(struct cost *cost, unsigned long times)
     return NULL;
 }
 
-/* Adds what stands at *at and moves *at to its end. */
-static const char *thing_add(struct cost *cost, struct span pattern, size_t *at)
-{
-    unsigned long times = 1;
-    size_t end = *at + 1;
-    switch (pattern.data[*at]) {
-    case '(':
-        ++*at;
-        return cost_open(cost);
-    case ')':
-        ++*at;
-        return cost_close(cost);
-    case '|':
-    case '^':
-        ++*at;
-        return cost_part(cost);
-    case '*':
-    case '?':
-    case '+':
-        times = pattern.data[(*at)++] == '+' ? 2 : 1;
-        return cost_repeat(cost, times);
-    case '{':
-        end = bound_end(pattern, *at, &times);
-        if (end != *at) {
-            *at = end;
-            return cost_repeat(cost, times);
-        }
-        end++;
-        break;
-    case '[':
-        end = set_end(pattern, *at);
-        break;
-    case '\\':
-        end++;
-        break;
-    default:
-        break;
-    }
-    *at = end;
-    cost_add(cost, (struct part){.size = 1});
-    return NULL;
-}
-
 static bool is_back_reference(struct span pattern, size_t at)
 {
     return pattern.data[at] == '\\' && at + 1 < pattern.size && pattern.data[at + 1] >= '1' &&
            pattern.data[at + 1] <= '9';
 }
 
-static const char *cost_step(struct cost *cost, struct span pattern, size_t *at)
+/*
+ * One function a kind of thing: adds what stands at *at and moves *at to its end. Returns why that
+ * is refused, or null.
+ */
+typedef const char *thing_adder(struct cost *cost, struct span pattern, size_t *at);
+
+static const char *add_open(struct cost *cost, struct span pattern, size_t *at)
+{
+    (void)pattern;
+    ++*at;
+    return cost_open(cost);
+}
+
+static const char *add_close(struct cost *cost, struct span pattern, size_t *at)
+{
+    (void)pattern;
+    ++*at;
+    return cost_close(cost);
+}
+
+/* Between alternatives and at the beginning nothing stands that could be repeated. */
+static const char *add_border(struct cost *cost, struct span pattern, size_t *at)
+{
+    (void)pattern;
+    ++*at;
+    cost_add(cost, (struct part){.size = 1});
+    cost->last.size = 0;
+    return NULL;
+}
+
+static const char *add_repetition(struct cost *cost, struct span pattern, size_t *at)
+{
+    unsigned long times = pattern.data[(*at)++] == '+' ? 2 : 1;
+    return cost_repeat(cost, times);
+}
+
+static const char *add_other(struct cost *cost, struct span pattern, size_t *at)
+{
+    (void)pattern;
+    ++*at;
+    cost_add(cost, (struct part){.size = 1});
+    return NULL;
+}
+
+static const char *add_bound(struct cost *cost, struct span pattern, size_t *at)
+{
+    unsigned long times = 1;
+    size_t end = bound_end(pattern, *at, &times);
+    if (end == *at)
+        return add_other(cost, pattern, at);
+    *at = end;
+    return cost_repeat(cost, times);
+}
+
+static const char *add_set(struct cost *cost, struct span pattern, size_t *at)
+{
+    *at = set_end(pattern, *at);
+    cost_add(cost, (struct part){.size = 1});
+    return NULL;
+}
+
+static const char *add_escape(struct cost *cost, struct span pattern, size_t *at)
 {
     if (is_back_reference(pattern, *at))
         return "back-references are not allowed";
-    const char *problem = thing_add(cost, pattern, at);
-    if (!problem && cost->groups[cost->depth].size > SIZE_MOST)
-        problem = "its repetitions are too many";
-    return problem;
+    *at += 2;
+    cost_add(cost, (struct part){.size = 1});
+    return NULL;
+}
+
+static const struct {
+    char byte;
+    thing_adder *add;
+} things[] = {
+    {'(', add_open},       {')', add_close},      {'|', add_border},     {'^', add_border},
+    {'*', add_repetition}, {'+', add_repetition}, {'?', add_repetition}, {'{', add_bound},
+    {'[', add_set},        {'\\', add_escape},
+};
+
+static thing_adder *adder_of(char byte)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(things); i++)
+        if (things[i].byte == byte)
+            return things[i].add;
+    return add_other;
 }
 
 static const char *pattern_refuse(struct span pattern)
@@ -180,8 +206,11 @@ static const char *pattern_refuse(struct span pattern)
     const char *problem = NULL;
     if (pattern.size > PATTERN_MAX)
         return "at most 1000 bytes are allowed";
-    for (size_t at = 0; at < pattern.size && !problem;)
-        problem = cost_step(&cost, pattern, &at);
+    for (size_t at = 0; at < pattern.size && !problem;) {
+        problem = adder_of(pattern.data[at])(&cost, pattern, &at);
+        if (!problem && cost.groups[cost.depth].size > SIZE_MOST)
+            problem = "its repetitions are too many";
+    }
     return problem;
 }
 

@@ -296,9 +296,15 @@ static const struct lexeme *lexeme_at(const struct lexer *lexer)
     return lexeme;
 }
 
+static bool memory_failed(const struct lexer *lexer)
+{
+    return lexer->brackets.failed || lexer->placeholders.failed || lexer->names.failed ||
+           lexer->faults->failed;
+}
+
 static void statement_lex(struct lexer *lexer)
 {
-    while (lexer->at < lexer->text.size) {
+    while (lexer->at < lexer->text.size && !memory_failed(lexer)) {
         const struct lexeme *lexeme = lexeme_at(lexer);
         if (!lexeme->silent && lexer->ended) {
             lexer_fault(lexer, lexer->at,
@@ -311,7 +317,7 @@ static void statement_lex(struct lexer *lexer)
         lexeme->take(lexer);
     }
     const struct bracket *open = bracket_innermost(lexer);
-    if (open)
+    if (open && !memory_failed(lexer))
         lexer_fault(lexer, open->offset, "this '%c' is never closed", open->open);
 }
 
@@ -344,8 +350,6 @@ static bool statement_build(const struct lexer *lexer, struct statement *ret_sta
         .placeholder_count = lexer->placeholders.size / sizeof(struct placeholder),
         .parameter_count = (unsigned)(lexer->names.size / sizeof(struct span)),
     };
-    if (lexer->brackets.failed || lexer->placeholders.failed || lexer->names.failed)
-        return false;
     statement.placeholders = arena_copy(lexer->arena, &lexer->placeholders);
     statement.param_of =
         arena_array(lexer->arena, statement.parameter_count, sizeof *statement.param_of);
@@ -376,9 +380,9 @@ bool statement_parse(const char *file, struct span text, size_t start, struct ar
     };
     size_t before = faults->count;
     statement_lex(&lexer);
-    if (faults->count > before || faults->failed)
+    if (faults->count > before && !memory_failed(&lexer))
         return false;
-    if (statement_build(&lexer, ret_statement))
+    if (!memory_failed(&lexer) && statement_build(&lexer, ret_statement))
         return true;
     faults->failed = true;
     return false;

@@ -1,0 +1,83 @@
+/*
+ * What PostgreSQL says of a statement, and reading results.
+ */
+#include "db/round.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static bool description_copy(const PGresult *rows, struct db_description *ret_description)
+{
+    struct db_description copy = {.parameter_count = PQnparams(rows),
+                                  .column_count = PQnfields(rows)};
+    copy.parameter_types = calloc((size_t)copy.parameter_count + 1, sizeof *copy.parameter_types);
+    copy.column_names = calloc((size_t)copy.column_count + 1, sizeof *copy.column_names);
+    bool good = copy.parameter_types && copy.column_names;
+    for (int i = 0; good && i < copy.parameter_count; i++)
+        copy.parameter_types[i] = PQparamtype(rows, i);
+    for (int i = 0; good && i < copy.column_count; i++) {
+        copy.column_names[i] = strdup(PQfname(rows, i));
+        good = copy.column_names[i] != NULL;
+    }
+    if (good)
+        *ret_description = copy;
+    else
+        db_description_free(&copy);
+    return good;
+}
+
+bool db_describe(struct db_connection *connection, const char *sql, const uint32_t *types,
+                 int type_count, int64_t timeout, struct db_description *ret_description,
+                 struct db_failure *failure)
+{
+    int64_t deadline = clock_monotonic() + timeout;
+    PGresult *rows = NULL;
+    if (!PQenterPipelineMode(connection->handle) ||
+        !PQsendPrepare(connection->handle, "", sql, type_count, types) ||
+        !PQsendDescribePrepared(connection->handle, "") || !PQpipelineSync(connection->handle))
+        return db_lost(connection, failure);
+    bool described = db_round_trip(connection, deadline, &rows, failure);
+    if (!connection->dead)
+        PQexitPipelineMode(connection->handle);
+    if (!described)
+        return false;
+    bool copied = rows && description_copy(rows, ret_description);
+    PQclear(rows);
+    return copied ? true : db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+}
+
+void db_description_free(struct db_description *description)
+{
+    if (!description)
+        return;
+    free(description->parameter_types);
+    for (int i = 0; description->column_names && i < description->column_count; i++)
+        free(description->column_names[i]);
+    free(description->column_names);
+    *description = (struct db_description){0};
+}
+
+static const PGresult *raw(const struct db_result *result)
+{
+    return (const PGresult *)result;
+}
+
+void db_result_free(struct db_result *result)
+{
+    PQclear((PGresult *)result);
+}
+
+int db_result_rows(const struct db_result *result)
+{
+    return result ? PQntuples(raw(result)) : 0;
+}
+
+struct span db_result_value(const struct db_result *result, int row, int column)
+{
+    if (PQgetisnull(raw(result), row, column))
+        return (struct span){0};
+    return (struct span){.data = PQgetvalue(raw(result), row, column),
+                         .size = (size_t)PQgetlength(raw(result), row, column)};
+}

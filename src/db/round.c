@@ -1,0 +1,166 @@
+#include "db/round.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* libpq ends its messages with a newline and may have several lines: the first says it. */
+static void message_copy(struct db_failure *failure, const char *message)
+{
+    size_t length = message ? strcspn(message, "\n") : 0;
+    snprintf(failure->message, sizeof failure->message, "%.*s", (int)length,
+             message ? message : "");
+}
+
+bool db_lost(struct db_connection *connection, struct db_failure *failure)
+{
+    connection->dead = true;
+    if (!failure)
+        return false;
+    *failure = (struct db_failure){.kind = DB_FAILURE_UNAVAILABLE};
+    message_copy(failure, PQerrorMessage(connection->handle));
+    return false;
+}
+
+static bool given_up(struct db_connection *connection, struct db_failure *failure)
+{
+    connection->dead = true;
+    return db_failure_set(failure, DB_FAILURE_TIMEOUT,
+                          "PostgreSQL did not answer in time; the connection was given up");
+}
+
+bool db_socket_wait(PGconn *handle, short events, int64_t deadline)
+{
+    struct pollfd pollfd = {.fd = PQsocket(handle), .events = events};
+    for (;;) {
+        int ready = poll(&pollfd, 1, clock_remaining_ms(deadline, clock_monotonic()));
+        if (ready > 0)
+            return true;
+        if (ready == 0 || errno != EINTR)
+            return false;
+    }
+}
+
+static bool flush(struct db_connection *connection, int64_t deadline, struct db_failure *failure)
+{
+    int left;
+    while ((left = PQflush(connection->handle)) > 0) {
+        if (!db_socket_wait(connection->handle, POLLIN | POLLOUT, deadline))
+            return given_up(connection, failure);
+        if (!PQconsumeInput(connection->handle))
+            return db_lost(connection, failure);
+    }
+    return left == 0 ? true : db_lost(connection, failure);
+}
+
+static bool next_result(struct db_connection *connection, int64_t deadline, PGresult **ret_result,
+                        struct db_failure *failure)
+{
+    while (PQisBusy(connection->handle)) {
+        if (!db_socket_wait(connection->handle, POLLIN, deadline))
+            return given_up(connection, failure);
+        if (!PQconsumeInput(connection->handle))
+            return db_lost(connection, failure);
+    }
+    *ret_result = PQgetResult(connection->handle);
+    return true;
+}
+
+static bool result_good(const PGresult *result)
+{
+    switch (PQresultStatus(result)) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+    case PGRES_PIPELINE_SYNC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static size_t field_number(const PGresult *result, int field)
+{
+    const char *text = PQresultErrorField(result, field);
+    return text ? (size_t)strtoul(text, NULL, 10) : 0;
+}
+
+static void failure_of_result(const PGresult *result, struct db_failure *failure)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    *failure = (struct db_failure){.kind = DB_FAILURE_UNAVAILABLE};
+    message_copy(failure, message ? message : PQresultErrorMessage(result));
+    if (!sqlstate)
+        return;
+    snprintf(failure->sqlstate, sizeof failure->sqlstate, "%s", sqlstate);
+    failure->kind = db_failure_of_sqlstate(sqlstate);
+    failure->position = field_number(result, PG_DIAG_STATEMENT_POSITION);
+}
+
+/* The outcome of one round: the last result with rows, or the first failure. */
+struct round {
+    PGresult *rows;
+    struct db_failure failure;
+};
+
+static void round_take(struct round *round, PGresult *result)
+{
+    if (!result_good(result)) {
+        /* What follows the first failure in a pipeline is only its echo. */
+        if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED && !round->failure.kind)
+            failure_of_result(result, &round->failure);
+        PQclear(result);
+    } else if (PQresultStatus(result) == PGRES_TUPLES_OK ||
+               (PQresultStatus(result) == PGRES_COMMAND_OK &&
+                PQresultStatus(round->rows) != PGRES_TUPLES_OK)) {
+        PQclear(round->rows);
+        round->rows = result;
+    } else {
+        PQclear(result);
+    }
+}
+
+/* Takes results until the connection is idle (two nulls in a row, or a pipeline's sync). */
+static bool round_drain(struct db_connection *connection, int64_t deadline, struct round *round,
+                        struct db_failure *failure)
+{
+    bool pipeline = PQpipelineStatus(connection->handle) != PQ_PIPELINE_OFF;
+    for (;;) {
+        PGresult *result = NULL;
+        if (!next_result(connection, deadline, &result, failure))
+            return false;
+        if (!result && !pipeline)
+            return true;
+        if (!result)
+            continue;
+        bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+        round_take(round, result);
+        if (synced)
+            return true;
+    }
+}
+
+bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult **ret_rows,
+                   struct db_failure *failure)
+{
+    struct round round = {0};
+    if (!flush(connection, deadline, failure) ||
+        !round_drain(connection, deadline, &round, failure)) {
+        PQclear(round.rows);
+        return false;
+    }
+    if (PQstatus(connection->handle) == CONNECTION_BAD)
+        connection->dead = true;
+    if (round.failure.kind) {
+        PQclear(round.rows);
+        if (failure)
+            *failure = round.failure;
+        return false;
+    }
+    *ret_rows = round.rows;
+    return true;
+}

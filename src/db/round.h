@@ -1,0 +1,49 @@
+/*
+ * What the parts of db/ that speak with libpq share: the connection's state, and one bounded round
+ * trip. Not for other folders, which know connection.h alone.
+ *
+ * Invariant: outside of these functions a connection that is not dead has nothing under way: every
+ * result of what was sent has been taken.
+ */
+#ifndef LARDER_DB_ROUND_H
+#define LARDER_DB_ROUND_H
+
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "db/connection.h"
+
+/* How many statements a connection remembers; a power of two. More only cost preparing again. */
+#define PREPARED_MAX 1024
+
+struct db_connection {
+    PGconn *handle;
+    const struct db_settings *settings;
+    bool dead;
+    bool forget;                     /* DEALLOCATE ALL before the next statement */
+    int64_t session_timeout;         /* µs: the session's statement_timeout as it is now */
+    uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
+    unsigned prepared_count;
+};
+
+/* For statement_timeout, where 0 would mean none. */
+static inline int64_t db_milliseconds(int64_t microseconds)
+{
+    return microseconds < 1000 ? 1 : microseconds / 1000;
+}
+
+/* Waits for the socket; false when the deadline passed or poll failed. */
+bool db_socket_wait(PGconn *handle, short events, int64_t deadline);
+
+/* Marks the connection dead and says what libpq says. Always returns false. */
+bool db_lost(struct db_connection *connection, struct db_failure *failure);
+
+/*
+ * Sends what libpq holds, takes all results until the deadline (monotonic µs), and hands out the
+ * one with rows, or else the last without (PQclear is the caller's; may be null).
+ */
+MUST_CHECK bool db_round_trip(struct db_connection *connection, int64_t deadline,
+                              PGresult **ret_rows, struct db_failure *failure);
+
+#endif
