@@ -24,9 +24,19 @@ static void print_unserved(const struct route *route)
                        : "");
 }
 
+/* Routes of good files that PostgreSQL, where it was asked, takes too. */
+static size_t good_count(const struct command_folder *folder)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < route_table_count(folder->table); i++)
+        good += folder->asked != ASKED_YES || folder->learned[i] ||
+                route_table_at(folder->table, i)->statement.sql.size == 0;
+    return good;
+}
+
 static void print_summary(const struct command_folder *folder)
 {
-    size_t routes = route_table_count(folder->table);
+    size_t routes = good_count(folder);
     size_t faults = folder->faults.count;
     printf("%zu route%s without fault, %zu fault%s", routes, routes == 1 ? "" : "s", faults,
            faults == 1 ? "" : "s");

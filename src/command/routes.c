@@ -21,16 +21,14 @@ static const char *const titles[COLUMN_COUNT] = {"METHOD", "PATH", "PARAMETERS",
 static void append_type(const struct route *route, const struct learned *learned, size_t index,
                         struct bytes *out)
 {
-    const struct param *param = &route->params[index];
-    enum param_type type = learned ? learned->kinds[index] : param->type;
-    bool array = learned ? learned->arrays[index] : param->array;
-    if (type == TYPE_UNKNOWN)
+    const struct param *param = learned ? &learned->params[index] : &route->params[index];
+    if (param->type == TYPE_UNKNOWN)
         bytes_append_text(out, "?");
-    else if (type == TYPE_OTHER && param->type_name.size)
+    else if (param->type == TYPE_OTHER && param->type_name.size)
         bytes_append_span(out, param->type_name);
     else
-        bytes_append_text(out, param_types[type].name);
-    if (array)
+        bytes_append_text(out, param_types[param->type].name);
+    if (param->array)
         bytes_append_text(out, "[]");
 }
 

@@ -43,16 +43,13 @@ struct learned *learn_unasked(const struct route *route, struct arena *arena)
     if (!learned)
         return NULL;
     learned->types = arena_array(arena, count, sizeof *learned->types);
-    learned->kinds = arena_array(arena, route->param_count, sizeof *learned->kinds);
-    learned->arrays = arena_array(arena, route->param_count, sizeof *learned->arrays);
+    learned->params = arena_array(arena, route->param_count, sizeof *learned->params);
     learned->sql = db_shape_wrap(learn_shape(route->result), route->statement.sql, arena,
                                  &learned->sql_offset);
-    if (!learned->types || !learned->kinds || !learned->arrays || !learned->sql)
+    if (!learned->types || !learned->params || !learned->sql)
         return NULL;
-    for (size_t i = 0; i < route->param_count; i++) {
-        learned->kinds[i] = route->params[i].type;
-        learned->arrays[i] = route->params[i].array;
-    }
+    for (size_t i = 0; i < route->param_count; i++)
+        learned->params[i] = route->params[i];
     for (unsigned i = 0; i < count; i++)
         learned->types[i] = declared_oid(param_of(route, i));
     return learned;
@@ -156,15 +153,25 @@ static void check_columns(struct asking *asking, const struct db_description *de
         check_columns_differ(asking, description);
 }
 
+/* The learned type decides how defaults and choices are written and which constraints fit. */
+static void param_take(struct asking *asking, struct param *param, uint32_t oid)
+{
+    const char *problem;
+    if (param->type != TYPE_UNKNOWN)
+        return;
+    param->type = param_type_of_oid(oid, &param->array);
+    if (!param_settle(param, asking->arena, &problem))
+        fault_add(asking->faults, asking->route->file, param->line, 0,
+                  "@param %s, which PostgreSQL takes for %s: %s", param->name,
+                  param_types[param->type].name, problem ? problem : "out of memory");
+}
+
 static void types_take(struct asking *asking, const struct db_description *description)
 {
-    const struct route *route = asking->route;
     for (int i = 0; i < description->parameter_count; i++) {
-        size_t index = route->statement.param_of[i];
         asking->learned->types[i] = description->parameter_types[i];
-        if (asking->learned->kinds[index] == TYPE_UNKNOWN)
-            asking->learned->kinds[index] =
-                param_type_of_oid(description->parameter_types[i], &asking->learned->arrays[index]);
+        param_take(asking, &asking->learned->params[asking->route->statement.param_of[i]],
+                   description->parameter_types[i]);
     }
 }
 

@@ -11,11 +11,10 @@
 
 /* A learned route; never changes once made. */
 struct learned {
-    const char *sql;        /* the shaped statement, terminated */
-    size_t sql_offset;      /* characters before the route's own SQL in it */
-    uint32_t *types;        /* OID of $n at n-1 */
-    enum param_type *kinds; /* of each route.params[i]: its own, or PostgreSQL's */
-    bool *arrays;           /* of each route.params[i] */
+    const char *sql;      /* the shaped statement, terminated */
+    size_t sql_offset;    /* characters before the route's own SQL in it */
+    uint32_t *types;      /* OID of $n at n-1 */
+    struct param *params; /* the route's, with the types PostgreSQL told where it has none */
 };
 
 enum db_shape learn_shape(enum route_result result);

@@ -127,14 +127,13 @@ bool target_segments(struct span path, struct arena *arena, struct span *segment
     size_t count = 0;
     if (!path.size || path.data[0] != '/')
         return error_set(error, ERROR_INVALID, "the path must begin with \"/\"");
-    struct span rest = path.size > 1 ? span_from(path, 1) : (struct span){0};
-    while (rest.data) {
+    struct span rest = span_from(path, 1);
+    do {
         struct span raw = span_split(&rest, '/');
-        if (count == max)
-            return error_set(error, ERROR_INVALID, "the path has more than %zu segments", max);
-        if (!segment_read(raw, arena, &segments[count++], error))
+        if (count < max && !segment_read(raw, arena, &segments[count], error))
             return false;
-    }
+        count++;
+    } while (rest.data && count <= max);
     *ret_count = count;
     return true;
 }

@@ -28,10 +28,11 @@ MUST_CHECK bool percent_decode(struct span raw, bool plus_is_space, struct arena
                                struct span *ret_decoded, struct error *error);
 
 /*
- * Splits a path into decoded segments. "/" has none, "/a/" has "a" and an empty one, "//a" an
- * empty one and "a". ERROR_INVALID, a 400: no "/" in front, what percent_decode refuses, bytes
- * that are not UTF-8, a segment that is "." or ".." (written in any way), more than `max`.
- * On false the content of `segments` is undefined.
+ * Splits a path into decoded segments, one behind each slash: "/" has one that is empty, "/a/" has
+ * "a" and an empty one, "//a" an empty one and "a". Of a path with more than `max` only those are
+ * written, and *ret_count is max + 1. ERROR_INVALID, a 400: no "/" in front, what percent_decode
+ * refuses, bytes that are not UTF-8, a segment that is "." or ".." (written in any way). On false
+ * the content of `segments` is undefined.
  */
 MUST_CHECK bool target_segments(struct span path, struct arena *arena, struct span *segments,
                                 size_t max, size_t *ret_count, struct error *error);

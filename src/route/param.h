@@ -124,9 +124,9 @@ MUST_CHECK bool param_read_elements(const struct param *param, enum param_type t
 /*
  * Checks the constraints against the param's type and each other, brings min, max, enum and default
  * into their canonical texts and compiles the pattern. route_parse does so for every param. Once
- * PostgreSQL has told the type of a param without one, do it again on a copy that has the type
- * (the copy shares the regex: release one of the two). On false *ret_problem is an end of the
- * sentence "@param <name>: …", or null when memory ran out.
+ * PostgreSQL has told the type of a param without one, do it again on a copy that has the type (the
+ * copy shares the compiled pattern with the original, which frees it). On false *ret_problem is an
+ * end of the sentence "@param <name>: …", or null when memory ran out.
  */
 MUST_CHECK bool param_settle(struct param *param, struct arena *arena, const char **ret_problem);
 

@@ -121,10 +121,9 @@ static bool moment_to_utc(struct moment *moment)
     return moment->year >= 1 && moment->year <= 9999;
 }
 
-static enum reading text_return(const char *text, struct arena *arena, struct span *ret_text)
+static enum reading text_return(const char *text, struct span *ret_text)
 {
-    *ret_text = text ? span_of(text) : (struct span){0};
-    (void)arena;
+    *ret_text = span_of(text);
     return text ? READING_OK : READING_NO_MEMORY;
 }
 
@@ -135,7 +134,7 @@ static enum reading moment_write(const struct moment *moment, const char *end, s
         arena_format(arena, "%04d-%02d-%02dT%02d:%02d:%02d%s%.*s%s", moment->year, moment->month,
                      moment->day, moment->hour, moment->minute, moment->second,
                      moment->fraction.size ? "." : "", SPAN_PRINTF(moment->fraction), end);
-    return text_return(text, arena, ret_text);
+    return text_return(text, ret_text);
 }
 
 enum reading read_date(struct span given, struct arena *arena, struct span *ret_text,
@@ -147,7 +146,7 @@ enum reading read_date(struct span given, struct arena *arena, struct span *ret_
     if (!date_take(&rest, &moment) || rest.size)
         return READING_WRONG;
     const char *text = arena_format(arena, "%04d-%02d-%02d", moment.year, moment.month, moment.day);
-    return text_return(text, arena, ret_text);
+    return text_return(text, ret_text);
 }
 
 static bool day_and_time_take(struct span *rest, struct moment *moment)

@@ -1,6 +1,7 @@
 #include "route/path.h"
 
 #include "base/utf8.h"
+#include "http/target.h"
 
 bool path_is_name(struct span name)
 {
@@ -11,75 +12,6 @@ bool path_is_name(struct span name)
             return false;
     }
     return name.size > 0;
-}
-
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte = (char)(byte | 0x20);
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
-/* The byte an escape at the start of `text` stands for; -1: it is malformed or a NUL. */
-static int escape_decode(struct span text)
-{
-    if (text.size < 3 || hex_digit(text.data[1]) < 0 || hex_digit(text.data[2]) < 0)
-        return -1;
-    int byte = hex_digit(text.data[1]) * 16 + hex_digit(text.data[2]);
-    return byte ? byte : -1;
-}
-
-static enum path_split segment_decode(struct span text, struct arena *arena,
-                                      struct span *ret_decoded)
-{
-    char *decoded = arena_alloc(arena, text.size + 1);
-    size_t size = 0;
-    if (!decoded)
-        return PATH_NO_MEMORY;
-    for (size_t i = 0; i < text.size; i++) {
-        int byte = (unsigned char)text.data[i];
-        if (byte == '%') {
-            byte = escape_decode(span_from(text, i));
-            i += 2;
-        }
-        if (byte <= 0)
-            return PATH_MALFORMED;
-        decoded[size++] = (char)byte;
-    }
-    struct span span = {.data = decoded, .size = size};
-    if (!utf8_valid(span))
-        return PATH_MALFORMED;
-    *ret_decoded = span;
-    return PATH_SPLIT;
-}
-
-static size_t segments_count(struct span path)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < path.size; i++)
-        count += path.data[i] == '/';
-    return count;
-}
-
-enum path_split path_split(struct span path, struct arena *arena,
-                           struct span ret_segments[static ROUTE_SEGMENTS_MAX], size_t *ret_count)
-{
-    struct span segments[ROUTE_SEGMENTS_MAX];
-    if (!span_starts(path, "/"))
-        return PATH_MALFORMED;
-    size_t count = segments_count(path);
-    if (count > ROUTE_SEGMENTS_MAX)
-        return PATH_TOO_DEEP;
-    struct span rest = span_from(path, 1);
-    for (size_t i = 0; i < count; i++) {
-        enum path_split result = segment_decode(span_split(&rest, '/'), arena, &segments[i]);
-        if (result != PATH_SPLIT)
-            return result;
-    }
-    memcpy(ret_segments, segments, count * sizeof segments[0]);
-    *ret_count = count;
-    return PATH_SPLIT;
 }
 
 /* RFC 3986, section 3.3: pchar, and '%' for an escape; beyond it any character that is not ASCII.
@@ -116,14 +48,14 @@ static bool literal_parse(struct span text, struct arena *arena, struct path_seg
         return false;
     }
     struct span decoded;
-    enum path_split result = segment_decode(text, arena, &decoded);
-    if (result == PATH_SPLIT) {
+    struct error error = {0};
+    if (percent_decode(text, false, arena, &decoded, &error) && utf8_valid(decoded)) {
         *ret_segment = (struct path_segment){.text = decoded};
         return true;
     }
-    *ret_problem = result == PATH_MALFORMED
-                       ? "a percent-escape must be % and two hexadecimal digits, UTF-8 and not %00"
-                       : NULL;
+    *ret_problem = error.kind == ERROR_MEMORY ? NULL
+                                              : "a percent-escape must be % and two hexadecimal "
+                                                "digits, UTF-8 and not %00";
     return false;
 }
 

@@ -1,8 +1,6 @@
 /*
- * Paths, cut into segments: a route's with its {name} places, and a request's.
- *
- * In both a final slash is an empty last segment, so "/a" and "/a/" differ and "/" is one empty
- * segment. Percent-escapes are decoded after cutting: %2F is a byte of its segment.
+ * A route's path, cut into segments as a request's is (http/target.h): a final slash is an empty
+ * last segment, so "/a" and "/a/" differ and "/" is one empty segment.
  */
 #ifndef LARDER_ROUTE_PATH_H
 #define LARDER_ROUTE_PATH_H
@@ -30,21 +28,6 @@ struct path {
  */
 MUST_CHECK bool path_parse(struct span text, struct arena *arena, struct path *ret_path,
                            struct span *ret_at, const char **ret_problem);
-
-enum path_split {
-    PATH_SPLIT,     /* done */
-    PATH_MALFORMED, /* no '/' at the start, a bad percent-escape, a NUL, no UTF-8: 400 */
-    PATH_TOO_DEEP,  /* over ROUTE_SEGMENTS_MAX: 404 */
-    PATH_NO_MEMORY,
-};
-
-/*
- * Cuts and decodes a request's path (without its query). The segments are terminated texts in
- * `arena`; the outputs are written only with PATH_SPLIT.
- */
-MUST_CHECK enum path_split path_split(struct span path, struct arena *arena,
-                                      struct span ret_segments[static ROUTE_SEGMENTS_MAX],
-                                      size_t *ret_count);
 
 /* Whether `name` may be a parameter's: [a-z_][a-z0-9_]*. */
 bool path_is_name(struct span name);

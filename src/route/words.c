@@ -73,7 +73,6 @@ bool value_item(struct span *rest, struct span *ret_text)
     bool open;
     size_t end = value_end(*rest, true, &open);
     struct span item = span_first(*rest, end);
-    /* A blank stops a bare value only outside of words, which can't be here. */
     *rest = end < rest->size ? span_from(*rest, end + 1) : (struct span){0};
     return !open && value_unquote(item, ret_text);
 }

@@ -40,18 +40,17 @@ static void bind_absent(struct binding *binding, const struct param *param, stru
 static void bind_given(struct binding *binding, size_t index, const struct span *given,
                        size_t count)
 {
-    const struct param *param = &binding->exchange->served->route->params[index];
+    const struct param *param = &binding->learned->params[index];
     struct arena *arena = binding->exchange->worker->arena;
-    enum param_type type = binding->learned->kinds[index];
     struct value *value = &binding->by_param[index];
     const char *problem = NULL;
     bool good;
-    if (binding->learned->arrays[index])
-        good = param_read_array(param, type, given, count, arena, value, &problem);
+    if (param->array)
+        good = param_read_array(param, param->type, given, count, arena, value, &problem);
     else if (count > 1)
         good = (problem = arena_format(arena, "was given %zu times; give it once", count), false);
     else
-        good = param_read(param, type, false, given[0], arena, value, &problem);
+        good = param_read(param, param->type, false, given[0], arena, value, &problem);
     if (!good)
         complain(binding, param, problem);
 }
@@ -59,7 +58,7 @@ static void bind_given(struct binding *binding, size_t index, const struct span 
 static void bind_query(struct binding *binding, size_t index)
 {
     const struct exchange *exchange = binding->exchange;
-    const struct param *param = &exchange->served->route->params[index];
+    const struct param *param = &binding->learned->params[index];
     struct span given[QUERY_PAIRS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < exchange->pair_count; i++)
@@ -73,7 +72,7 @@ static void bind_query(struct binding *binding, size_t index)
 
 static void bind_header(struct binding *binding, size_t index)
 {
-    const struct param *param = &binding->exchange->served->route->params[index];
+    const struct param *param = &binding->learned->params[index];
     struct span given = request_header(&binding->exchange->request, param->name);
     if (given.data)
         bind_given(binding, index, &given, 1);
@@ -90,7 +89,7 @@ static void bind_path(struct binding *binding, size_t index)
 static void bind_clock(struct binding *binding, size_t index)
 {
     const struct exchange *exchange = binding->exchange;
-    const struct param *param = &exchange->served->route->params[index];
+    const struct param *param = &binding->learned->params[index];
     time_t seconds = (time_t)(exchange->now / 1000000);
     struct tm parts;
     char day[32], text[64];

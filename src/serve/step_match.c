@@ -82,7 +82,8 @@ void step_match(struct exchange *exchange)
         return;
     }
     exchange->live = server_live(exchange->server);
-    route_table_match(live_table(exchange->live), segments, count, &exchange->match);
+    if (count <= ROUTE_SEGMENTS_MAX)
+        route_table_match(live_table(exchange->live), segments, count, &exchange->match);
     const struct route *route = route_for_method(exchange);
     if (!exchange->match.any)
         exchange_problem(exchange, 404, "There is no route with this path.");

@@ -38,8 +38,8 @@ static size_t suspects(const struct exchange *exchange, struct problem_item *ite
     const struct learned *learned = atomic_load(&exchange->served->learned);
     size_t count = 0;
     for (size_t i = 0; i < route->param_count; i++)
-        if (learned->kinds[i] == TYPE_OTHER || learned->kinds[i] == TYPE_UNKNOWN ||
-            learned->arrays[i])
+        if (learned->params[i].type == TYPE_OTHER || learned->params[i].type == TYPE_UNKNOWN ||
+            learned->params[i].array)
             items[count++] =
                 (struct problem_item){.name = route->params[i].name,
                                       .in = param_place_names[route->params[i].place],

@@ -22,8 +22,8 @@ static void segments_check(struct span path, struct arena *arena)
         require(error.kind == ERROR_INVALID);
         return;
     }
-    require(count <= SEGMENTS_MAX);
-    for (size_t i = 0; i < count; i++) {
+    require(count <= SEGMENTS_MAX + 1);
+    for (size_t i = 0; i < count && i < SEGMENTS_MAX; i++) {
         require(utf8_valid(segments[i]));
         require(span_find(segments[i], '\0') == segments[i].size);
         require(!span_is(segments[i], ".") && !span_is(segments[i], ".."));

@@ -65,48 +65,4 @@ static void reads_templates(void **state)
     arena_free(arena);
 }
 
-static const struct {
-    const char *path;
-    enum path_split result;
-    const char *segments;
-} requests[] = {
-    {"/", PATH_SPLIT, ""},
-    {"/a/b", PATH_SPLIT, "a|b"},
-    {"/a/b/", PATH_SPLIT, "a|b|"},
-    {"/a%2Fb//c+d", PATH_SPLIT, "a/b||c+d"},
-    {"/%c3%A9/{id}", PATH_SPLIT, "\xc3\xa9|{id}"},
-    {"", PATH_MALFORMED, NULL},
-    {"a", PATH_MALFORMED, NULL},
-    {"/%", PATH_MALFORMED, NULL},
-    {"/%4", PATH_MALFORMED, NULL},
-    {"/%g0", PATH_MALFORMED, NULL},
-    {"/%00", PATH_MALFORMED, NULL},
-    {"/%c3", PATH_MALFORMED, NULL},
-    {"/\xff", PATH_MALFORMED, NULL},
-    {"/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2", PATH_SPLIT,
-     "1|2|3|4|5|6|7|8|9|0|1|2|3|4|5|6|7|8|9|0|1|2|3|4|5|6|7|8|9|0|1|2"},
-    {"/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/", PATH_TOO_DEEP, NULL},
-};
-
-static void splits_requests(void **state)
-{
-    struct arena *arena = arena_new();
-    (void)state;
-    for (size_t i = 0; i < ARRAY_COUNT(requests); i++) {
-        struct bytes written CLEANUP(bytes_free) = BYTES_EMPTY;
-        struct span segments[ROUTE_SEGMENTS_MAX];
-        size_t count;
-        enum path_split result = path_split(span_of(requests[i].path), arena, segments, &count);
-        assert_int_equal(result, requests[i].result);
-        if (result != PATH_SPLIT)
-            continue;
-        for (size_t s = 0; s < count; s++) {
-            assert_int_equal(segments[s].data[segments[s].size], '\0');
-            bytes_append_format(&written, "%s%.*s", s ? "|" : "", SPAN_PRINTF(segments[s]));
-        }
-        assert_string_equal(bytes_text(&written), requests[i].segments);
-    }
-    arena_free(arena);
-}
-
-UNIT_MAIN(cmocka_unit_test(reads_templates), cmocka_unit_test(splits_requests))
+UNIT_MAIN(cmocka_unit_test(reads_templates))

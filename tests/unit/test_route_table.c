@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "http/target.h"
 #include "route/table.h"
 
 #define FILE_OF(route)                                                                             \
@@ -51,7 +52,7 @@ static struct route_match match(const struct route_table *table, const char *pat
     struct span segments[ROUTE_SEGMENTS_MAX];
     struct route_match found;
     size_t count;
-    assert_int_equal(path_split(span_of(path), arena, segments, &count), PATH_SPLIT);
+    assert_true(target_segments(span_of(path), arena, segments, ROUTE_SEGMENTS_MAX, &count, NULL));
     route_table_match(table, segments, count, &found);
     return found;
 }
