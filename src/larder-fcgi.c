@@ -19,8 +19,6 @@
 
 #define SYSTEMD_FIRST_SOCKET 3
 
-static struct bytes faults;
-
 static const char *from_environment(const char *name)
 {
     return getenv(name);
@@ -67,7 +65,7 @@ static void log_lines(enum log_level level, const char *event, struct span lines
 static bool configure(struct options *options)
 {
     extern char **environ;
-    struct bytes unknown = BYTES_EMPTY;
+    struct bytes unknown = BYTES_EMPTY, faults = BYTES_EMPTY;
     if (!options_load(from_environment, options, &faults)) {
         log_lines(LOG_ERROR, "config", bytes_span(&faults));
         bytes_free(&faults);
@@ -130,6 +128,7 @@ static bool run(const struct options *options, const sigset_t *waited, struct er
         return false;
     bool done = server_open(options, &server, error);
     if (done) {
+        listener_count_in(listener, server->counters);
         done = serve(server, listener, waited, error);
         server_close(server);
     }

@@ -124,12 +124,13 @@ def packs_url(packs_stack):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Shows the ends of the servers' logs below a failed test."""
+    """Shows the ends of the logs of a failed test's own servers, or of all, below it."""
     outcome = yield
     report = outcome.get_result()
     if not report.failed:
         return
-    for each in living:
+    own = [each for each in item.funcargs.values() if isinstance(each, Stack)]
+    for each in own or living:
         for place in ("run/api.log", "nginx/error.log", "redis/redis.log"):
             path = f"{each.folder}/{place}"
             if os.path.exists(path):

@@ -78,13 +78,18 @@ struct counters {
     int file;                  /* holds a shared lock while the process lives; -1: private */
 };
 
+/* Makes the memory this version's; what another one left in it is forgotten. */
 static void shared_begin(struct shared *shared)
 {
-    if (atomic_load(&shared->magic) == FILE_MAGIC)
-        return;
+    memset(shared, 0, sizeof *shared);
     strcpy(shared->other.name, "other");
     atomic_store(&shared->other.state, ROW_READY);
     atomic_store(&shared->magic, FILE_MAGIC);
+}
+
+static bool shared_is_ours(struct shared *shared)
+{
+    return atomic_load(&shared->magic) == FILE_MAGIC;
 }
 
 static void gauges_clear(struct shared *shared)
@@ -118,6 +123,18 @@ static bool counters_wrap(int file, struct counters **ret_counters, struct error
     return true;
 }
 
+/* Somebody else's file could be cut short under us, which would be a SIGBUS. */
+static bool file_is_safe(int file, struct error *error)
+{
+    struct stat status;
+    if (fstat(file, &status) != 0)
+        return error_set_errno(error, "looking at the counters");
+    if (!S_ISREG(status.st_mode) || (status.st_uid != geteuid() && status.st_uid != 0))
+        return error_set(error, ERROR_INVALID,
+                         "the counters' file must be a regular file of this user or root");
+    return true;
+}
+
 /* Gets the lock every process holds; the only holder may begin the memory and clear the gauges. */
 static bool file_prepare(int file, struct error *error, bool *ret_alone)
 {
@@ -133,26 +150,49 @@ static bool file_prepare(int file, struct error *error, bool *ret_alone)
     return true;
 }
 
+static bool shared_take(struct shared *shared, bool alone, struct error *error)
+{
+    if (alone && !shared_is_ours(shared))
+        shared_begin(shared);
+    else if (alone)
+        gauges_clear(shared);
+    if (!shared_is_ours(shared))
+        return error_set(error, ERROR_INVALID,
+                         "the counters belong to processes of another version of Larder");
+    return true;
+}
+
+static bool counters_open_file(int file, struct counters **ret_counters, struct error *error)
+{
+    bool alone;
+    struct counters *counters;
+    if (!file_is_safe(file, error) || !file_prepare(file, error, &alone) ||
+        !counters_wrap(file, &counters, error))
+        return false;
+    if (!shared_take(counters->shared, alone, error)) {
+        munmap(counters->shared, sizeof *counters->shared);
+        free(counters);
+        return false;
+    }
+    if (alone && flock(file, LOCK_SH) != 0) {
+        /* Kept exclusive: others then wait for this process, which is the safe side. */
+    }
+    *ret_counters = counters;
+    return true;
+}
+
 bool counters_open(const char *folder, struct counters **ret_counters, struct error *error)
 {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/%s", folder, FILE_NAME) >= (int)sizeof path)
         return error_set(error, ERROR_INVALID, "the path of LARDER_RUN is too long");
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
     if (file < 0)
         return error_set_errno(error, "%s", path);
-    bool alone;
-    if (!file_prepare(file, error, &alone) || !counters_wrap(file, ret_counters, error)) {
-        close(file);
-        return false;
-    }
-    shared_begin((*ret_counters)->shared);
-    if (alone)
-        gauges_clear((*ret_counters)->shared);
-    if (alone && flock(file, LOCK_SH) != 0) {
-        /* Kept exclusive: others then wait for this process, which is the safe side. */
-    }
-    return true;
+    if (counters_open_file(file, ret_counters, error))
+        return true;
+    close(file);
+    return false;
 }
 
 struct counters *counters_open_private(void)

@@ -48,16 +48,16 @@ static size_t compress_brotli(struct compressor *compressor, struct span body, c
     return size;
 }
 
-bool compress_body(struct compressor *compressor, enum coding coding, struct span body,
+bool compress_body(struct compressor *compressor, enum coding coding, struct span body, size_t most,
                    struct bytes *out)
 {
     static size_t (*const codecs[CODING_COUNT])(struct compressor *, struct span, char *,
                                                 size_t) = {
         [CODING_GZIP] = compress_gzip, [CODING_BROTLI] = compress_brotli};
-    char *to = body.size > 1 ? bytes_reserve(out, body.size) : NULL;
+    char *to = most ? bytes_reserve(out, most) : NULL;
     if (!to)
         return false;
-    size_t size = codecs[coding](compressor, body, to, body.size - 1);
+    size_t size = codecs[coding](compressor, body, to, most);
     out->size = size;
     return size > 0;
 }

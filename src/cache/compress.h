@@ -15,10 +15,10 @@ struct compressor *compressor_new(void) MUST_CHECK;
 void compressor_free(struct compressor *compressor);
 
 /*
- * Appends `body` in `coding` (gzip or brotli) to the empty `out`. False when memory ran out or
- * when the result would be no smaller than the body: then there is no such variant.
+ * Appends `body` in `coding` (gzip or brotli) to the empty `out`, in at most `most` bytes. False
+ * when memory ran out or the result would be larger: then there is no such variant.
  */
 MUST_CHECK bool compress_body(struct compressor *compressor, enum coding coding, struct span body,
-                              struct bytes *out);
+                              size_t most, struct bytes *out);
 
 #endif

@@ -1,6 +1,6 @@
 #include "cache/entry.h"
 
-#include <stdio.h>
+#include "http/header.h"
 
 #define FORMAT UINT64_C(0x0101) /* format 1, record kind 1; a change of the record changes it */
 
@@ -93,11 +93,20 @@ static void tags_read(struct reader *reader, struct entry_meta *meta)
         meta->tags[meta->tag_count++] = bytes_read(reader, number_read(reader));
 }
 
+static bool sizes_plausible(const struct entry_meta *meta)
+{
+    for (size_t i = 0; i < CODING_COUNT; i++)
+        if (meta->sizes[i] > ENTRY_SIZE_MAX)
+            return false;
+    return true;
+}
+
 static bool meta_plausible(const struct entry_meta *meta)
 {
     bool identity = meta->variants & CODING_BIT(CODING_IDENTITY);
     return meta->status >= 100 && meta->status <= 599 && identity &&
-           meta->variants < CODING_BIT(CODING_COUNT) && meta->type.size <= ENTRY_TYPE_MAX;
+           meta->variants < CODING_BIT(CODING_COUNT) && meta->type.size <= ENTRY_TYPE_MAX &&
+           header_value_valid(meta->type) && sizes_plausible(meta);
 }
 
 bool entry_meta_read(struct span record, struct entry_meta *ret_meta)

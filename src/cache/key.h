@@ -23,7 +23,10 @@ struct cache_version {
     uint64_t number; /* never 0 */
 };
 
-/* The version of a route: a hash of its file's text, so a deployed change uses new keys. */
+/*
+ * The version of a route: a hash of its file's text and of the format of answers, so that a
+ * deployed change, of a route or of Larder, uses new keys.
+ */
 MUST_CHECK bool cache_version_of(struct span text, struct cache_version *ret_version,
                                  struct error *error);
 

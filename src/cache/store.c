@@ -12,6 +12,8 @@
 struct cache_store {
     struct cache_store_settings settings;
     struct breaker breaker;
+    struct redis_resolver *resolver;
+    int64_t resolved;             /* monotonic µs of the last look-up */
     _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
 };
 
@@ -22,17 +24,38 @@ struct cache_store *cache_store_new(const struct cache_store_settings *settings)
         return NULL;
     store->settings = *settings;
     breaker_init(&store->breaker, settings->probe);
+    store->resolver = redis_resolver_new(&store->settings.address);
+    if (!store->resolver) {
+        free(store);
+        return NULL;
+    }
     return store;
 }
 
 void cache_store_free(struct cache_store *store)
 {
+    if (!store)
+        return;
+    redis_resolver_free(store->resolver);
     free(store);
+}
+
+#define RESOLVE_INTERVAL (60 * INT64_C(1000000))
+#define RESOLVE_INTERVAL_AWAY (5 * INT64_C(1000000))
+
+bool cache_store_resolve(struct cache_store *store, int64_t now, struct error *error)
+{
+    int64_t interval = breaker_is_open(&store->breaker) ? RESOLVE_INTERVAL_AWAY : RESOLVE_INTERVAL;
+    if (!redis_resolver_needed(store->resolver) ||
+        (store->resolved && now - store->resolved < interval))
+        return true;
+    store->resolved = now;
+    return redis_resolver_refresh(store->resolver, error);
 }
 
 struct redis_connection *cache_store_connection(const struct cache_store *store)
 {
-    return redis_connection_new(&store->settings.address);
+    return redis_connection_new(&store->settings.address, store->resolver);
 }
 
 static void count(struct cache_store *store, enum counter counter, int64_t amount)
@@ -40,10 +63,13 @@ static void count(struct cache_store *store, enum counter counter, int64_t amoun
     counters_add(store->settings.counters, counter, amount);
 }
 
+/* Less than this is not worth beginning a call. */
+#define BUDGET_LEAST INT64_C(1000)
+
 /* May this call try Redis? */
-static bool allowed(struct cache_store *store)
+static bool allowed(struct cache_store *store, int64_t budget)
 {
-    if (breaker_allows(&store->breaker, clock_monotonic()))
+    if (budget >= BUDGET_LEAST && breaker_allows(&store->breaker, clock_monotonic()))
         return true;
     count(store, COUNTER_REDIS_SKIPPED, 1);
     return false;
@@ -93,14 +119,15 @@ static void refusals_take(struct cache_store *store, struct redis_connection *co
  * something else than an entry (WRONGTYPE and the like).
  */
 static enum store_outcome call(struct cache_store *store, struct redis_connection *connection,
-                               struct redis_command command, struct redis_reply **ret_reply,
-                               struct error *ret_event)
+                               struct redis_command command, int64_t *budget,
+                               struct redis_reply **ret_reply, struct error *ret_event)
 {
     struct error failure;
-    if (!allowed(store))
+    if (!allowed(store, *budget))
         return STORE_BYPASS;
-    int64_t deadline = clock_monotonic() + store->settings.timeout;
-    bool answered = redis_call(connection, command, deadline, ret_reply, &failure);
+    int64_t begin = clock_monotonic();
+    bool answered = redis_call(connection, command, begin + *budget, ret_reply, &failure);
+    *budget -= clock_monotonic() - begin;
     if (!answered && failure.kind != ERROR_INVALID) {
         failed(store, &failure, ret_event);
         return STORE_BYPASS;
@@ -146,14 +173,16 @@ static bool body_whole(const struct store_found *found)
 enum store_outcome cache_store_lookup(struct cache_store *store,
                                       struct redis_connection *connection, struct span key,
                                       const struct coding_accept *accept, bool body_wanted,
-                                      struct store_found *ret_found, struct error *ret_event)
+                                      int64_t *budget, struct store_found *ret_found,
+                                      struct error *ret_event)
 {
     enum coding asked = preferred(accept, ALL_CODINGS);
     const struct span words[] = {SPAN_LITERAL("HMGET"), key, SPAN_LITERAL("m"),
                                  span_of(entry_field(ALL_CODINGS, asked)), SPAN_LITERAL("s")};
     struct redis_reply *reply;
-    enum store_outcome outcome = call(
-        store, connection, (struct redis_command){words, body_wanted ? 5 : 3}, &reply, ret_event);
+    enum store_outcome outcome =
+        call(store, connection, (struct redis_command){words, body_wanted ? 5 : 3}, budget, &reply,
+             ret_event);
     if (outcome != STORE_HIT)
         return outcome;
     struct store_found found = {.reply = reply};
@@ -167,7 +196,7 @@ enum store_outcome cache_store_lookup(struct cache_store *store,
     *ret_found = found;
     if (!body_wanted || body_whole(&found))
         return STORE_HIT;
-    return cache_store_body(store, connection, key, found.coding, ret_found, ret_event);
+    return cache_store_body(store, connection, key, found.coding, budget, ret_found, ret_event);
 }
 
 /*
@@ -175,8 +204,8 @@ enum store_outcome cache_store_lookup(struct cache_store *store,
  * replaced, and a body must never go out under another body's tag.
  */
 enum store_outcome cache_store_body(struct cache_store *store, struct redis_connection *connection,
-                                    struct span key, enum coding coding, struct store_found *found,
-                                    struct error *ret_event)
+                                    struct span key, enum coding coding, int64_t *budget,
+                                    struct store_found *found, struct error *ret_event)
 {
     const struct span words[] = {SPAN_LITERAL("HMGET"), key, SPAN_LITERAL("m"),
                                  span_of(entry_field(found->meta.variants, coding))};
@@ -184,7 +213,7 @@ enum store_outcome cache_store_body(struct cache_store *store, struct redis_conn
     found->reply = NULL;
     struct redis_reply *reply;
     enum store_outcome outcome =
-        call(store, connection, (struct redis_command){words, 4}, &reply, ret_event);
+        call(store, connection, (struct redis_command){words, 4}, budget, &reply, ret_event);
     if (outcome != STORE_HIT)
         return outcome;
     bool good = entry_meta_read(redis_reply_element(reply, 0), &found->meta);
@@ -215,7 +244,8 @@ static size_t store_words(const struct entry_meta *meta, struct span record,
 
 bool cache_store_keep(struct cache_store *store, struct redis_connection *connection,
                       struct span key, const struct entry_meta *meta,
-                      const struct span bodies[CODING_COUNT], struct error *ret_event)
+                      const struct span bodies[CODING_COUNT], int64_t *budget,
+                      struct error *ret_event)
 {
     struct bytes record = BYTES_EMPTY;
     struct error failure;
@@ -232,10 +262,11 @@ bool cache_store_keep(struct cache_store *store, struct redis_connection *connec
         {set, store_words(meta, bytes_span(&record), bodies, set)},
         {expire, 3},
         {exec, 1}};
-    bool sent = !record.failed && allowed(store);
+    bool sent = !record.failed && allowed(store, *budget);
     if (sent) {
-        sent = redis_post(connection, commands, ARRAY_COUNT(commands),
-                          clock_monotonic() + store->settings.timeout, &failure);
+        int64_t begin = clock_monotonic();
+        sent = redis_post(connection, commands, ARRAY_COUNT(commands), begin + *budget, &failure);
+        *budget -= clock_monotonic() - begin;
         if (sent)
             count(store, COUNTER_CACHE_STORES, 1);
         else

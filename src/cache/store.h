@@ -17,14 +17,20 @@ struct cache_store;
 
 struct cache_store_settings {
     struct redis_address address;
-    int64_t timeout; /* µs a request waits for Redis */
-    int64_t probe;   /* µs between probes of an open breaker */
+    int64_t probe; /* µs between probes of an open breaker */
     struct counters *counters;
 };
 
-/* The address's texts must outlive the store. Null: memory. */
+/* The address's texts must outlive the store. Looks no name up yet. Null: memory. */
 struct cache_store *cache_store_new(const struct cache_store_settings *settings) MUST_CHECK;
 void cache_store_free(struct cache_store *store);
+
+/*
+ * Looks the server's name up where it has one; may wait for seconds, so outside of requests. Cheap
+ * when there is nothing to do: at most one look-up in RESOLVE_INTERVAL, sooner while Redis is away.
+ * On false the last number found stays in use.
+ */
+MUST_CHECK bool cache_store_resolve(struct cache_store *store, int64_t now, struct error *error);
 
 /* A thread's own connection to the store's Redis. Null: memory. */
 struct redis_connection *cache_store_connection(const struct cache_store *store) MUST_CHECK;
@@ -45,19 +51,23 @@ struct store_found {
 
 /*
  * Looks the key up and fetches metadata and the body in one round trip; `body_wanted` false
- * fetches the metadata alone. `preferred` is the coding the client likes best; where the entry has
- * no such variant and more than one, a second round trip fetches the best of `accept`. *ret_event,
- * when not null after the call, is something worth a line of log.
+ * fetches the metadata alone. Where the entry lacks the variant that `accept` likes best and has
+ * several, a second round trip fetches the best of them. An event, when its text is not empty
+ * after the call, is worth a line of log.
+ *
+ * In each call *budget is how long (µs) this request may still wait for Redis; the time the call
+ * took is taken off it, so that all calls of a request together keep to its bound.
  */
 enum store_outcome cache_store_lookup(struct cache_store *store,
                                       struct redis_connection *connection, struct span key,
                                       const struct coding_accept *accept, bool body_wanted,
-                                      struct store_found *ret_found, struct error *ret_event);
+                                      int64_t *budget, struct store_found *ret_found,
+                                      struct error *ret_event);
 
 /* Fetches the body for metadata that was looked up without. */
 enum store_outcome cache_store_body(struct cache_store *store, struct redis_connection *connection,
-                                    struct span key, enum coding coding, struct store_found *found,
-                                    struct error *ret_event);
+                                    struct span key, enum coding coding, int64_t *budget,
+                                    struct store_found *found, struct error *ret_event);
 
 /*
  * Keeps an entry for its lifetime, replacing the old one whole. Sent, not waited for: it is in
@@ -66,6 +76,7 @@ enum store_outcome cache_store_body(struct cache_store *store, struct redis_conn
  */
 bool cache_store_keep(struct cache_store *store, struct redis_connection *connection,
                       struct span key, const struct entry_meta *meta,
-                      const struct span bodies[CODING_COUNT], struct error *ret_event);
+                      const struct span bodies[CODING_COUNT], int64_t *budget,
+                      struct error *ret_event);
 
 #endif

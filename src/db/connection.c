@@ -5,16 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool connect_poll(PGconn *handle, int64_t deadline)
+enum connecting { CONNECTING_DONE, CONNECTING_REFUSED, CONNECTING_LATE };
+
+static enum connecting connect_poll(PGconn *handle, int64_t deadline)
 {
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
-        if (status == PGRES_POLLING_FAILED ||
-            !db_socket_wait(handle, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
-            return false;
+        if (status == PGRES_POLLING_FAILED)
+            return CONNECTING_REFUSED;
+        if (!db_socket_wait(handle, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
+            return CONNECTING_LATE;
         status = PQconnectPoll(handle);
     }
-    return true;
+    return CONNECTING_DONE;
 }
 
 static void notice_ignore(void *argument, const PGresult *notice)
@@ -26,20 +29,8 @@ static void notice_ignore(void *argument, const PGresult *notice)
 static bool session_prepare(struct db_connection *connection, int64_t deadline,
                             struct db_failure *failure)
 {
-    char sql[160];
-    if (connection->settings->transaction_pooling)
-        return true;
-    snprintf(sql, sizeof sql,
-             "SET default_transaction_read_only = on; SET statement_timeout = %" PRId64,
-             db_milliseconds(connection->settings->statement_timeout));
-    PGresult *rows = NULL;
-    if (!PQsendQuery(connection->handle, sql))
-        return db_lost(connection, failure);
-    if (!db_round_trip(connection, deadline, &rows, failure))
-        return false;
-    PQclear(rows);
-    connection->session_timeout = connection->settings->statement_timeout;
-    return true;
+    return connection->settings->transaction_pooling ||
+           db_session_begin(connection, connection->settings->statement_timeout, deadline, failure);
 }
 
 static bool connect_handle(struct db_connection *connection, int64_t deadline,
@@ -50,14 +41,14 @@ static bool connect_handle(struct db_connection *connection, int64_t deadline,
     connection->handle = PQconnectStartParams(keywords, values, 0);
     if (!connection->handle)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    if (PQstatus(connection->handle) == CONNECTION_BAD ||
-        !connect_poll(connection->handle, deadline)) {
-        db_lost(connection, failure);
-        if (failure && !failure->message[0])
-            db_failure_set(failure, DB_FAILURE_UNAVAILABLE,
-                           "PostgreSQL did not accept the connection in time");
-        return false;
-    }
+    if (PQstatus(connection->handle) == CONNECTION_BAD)
+        return db_lost(connection, failure);
+    enum connecting outcome = connect_poll(connection->handle, deadline);
+    if (outcome == CONNECTING_REFUSED)
+        return db_lost(connection, failure);
+    if (outcome == CONNECTING_LATE)
+        return db_failure_set(failure, DB_FAILURE_UNAVAILABLE,
+                              "PostgreSQL did not accept the connection in time");
     PQsetnonblocking(connection->handle, 1);
     PQsetNoticeReceiver(connection->handle, notice_ignore, NULL);
     return session_prepare(connection, deadline, failure);

@@ -4,7 +4,7 @@
  * Every call ends by its deadline, whatever the server does: the socket is never blocked on, and a
  * server that answers nothing costs the connection (closed, state DEAD), not the thread. The server
  * itself cancels a statement whose time is over (statement_timeout), so nothing is left running.
- * Statements run in read-only transactions.
+ * Statements run in read-only transactions that are rolled back, so that nothing of them stays.
  */
 #ifndef LARDER_DB_CONNECTION_H
 #define LARDER_DB_CONNECTION_H
@@ -58,7 +58,8 @@ struct db_statement {
 MUST_CHECK bool db_run(struct db_connection *connection, const struct db_statement *statement,
                        struct db_result **ret_result, struct db_failure *failure);
 
-/* Runs SQL without parameters or preparation; rows are the caller's. For tools and tests. */
+/* Runs SQL without preparing it, values as texts; rows are the caller's. For what is asked rarely.
+ */
 MUST_CHECK bool db_execute(struct db_connection *connection, const char *sql,
                            const char *const *values, int value_count, int64_t timeout,
                            struct db_result **ret_result, struct db_failure *failure);

@@ -9,6 +9,10 @@ static const struct sqlstate_row {
     const char *prefix;
     enum db_failure_kind kind;
 } sqlstate_rows[] = {
+    {"22012", DB_FAILURE_STATEMENT},  /* division_by_zero: the statement's own doing */
+    {"23514", DB_FAILURE_VALUE},      /* check_violation: a domain's, where nothing is written */
+    {"53100", DB_FAILURE_STATEMENT},  /* disk_full: a temporary file */
+    {"53400", DB_FAILURE_STATEMENT},  /* configuration_limit_exceeded: temp_file_limit */
     {"57014", DB_FAILURE_TIMEOUT},    /* query_canceled */
     {"25006", DB_FAILURE_READ_ONLY},  /* read_only_sql_transaction */
     {"42501", DB_FAILURE_FORBIDDEN},  /* insufficient_privilege */

@@ -150,21 +150,46 @@ static struct db_connection *idle_pop(struct db_pool *pool)
     return top->connection;
 }
 
-/* The newest idle connection that still lives, or a new one. */
-static bool place_fill(struct db_pool *pool, int64_t deadline,
-                       struct db_connection **ret_connection, struct db_failure *failure)
+enum wanted {
+    WANTED_ANY,
+    WANTED_FRESH, /* opened now: the caller has just seen one that was lost */
+};
+
+/* After a lost server the other idle connections are as good as lost. */
+static void idle_drop(struct db_pool *pool)
 {
     for (;;) {
         pthread_mutex_lock(&pool->lock);
         struct db_connection *connection = idle_pop(pool);
         pthread_mutex_unlock(&pool->lock);
         if (!connection)
-            break;
-        if (db_idle_alive(connection)) {
-            *ret_connection = connection;
-            return true;
-        }
+            return;
         close_connection(pool, connection);
+    }
+}
+
+/* The newest idle connection that still lives, or null. */
+static struct db_connection *idle_take(struct db_pool *pool)
+{
+    for (;;) {
+        pthread_mutex_lock(&pool->lock);
+        struct db_connection *connection = idle_pop(pool);
+        pthread_mutex_unlock(&pool->lock);
+        if (!connection || db_idle_alive(connection))
+            return connection;
+        close_connection(pool, connection);
+    }
+}
+
+static bool place_fill(struct db_pool *pool, enum wanted wanted, int64_t deadline,
+                       struct db_connection **ret_connection, struct db_failure *failure)
+{
+    if (wanted == WANTED_FRESH)
+        idle_drop(pool);
+    struct db_connection *idle = wanted == WANTED_ANY ? idle_take(pool) : NULL;
+    if (idle) {
+        *ret_connection = idle;
+        return true;
     }
     if (!db_connect(&pool->settings.connection, deadline, ret_connection, failure))
         return false;
@@ -181,8 +206,8 @@ static void place_return(struct db_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-bool db_pool_take(struct db_pool *pool, struct db_connection **ret_connection,
-                  struct db_failure *failure)
+static bool take(struct db_pool *pool, enum wanted wanted, struct db_connection **ret_connection,
+                 struct db_failure *failure)
 {
     int64_t deadline = clock_monotonic() + pool->settings.wait;
     pthread_mutex_lock(&pool->lock);
@@ -194,10 +219,16 @@ bool db_pool_take(struct db_pool *pool, struct db_connection **ret_connection,
                               "no connection to PostgreSQL became free in time");
     }
     counters_add(pool->counters, COUNTER_DB_BUSY, 1);
-    if (place_fill(pool, deadline, ret_connection, failure))
+    if (place_fill(pool, wanted, deadline, ret_connection, failure))
         return true;
     place_return(pool);
     return false;
+}
+
+bool db_pool_take(struct db_pool *pool, struct db_connection **ret_connection,
+                  struct db_failure *failure)
+{
+    return take(pool, WANTED_ANY, ret_connection, failure);
 }
 
 void db_pool_give(struct db_pool *pool, struct db_connection *connection)
@@ -215,25 +246,35 @@ void db_pool_give(struct db_pool *pool, struct db_connection *connection)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* One attempt; *ret_lost says whether the connection was lost under it. */
+static bool read_once(struct db_pool *pool, enum wanted wanted,
+                      const struct db_statement *statement, struct db_result **ret_result,
+                      bool *ret_lost, struct db_failure *failure)
+{
+    struct db_connection *connection;
+    *ret_lost = false;
+    if (!take(pool, wanted, &connection, failure))
+        return false;
+    bool done = db_run(connection, statement, ret_result, failure);
+    *ret_lost = !done && !db_usable(connection) && failure->kind == DB_FAILURE_UNAVAILABLE;
+    db_pool_give(pool, connection);
+    return done;
+}
+
 bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
                   struct db_result **ret_result, struct db_failure *failure)
 {
+    int64_t begin = clock_monotonic();
     struct db_failure local = {0};
-    for (int attempt = 0; attempt < 2; attempt++) {
-        struct db_connection *connection;
-        if (!db_pool_take(pool, &connection, &local))
-            break;
-        bool done = db_run(connection, statement, ret_result, &local);
-        bool lost = !db_usable(connection);
-        db_pool_give(pool, connection);
-        if (done)
-            return true;
-        if (!lost || local.kind != DB_FAILURE_UNAVAILABLE)
-            break;
-    }
-    if (failure)
+    struct db_statement again = *statement;
+    bool lost;
+    bool done = read_once(pool, WANTED_ANY, statement, ret_result, &lost, &local);
+    again.timeout -= clock_monotonic() - begin;
+    if (lost && again.timeout > 0)
+        done = read_once(pool, WANTED_FRESH, &again, ret_result, &lost, &local);
+    if (!done && failure)
         *failure = local;
-    return false;
+    return done;
 }
 
 void db_pool_forget_prepared(struct db_pool *pool)

@@ -37,7 +37,7 @@ void db_pool_give(struct db_pool *pool, struct db_connection *connection);
 
 /*
  * Runs a read on a connection of the pool; when the connection turns out to be lost, once more
- * on a fresh one (a read can be run twice).
+ * on a fresh one (a read can be run twice), for what is left of the statement's time.
  */
 MUST_CHECK bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
                              struct db_result **ret_result, struct db_failure *failure);

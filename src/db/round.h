@@ -20,7 +20,7 @@
 struct db_connection {
     PGconn *handle;
     const struct db_settings *settings;
-    bool dead;
+    bool dead;                       /* lost, given up, or worn out */
     bool forget;                     /* DEALLOCATE ALL before the next statement */
     int64_t session_timeout;         /* µs: the session's statement_timeout as it is now */
     uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
@@ -32,6 +32,13 @@ static inline int64_t db_milliseconds(int64_t microseconds)
 {
     return microseconds < 1000 ? 1 : microseconds / 1000;
 }
+
+/*
+ * Prepares what every transaction of a session needs and sets its statement_timeout (µs), after
+ * connecting and after everything prepared was forgotten.
+ */
+MUST_CHECK bool db_session_begin(struct db_connection *connection, int64_t timeout,
+                                 int64_t deadline, struct db_failure *failure);
 
 /* Waits for the socket; false when the deadline passed or poll failed. */
 bool db_socket_wait(PGconn *handle, short events, int64_t deadline);

@@ -11,6 +11,10 @@
 
 #define NAME_SIZE 32
 
+/* What every session has prepared beside the routes' statements. */
+#define BEGIN_NAME "larder_begin"
+#define END_NAME "larder_end"
+
 static uint64_t *prepared_slot(struct db_connection *connection, uint64_t id)
 {
     size_t at = (size_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) % PREPARED_MAX;
@@ -22,6 +26,49 @@ static uint64_t *prepared_slot(struct db_connection *connection, uint64_t id)
 void db_forget_prepared(struct db_connection *connection)
 {
     connection->forget = true;
+}
+
+/* Leaves the pipeline and takes the connection out of a failed transaction. */
+static void pipeline_end(struct db_connection *connection, int64_t deadline)
+{
+    PGresult *rows = NULL;
+    if (connection->dead)
+        return;
+    PQexitPipelineMode(connection->handle);
+    if (PQtransactionStatus(connection->handle) == PQTRANS_IDLE)
+        return;
+    if (!PQsendQuery(connection->handle, "ROLLBACK") ||
+        !db_round_trip(connection, deadline, &rows, NULL))
+        connection->dead = true;
+    PQclear(rows);
+}
+
+static bool pipeline_run(struct db_connection *connection, bool sent, int64_t deadline,
+                         PGresult **ret_rows, struct db_failure *failure)
+{
+    if (!sent || !PQpipelineSync(connection->handle))
+        return db_lost(connection, failure);
+    bool done = db_round_trip(connection, deadline, ret_rows, failure);
+    pipeline_end(connection, deadline);
+    return done;
+}
+
+bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t deadline,
+                      struct db_failure *failure)
+{
+    char limit[64];
+    PGconn *handle = connection->handle;
+    PGresult *rows = NULL;
+    snprintf(limit, sizeof limit, "SET statement_timeout = %" PRId64, db_milliseconds(timeout));
+    bool sent = PQenterPipelineMode(handle) &&
+                PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
+                PQsendPrepare(handle, BEGIN_NAME, "BEGIN READ ONLY", 0, NULL) &&
+                PQsendPrepare(handle, END_NAME, "ROLLBACK", 0, NULL);
+    if (!pipeline_run(connection, sent, deadline, &rows, failure))
+        return false;
+    PQclear(rows);
+    connection->session_timeout = timeout;
+    return true;
 }
 
 static bool forget_now(struct db_connection *connection, int64_t deadline,
@@ -36,7 +83,7 @@ static bool forget_now(struct db_connection *connection, int64_t deadline,
     memset(connection->prepared, 0, sizeof connection->prepared);
     connection->prepared_count = 0;
     connection->forget = false;
-    return true;
+    return db_session_begin(connection, connection->session_timeout, deadline, failure);
 }
 
 static void statement_name(uint64_t id, char name[static NAME_SIZE])
@@ -82,63 +129,60 @@ static bool timeout_apply(struct db_connection *connection, int64_t timeout, int
     return true;
 }
 
-/* A session of our own: the prepared statement alone, one round trip. */
+static bool send_prepared(PGconn *handle, const char *name, int count, const char *const *values)
+{
+    return PQsendQueryPrepared(handle, name, count, values, NULL, NULL, 0);
+}
+
+/*
+ * A session of our own: everything is prepared, and the transaction is one round trip. It ends in a
+ * ROLLBACK, so that not even a setting the statement made outlives it.
+ */
 static bool run_in_session(struct db_connection *connection, const struct db_statement *statement,
                            int64_t deadline, PGresult **ret_rows, struct db_failure *failure)
 {
     char name[NAME_SIZE];
+    PGconn *handle = connection->handle;
     if (connection->forget && !forget_now(connection, deadline, failure))
         return false;
     if (!timeout_apply(connection, statement->timeout, deadline, failure) ||
         !prepare(connection, statement, deadline, failure))
         return false;
     statement_name(statement->id, name);
-    if (!PQsendQueryPrepared(connection->handle, name, statement->parameter_count,
-                             statement->values, NULL, NULL, 0))
-        return db_lost(connection, failure);
-    return db_round_trip(connection, deadline, ret_rows, failure);
+    bool sent = PQenterPipelineMode(handle) && send_prepared(handle, BEGIN_NAME, 0, NULL) &&
+                send_prepared(handle, name, statement->parameter_count, statement->values) &&
+                send_prepared(handle, END_NAME, 0, NULL);
+    return pipeline_run(connection, sent, deadline, ret_rows, failure);
 }
 
-static bool send_pipeline(struct db_connection *connection, const struct db_statement *statement)
+/* Behind PgBouncer: the same in one pipeline, nothing prepared by name. */
+static bool run_in_transaction(struct db_connection *connection,
+                               const struct db_statement *statement, int64_t deadline,
+                               PGresult **ret_rows, struct db_failure *failure)
 {
     char limit[80];
     PGconn *handle = connection->handle;
     snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
              db_milliseconds(statement->timeout));
-    return PQsendQueryParams(handle, "BEGIN READ ONLY", 0, NULL, NULL, NULL, NULL, 0) &&
-           PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
-           PQsendQueryParams(handle, statement->sql, statement->parameter_count, statement->types,
-                             statement->values, NULL, NULL, 0) &&
-           PQsendQueryParams(handle, "COMMIT", 0, NULL, NULL, NULL, NULL, 0) &&
-           PQpipelineSync(handle);
+    bool sent = PQenterPipelineMode(handle) &&
+                PQsendQueryParams(handle, "BEGIN READ ONLY", 0, NULL, NULL, NULL, NULL, 0) &&
+                PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
+                PQsendQueryParams(handle, statement->sql, statement->parameter_count,
+                                  statement->types, statement->values, NULL, NULL, 0) &&
+                PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
+    return pipeline_run(connection, sent, deadline, ret_rows, failure);
 }
 
-static bool rollback(struct db_connection *connection, int64_t deadline)
+/*
+ * libpq never makes a connection's buffer smaller: one that has taken a large answer is closed
+ * after it, so that the memory comes back.
+ */
+#define BUFFER_KEEP ((int)1024 * 1024)
+
+static void wear(struct db_connection *connection, const PGresult *rows)
 {
-    PGresult *rows = NULL;
-    if (!PQsendQuery(connection->handle, "ROLLBACK") ||
-        !db_round_trip(connection, deadline, &rows, NULL)) {
+    if (rows && PQntuples(rows) > 0 && PQgetlength(rows, 0, 0) > BUFFER_KEEP)
         connection->dead = true;
-        return false;
-    }
-    PQclear(rows);
-    return true;
-}
-
-/* Behind PgBouncer: the whole transaction in one pipeline, nothing prepared by name. */
-static bool run_in_transaction(struct db_connection *connection,
-                               const struct db_statement *statement, int64_t deadline,
-                               PGresult **ret_rows, struct db_failure *failure)
-{
-    if (!PQenterPipelineMode(connection->handle) || !send_pipeline(connection, statement))
-        return db_lost(connection, failure);
-    bool done = db_round_trip(connection, deadline, ret_rows, failure);
-    if (connection->dead)
-        return done;
-    PQexitPipelineMode(connection->handle);
-    if (PQtransactionStatus(connection->handle) != PQTRANS_IDLE)
-        rollback(connection, deadline);
-    return done;
 }
 
 typedef bool runner(struct db_connection *, const struct db_statement *, int64_t, PGresult **,
@@ -165,6 +209,7 @@ bool db_run(struct db_connection *connection, const struct db_statement *stateme
             *failure = local;
         return false;
     }
+    wear(connection, rows);
     *ret_result = (struct db_result *)rows;
     return true;
 }

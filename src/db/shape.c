@@ -7,9 +7,9 @@
 static const struct shape_row {
     const char *before, *after;
 } shape_rows[] = {
-    [DB_SHAPE_ROWS] = {"SELECT coalesce(json_agg(row_to_json(larder_row)), '[]') FROM (",
+    [DB_SHAPE_ROWS] = {"SELECT coalesce(json_agg(row_to_json(larder_row.*)), '[]') FROM (",
                        "\n) AS larder_row"},
-    [DB_SHAPE_ROW] = {"SELECT row_to_json(larder_row) FROM (", "\n) AS larder_row LIMIT 2"},
+    [DB_SHAPE_ROW] = {"SELECT row_to_json(larder_row.*) FROM (", "\n) AS larder_row LIMIT 2"},
     [DB_SHAPE_VALUE] = {"SELECT coalesce(to_json(larder_value), 'null') FROM (",
                         "\n) AS larder_row (larder_value) LIMIT 2"},
     [DB_SHAPE_JSON] = {"SELECT coalesce(larder_value::text, 'null') FROM (",

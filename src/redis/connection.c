@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 
 struct redis_connection {
     const struct redis_address *address;
+    struct redis_resolver *resolver;
     redisContext *context; /* null: not connected */
     unsigned owed;         /* replies of posted commands still to come */
     bool may_block;        /* the call has not read yet: its first read may wait by itself */
@@ -26,11 +29,14 @@ struct redis_connection {
     char dropped_text[128];
 };
 
-struct redis_connection *redis_connection_new(const struct redis_address *address)
+struct redis_connection *redis_connection_new(const struct redis_address *address,
+                                              struct redis_resolver *resolver)
 {
     struct redis_connection *connection = calloc(1, sizeof *connection);
-    if (connection)
-        connection->address = address;
+    if (!connection)
+        return NULL;
+    connection->address = address;
+    connection->resolver = resolver;
     return connection;
 }
 
@@ -151,18 +157,23 @@ static bool append(struct redis_connection *connection, struct redis_command com
     return true;
 }
 
+/* The first error of a transaction says why, the EXECABORT at its end that it was refused. */
+static void note_dropped(struct redis_connection *connection, const char *text)
+{
+    if (strncmp(text, "EXECABORT", strlen("EXECABORT")) == 0)
+        connection->dropped_errors++;
+    else
+        snprintf(connection->dropped_text, sizeof connection->dropped_text, "%s", text);
+}
+
 static bool drop_owed(struct redis_connection *connection, int64_t deadline, struct error *error)
 {
     for (; connection->owed; connection->owed--) {
         redisReply *reply;
         if (!read_reply(connection, deadline, &reply, error))
             return false;
-        if (reply->type == REDIS_REPLY_ERROR) {
-            /* The first of a transaction says why; EXECABORT only follows from it. */
-            if (connection->dropped_errors++ == 0)
-                snprintf(connection->dropped_text, sizeof connection->dropped_text, "%s",
-                         reply->str);
-        }
+        if (reply->type == REDIS_REPLY_ERROR)
+            note_dropped(connection, reply->str);
         freeReplyObject(reply);
     }
     return true;
@@ -255,11 +266,53 @@ static bool block(struct redis_connection *connection, int64_t deadline, struct 
     return true;
 }
 
+/* hiredis' type for an array's length, by its version. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_size;
+#else
+typedef int array_size;
+#endif
+
+/* The longest array that any command here is answered with; a longer one is nonsense. */
+#define ARRAY_MAX 64
+
+static void *(*create_array)(const redisReadTask *, array_size);
+
+/* hiredis makes room for as many elements as the server says it will send. */
+static void *create_small_array(const redisReadTask *task, array_size size)
+{
+    return size > ARRAY_MAX ? NULL : create_array(task, size);
+}
+
+static redisReplyObjectFunctions reply_functions;
+static pthread_once_t reply_functions_once = PTHREAD_ONCE_INIT;
+
+static void reply_functions_init(void)
+{
+    redisReader *reader = redisReaderCreate();
+    if (!reader)
+        return;
+    reply_functions = *reader->fn;
+    create_array = reply_functions.createArray;
+    reply_functions.createArray = create_small_array;
+    redisReaderFree(reader);
+}
+
+static void bound_arrays(redisContext *context)
+{
+    pthread_once(&reply_functions_once, reply_functions_init);
+    if (create_array)
+        context->reader->fn = &reply_functions;
+}
+
 static bool connect_to(struct redis_connection *connection, int64_t deadline, struct error *error)
 {
     const struct redis_address *address = connection->address;
+    char number[REDIS_NUMBER_SIZE];
+    if (!address->path && !redis_resolver_number(connection->resolver, number))
+        return error_set(error, ERROR_UNAVAILABLE, "Redis: the host's name is not found yet");
     connection->context = address->path ? redisConnectUnixNonBlock(address->path)
-                                        : redisConnectNonBlock(address->host, address->port);
+                                        : redisConnectNonBlock(number, address->port);
     if (!connection->context)
         return error_set_memory(error);
     if (connection->context->err)
@@ -267,6 +320,7 @@ static bool connect_to(struct redis_connection *connection, int64_t deadline, st
     if (!wait_for(connection, POLLOUT, deadline, error) || !connect_finished(connection, error) ||
         !block(connection, deadline, error))
         return false;
+    bound_arrays(connection->context);
     if (address->host && redisEnableKeepAlive(connection->context) != REDIS_OK)
         return broken(connection, error);
     return authenticate(connection, deadline, error) &&
@@ -337,11 +391,6 @@ void redis_reply_free(struct redis_reply *reply)
 {
     if (reply)
         freeReplyObject(reply);
-}
-
-void redis_reply_cleanup(struct redis_reply **reply)
-{
-    redis_reply_free(*reply);
 }
 
 static const redisReply *raw(const struct redis_reply *reply)

@@ -13,13 +13,14 @@
 
 #include "base/error.h"
 #include "base/span.h"
-#include "redis/address.h"
+#include "redis/resolver.h"
 
 struct redis_connection;
 struct redis_reply;
 
-/* The address is not copied and must outlive the connection. Opens nothing yet. Null: memory. */
-struct redis_connection *redis_connection_new(const struct redis_address *address) MUST_CHECK;
+/* Both must outlive the connection. Opens nothing yet. Null: memory. */
+struct redis_connection *redis_connection_new(const struct redis_address *address,
+                                              struct redis_resolver *resolver) MUST_CHECK;
 
 /* Null is allowed. */
 void redis_connection_free(struct redis_connection *connection);
@@ -40,21 +41,21 @@ MUST_CHECK bool redis_call(struct redis_connection *connection, struct redis_com
                            int64_t deadline, struct redis_reply **ret_reply, struct error *error);
 
 /*
- * Sends commands whose replies nobody waits for: they are read and dropped by the next call, and
- * how many of them were errors is what redis_dropped_errors then gives.
+ * Sends commands whose replies nobody waits for: they are read and dropped by the next call. They
+ * are one transaction (MULTI … EXEC); what Redis refused is what redis_dropped_errors then gives.
  */
 MUST_CHECK bool redis_post(struct redis_connection *connection,
                            const struct redis_command *commands, size_t count, int64_t deadline,
                            struct error *error);
 
-/* Error replies among dropped ones since the last call of this; *ret_text the newest one's text. */
+/*
+ * Posted transactions that Redis refused since the last call of this; *ret_text is why the newest
+ * was.
+ */
 unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text);
 
 /* Null is allowed. */
 void redis_reply_free(struct redis_reply *reply);
-
-/* For CLEANUP. */
-void redis_reply_cleanup(struct redis_reply **reply);
 
 /* How many elements an array reply has; 0 for other replies. */
 size_t redis_reply_count(const struct redis_reply *reply);

@@ -227,7 +227,7 @@ static bool regex_make(regex_t *regex, const char *pattern, struct arena *arena,
     regerror(code, regex, text, sizeof text);
     *ret_problem = code == REG_ESPACE
                        ? NULL
-                       : arena_format(arena, "not a POSIX extended regular expression: %s", text);
+                       : arena_format(arena, "is not a POSIX extended regular expression: %s", text);
     return false;
 }
 

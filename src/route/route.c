@@ -27,7 +27,7 @@ const struct unserved_name route_unserved_names[] = {
     {UNSERVED_BEHIND, "@behind"},
     {UNSERVED_STREAM, "@stream"},
     {UNSERVED_KV, "@kv"},
-    {UNSERVED_STALE, "@cache stale= and error="},
+    {UNSERVED_STALE, "stale= or error= of @cache"},
     {UNSERVED_L1, "@cache l1=off"},
     {UNSERVED_DEPENDS, "@depends"},
     {UNSERVED_TAGS, "@tags"},
@@ -224,7 +224,7 @@ struct route *route_parse(const char *file, struct span text, struct arena *aren
         draft_no_memory(&draft);
         return NULL;
     }
-    *route = (struct route){.file = file, .text = text};
+    *route = (struct route){.file = file, .text = text, .cache = {.l1 = true, .compress = true}};
     if (bytes_check(&draft))
         draft_read(&draft);
     if (faults->count == before && !faults->failed)

@@ -1,7 +1,6 @@
 #include "serve/exchange.h"
 
 #include "base/log.h"
-#include "http/status.h"
 
 void exchange_settle(struct exchange *exchange, unsigned status, struct span type, struct span body)
 {
@@ -22,19 +21,23 @@ void exchange_memory(struct exchange *exchange)
 void exchange_problem_items(struct exchange *exchange, unsigned status, const char *detail,
                             const struct problem_item *items, size_t count)
 {
+    const struct problem problem = {.status = status,
+                                    .detail = detail,
+                                    .instance = exchange->path,
+                                    .items = items,
+                                    .item_count = count};
+    exchange_problem_whole(exchange, &problem);
+}
+
+void exchange_problem_whole(struct exchange *exchange, const struct problem *problem)
+{
     struct bytes text = BYTES_EMPTY;
-    struct problem problem = {.status = status,
-                              .title = status_reason(status),
-                              .detail = detail,
-                              .instance = exchange->path,
-                              .items = items,
-                              .item_count = count};
-    problem_write(&problem, &text);
+    problem_write(problem, &text);
     struct span body = arena_span(exchange->worker->arena, bytes_span(&text));
     bytes_free(&text);
     exchange->settled_head = SPAN_LITERAL("Cache-Control: no-store\r\n");
     if (body.size)
-        exchange_settle(exchange, status, SPAN_LITERAL("application/problem+json"), body);
+        exchange_settle(exchange, problem->status, SPAN_LITERAL("application/problem+json"), body);
     else
         exchange_memory(exchange);
 }

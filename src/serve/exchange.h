@@ -60,7 +60,8 @@ struct exchange {
     size_t pair_count;    /* of worker->pairs: the query's */
     struct value *values; /* of each $n */
     struct coding_accept accept;
-    int64_t timeout; /* µs for the statement */
+    int64_t timeout;      /* µs for the statement */
+    int64_t redis_budget; /* µs this request may still wait for Redis */
 
     struct entry_meta meta;           /* FILLED, HELD */
     struct span bodies[CODING_COUNT]; /* the variants at hand; data null: none */
@@ -86,6 +87,9 @@ void exchange_settle(struct exchange *exchange, unsigned status, struct span typ
 void exchange_problem(struct exchange *exchange, unsigned status, const char *detail);
 void exchange_problem_items(struct exchange *exchange, unsigned status, const char *detail,
                             const struct problem_item *items, size_t count);
+
+/* Settles with a problem made whole by the caller. */
+void exchange_problem_whole(struct exchange *exchange, const struct problem *problem);
 
 /* Adds a header line ("Allow: GET") to a settled answer. */
 void exchange_header(struct exchange *exchange, const char *name, const char *value);

@@ -8,8 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Folders in folders: more is a loop of symbolic links. */
-#define DEPTH_MAX 16
+#define DEPTH_MAX 32
+
+/* The folders on the way down to the one being read: a symbolic link to one of them is a loop. */
+struct way {
+    const struct way *up;
+    dev_t device;
+    ino_t inode;
+    int depth;
+};
 
 struct reading {
     struct arena *arena;
@@ -82,18 +89,27 @@ static bool ends_in_sql(const char *name)
     return length > 4 && strcmp(name + length - 4, ".sql") == 0;
 }
 
-static void folder_read(struct reading *reading, const char *path, int depth);
+static void folder_read(struct reading *reading, const char *path, const struct way *way);
 
-static void path_read(struct reading *reading, const char *path, bool named, int depth)
+static bool loops(const struct way *way)
+{
+    for (const struct way *up = way->up; up; up = up->up)
+        if (up->device == way->device && up->inode == way->inode)
+            return true;
+    return false;
+}
+
+static void path_read(struct reading *reading, const char *path, const struct way *up)
 {
     struct stat status;
     if (stat(path, &status) != 0)
         fault_add(reading->faults, path, 0, 0, "can't be read: %m");
     else if (S_ISDIR(status.st_mode))
-        folder_read(reading, path, depth);
-    else if (!S_ISREG(status.st_mode) && (named || ends_in_sql(path)))
+        folder_read(reading, path,
+                    &(struct way){up, status.st_dev, status.st_ino, up ? up->depth + 1 : 0});
+    else if (!S_ISREG(status.st_mode) && (!up || ends_in_sql(path)))
         fault_add(reading->faults, path, 0, 0, "is neither a file nor a folder");
-    else if (named || ends_in_sql(path))
+    else if (!up || ends_in_sql(path))
         file_read(reading, path);
 }
 
@@ -102,11 +118,13 @@ static int visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-static void folder_read(struct reading *reading, const char *path, int depth)
+static void folder_read(struct reading *reading, const char *path, const struct way *way)
 {
     struct dirent **entries;
-    if (depth > DEPTH_MAX) {
-        fault_add(reading->faults, path, 0, 0, "is more than %d folders deep", DEPTH_MAX);
+    if (loops(way) || way->depth > DEPTH_MAX) {
+        fault_add(reading->faults, path, 0, 0,
+                  loops(way) ? "is a folder that holds itself, through a symbolic link"
+                             : "is more than 32 folders deep");
         return;
     }
     int count = scandir(path, &entries, visible, alphasort);
@@ -117,7 +135,7 @@ static void folder_read(struct reading *reading, const char *path, int depth)
     for (int i = 0; i < count; i++) {
         const char *child = arena_format(reading->arena, "%s/%s", path, entries[i]->d_name);
         if (child)
-            path_read(reading, child, false, depth + 1);
+            path_read(reading, child, way);
         else
             reading->memory_out = true;
         free(entries[i]);
@@ -133,7 +151,7 @@ bool route_folder_read(const char *path, struct arena *arena, struct fault_list 
     const char *name = arena_text(arena, span_of(path));
     if (!name)
         return false;
-    path_read(&reading, name, true, 0);
+    path_read(&reading, name, NULL);
     if (reading.memory_out)
         return false;
     if (reading.count == 0 && faults->count == faults_before)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -14,6 +15,8 @@ struct listener {
     int socket;
     int epoll;
     int stop; /* an eventfd that stays readable once stopped */
+    _Atomic bool stopped;
+    struct counters *counters;
 };
 
 static bool is_listening(int socket)
@@ -36,8 +39,7 @@ static bool listener_open(struct listener *listener)
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return flags >= 0 && fcntl(listener->socket, F_SETFL, flags | O_NONBLOCK) == 0 &&
            listener->epoll >= 0 && listener->stop >= 0 &&
-           watch(listener, listener->socket, EPOLLIN | EPOLLEXCLUSIVE) &&
-           watch(listener, listener->stop, EPOLLIN);
+           watch(listener, listener->socket, EPOLLIN) && watch(listener, listener->stop, EPOLLIN);
 }
 
 bool listener_new(int socket, struct listener **ret_listener, struct error *error)
@@ -61,6 +63,11 @@ bool listener_new(int socket, struct listener **ret_listener, struct error *erro
     return true;
 }
 
+void listener_count_in(struct listener *listener, struct counters *counters)
+{
+    listener->counters = counters;
+}
+
 void listener_free(struct listener *listener)
 {
     if (!listener)
@@ -75,6 +82,8 @@ void listener_free(struct listener *listener)
 void listener_stop(struct listener *listener)
 {
     uint64_t one = 1;
+    atomic_store(&listener->stopped, true);
+    epoll_ctl(listener->epoll, EPOLL_CTL_DEL, listener->socket, NULL);
     if (write(listener->stop, &one, sizeof one) < 0) {
         /* Already readable: the counter is full. */
     }
@@ -86,6 +95,13 @@ static void bound_silence(int connection)
     const struct timeval limit = {.tv_sec = LISTENER_SILENCE_SECONDS};
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* Has the peer closed without sending anything further? */
+static bool ended(int connection)
+{
+    char byte;
+    return recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 static bool readable(int connection)
@@ -106,11 +122,13 @@ static int accept_ready(struct listener *listener)
 {
     int connection = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0) {
-        /* Out of descriptors the socket stays readable: don't spin. */
-        if (errno == EMFILE || errno == ENFILE)
+        /* Out of descriptors or memory the socket stays readable: don't spin. */
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
             poll(NULL, 0, 10);
         return -1;
     }
+    if (listener->counters)
+        counters_add(listener->counters, COUNTER_CONNECTIONS, 1);
     bound_silence(connection);
     if (readable(connection))
         return connection;
@@ -119,37 +137,43 @@ static int accept_ready(struct listener *listener)
     return -1;
 }
 
-/* The next ready descriptor, the stop's included; -1 when none can be waited for. */
-static int ready_next(struct listener *listener)
+/* A kept connection that can be read, or -1: its peer has closed it, and so it is here. */
+static int kept_ready(int connection, uint32_t events)
+{
+    if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || !ended(connection))
+        return connection;
+    close(connection);
+    return -1;
+}
+
+/* The next that is ready, the stop included; false when nothing can be waited for. */
+static bool ready_next(struct listener *listener, struct epoll_event *event)
 {
     for (;;) {
-        struct epoll_event event;
-        int count = epoll_wait(listener->epoll, &event, 1, -1);
+        int count = epoll_wait(listener->epoll, event, 1, -1);
         if (count > 0)
-            return event.data.fd;
+            return true;
         if (count < 0 && errno != EINTR)
-            return -1;
+            return false;
     }
 }
 
 /*
  * Once stopped, the stop's descriptor is always ready. epoll gives ready ones in turn, so when it
- * comes twice in a row nothing else is ready.
+ * comes twice in a row nothing else was ready for this thread, and what another thread has is its
+ * own; as no connection is accepted or kept any more, that comes.
  */
-int listener_next(struct listener *listener, bool *ret_new)
+int listener_next(struct listener *listener)
 {
-    for (int stops = 0; stops < 2;) {
-        int fd = ready_next(listener);
-        if (fd < 0)
-            return -1;
+    struct epoll_event event;
+    for (int stops = 0; stops < 2 && ready_next(listener, &event);) {
+        int fd = event.data.fd;
         if (fd == listener->stop) {
             stops++;
             continue;
         }
         stops = 0;
-        *ret_new = fd == listener->socket;
-        if (*ret_new)
-            fd = accept_ready(listener);
+        fd = fd == listener->socket ? accept_ready(listener) : kept_ready(fd, event.events);
         if (fd >= 0)
             return fd;
     }
@@ -158,7 +182,8 @@ int listener_next(struct listener *listener, bool *ret_new)
 
 void listener_keep(struct listener *listener, int connection)
 {
-    if (!watch_once(listener, connection, EPOLL_CTL_MOD) &&
-        !(errno == ENOENT && watch_once(listener, connection, EPOLL_CTL_ADD)))
+    if (atomic_load(&listener->stopped) ||
+        (!watch_once(listener, connection, EPOLL_CTL_MOD) &&
+         !(errno == ENOENT && watch_once(listener, connection, EPOLL_CTL_ADD))))
         close(connection);
 }

@@ -11,11 +11,15 @@
 
 #include <stdint.h>
 
+#include "base/counters.h"
 #include "base/error.h"
 
 struct listener;
 
-/* Silence within a request that a connection is forgiven. */
+/*
+ * Silence within a request that a connection is forgiven, at each read: the peer is the web server,
+ * which sends a request whole. Nobody else may reach the socket.
+ */
 #define LISTENER_SILENCE_SECONDS 10
 
 /*
@@ -24,20 +28,26 @@ struct listener;
  */
 MUST_CHECK bool listener_new(int socket, struct listener **ret_listener, struct error *error);
 
+/* Where accepted connections are counted from now on; before any thread waits. */
+void listener_count_in(struct listener *listener, struct counters *counters);
+
 /* When no thread waits any more. Null is allowed. */
 void listener_free(struct listener *listener);
 
 /*
- * Waits for a connection with something to read: a new one (*ret_new) or a kept one. Returns its
- * descriptor, the caller's until it gives it back or closes it; -1 when the listener was stopped
- * and nothing is ready any more.
+ * Waits for a connection with something to read, a new one or a kept one. Returns its descriptor,
+ * the caller's until it gives it back or closes it; -1 when the listener was stopped and nothing
+ * is ready any more. A kept connection that its peer has closed is closed here.
  */
-int listener_next(struct listener *listener, bool *ret_new);
+int listener_next(struct listener *listener);
 
-/* Gives a connection back that the web server keeps. Closes it if it can't be watched. */
+/* Gives a connection back that the web server keeps. Once stopped it is closed instead. */
 void listener_keep(struct listener *listener, int connection);
 
-/* Lets every listener_next return -1 once what is ready is served. Safe from any thread. */
+/*
+ * No connection is accepted or kept any more; every listener_next returns -1 once the requests that
+ * have arrived on kept ones are served. Safe from any thread.
+ */
 void listener_stop(struct listener *listener);
 
 #endif

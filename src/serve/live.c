@@ -1,9 +1,8 @@
 #include "serve/live.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
-#include "http/cache_control.h"
-#include "http/header.h"
 #include "http/vary.h"
 #include "serve/folder.h"
 
@@ -22,17 +21,44 @@ static int by_route(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* "user_agent" is User-Agent. */
+static void append_field_name(struct bytes *out, const char *name)
+{
+    for (bool first = true; *name; name++) {
+        bytes_append_byte(out, *name == '_' ? '-' : first ? (char)toupper(*name) : *name);
+        first = *name == '_';
+    }
+}
+
+/*
+ * A body may come in a coding on every route, and differs with each header the route takes as a
+ * parameter. Too many of these for one line of VARY_MAX bytes make it "*": nobody else keeps it.
+ */
+static void append_vary(const struct route *route, struct bytes *head)
+{
+    struct bytes vary = BYTES_EMPTY;
+    vary_write(VARY_ACCEPT_ENCODING, &vary);
+    for (size_t i = 0; i < route->param_count; i++) {
+        if (route->params[i].place != PLACE_HEADER)
+            continue;
+        bytes_append_text(&vary, ", ");
+        append_field_name(&vary, route->params[i].name);
+    }
+    bytes_append_text(head, "Vary: ");
+    bytes_append_text(head, vary.size > VARY_MAX ? "*" : bytes_text(&vary));
+    bytes_append_text(head, "\r\n");
+    head->failed = head->failed || vary.failed;
+    bytes_free(&vary);
+}
+
 static bool head_write(struct served *served, struct arena *arena)
 {
-    const struct route *route = served->route;
     struct bytes head = BYTES_EMPTY;
     bytes_append_text(&head, "Cache-Control: ");
-    bytes_append_span(&head, served->control);
-    if (route->cache.compress) {
-        bytes_append_text(&head, "\r\nVary: ");
-        vary_write(VARY_ACCEPT_ENCODING, &head);
-    }
+    bytes_append_span(&head, served->route->control.size ? served->route->control
+                                                         : SPAN_LITERAL("no-cache"));
     bytes_append_text(&head, "\r\n");
+    append_vary(served->route, &head);
     served->head = arena_span(arena, bytes_span(&head));
     bool good = !head.failed && served->head.data;
     bytes_free(&head);
@@ -44,9 +70,6 @@ static bool served_init(struct served *served, const struct route *route, struct
 {
     served->route = route;
     served->counters = counters_route(counters, route->name);
-    served->control = route->control.size ? route->control : SPAN_LITERAL("no-cache");
-    struct cache_control control = cache_control_parse(served->control);
-    served->shared = cache_control_shared(&control);
     struct learned *learned = learn_unasked(route, arena);
     atomic_init(&served->learned, learned);
     return learned && cache_version_of(route->text, &served->version, NULL) &&
@@ -108,32 +131,37 @@ size_t live_count(const struct live *live)
     return live->count;
 }
 
-struct served *live_at(struct live *live, size_t index)
-{
-    return &live->served[index];
-}
-
 struct served *live_find(struct live *live, const struct route *route)
 {
     const struct served wanted = {.route = route};
     return bsearch(&wanted, live->served, live->count, sizeof wanted, by_route);
 }
 
+/* One route that PostgreSQL could not be asked about in time must not keep it from the others. */
+static bool only_this_route(const struct db_connection *connection,
+                            const struct db_failure *failure)
+{
+    return failure->kind == DB_FAILURE_TIMEOUT && db_usable(connection);
+}
+
 bool live_learn(struct live *live, struct db_connection *connection, struct fault_list *faults,
                 struct db_failure *failure)
 {
+    bool all = true;
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
         struct learned *learned;
         if (served->asked || served->route->statement.sql.size == 0)
             continue;
-        if (!learn_route(connection, served->route, live->arena, faults, &learned, failure))
-            return false;
-        served->asked = true;
-        if (learned)
+        served->asked =
+            learn_route(connection, served->route, live->arena, faults, &learned, failure);
+        if (served->asked && learned)
             atomic_store(&served->learned, learned);
+        all = all && served->asked;
+        if (!served->asked && !only_this_route(connection, failure))
+            return false;
     }
-    return true;
+    return all;
 }
 
 bool live_unasked(const struct live *live)

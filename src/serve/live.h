@@ -19,10 +19,8 @@ struct served {
     struct cache_version version;
     struct route_counters *counters;
     struct learned *_Atomic learned; /* never null */
-    bool asked;          /* PostgreSQL has told, or complained: only the loader looks at it */
-    struct span control; /* the Cache-Control to send */
-    bool shared;         /* a shared cache may keep the answer */
-    struct span head;    /* the header lines that never change: Cache-Control and Vary */
+    bool asked;       /* PostgreSQL has told, or complained: only the loader looks at it */
+    struct span head; /* the header lines that never change: Cache-Control and Vary */
 };
 
 struct live;
@@ -39,14 +37,14 @@ void live_unref(struct live *live);
 
 const struct route_table *live_table(const struct live *live);
 size_t live_count(const struct live *live);
-struct served *live_at(struct live *live, size_t index);
 
 /* The row of a route of this live's table. */
 struct served *live_find(struct live *live, const struct route *route);
 
 /*
  * Asks PostgreSQL about every route not asked yet. Its complaints go to `faults`. False when it
- * could not be asked to the end; call again later. Only one thread at a time.
+ * could not be asked about all, and *failure is the last reason; call again later. Only one thread
+ * at a time.
  */
 MUST_CHECK bool live_learn(struct live *live, struct db_connection *connection,
                            struct fault_list *faults, struct db_failure *failure);

@@ -15,7 +15,6 @@ static const struct parameter_row {
     ROW("REQUEST_METHOD", method),
     ROW("REQUEST_URI", target),
     ROW("CONTENT_LENGTH", content_length),
-    ROW("CONTENT_TYPE", content_type),
     ROW("HTTP_ACCEPT", accept),
     ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
     ROW("HTTP_IF_MATCH", if_match),

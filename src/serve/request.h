@@ -12,7 +12,6 @@ struct request {
     struct span method;
     struct span target; /* REQUEST_URI: raw, undecoded */
     struct span content_length;
-    struct span content_type;
     struct span accept;
     struct span accept_encoding;
     struct span if_match;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define SECRET_MAX 4096
@@ -52,20 +53,28 @@ static bool pool_begin(struct server *server, struct error *error)
     return server->pool ? true : error_set_memory(error);
 }
 
+static void tick_resolve(struct server *server)
+{
+    struct error error;
+    if (server->store && !cache_store_resolve(server->store, clock_monotonic(), &error))
+        log_event(LOG_WARNING, "redis", "%s", error.text);
+}
+
 static bool store_begin(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
     const char *url = options_text(options, OPTION_REDIS);
-    struct cache_store_settings settings = {.timeout =
-                                                options_number(options, OPTION_REDIS_TIMEOUT),
-                                            .probe = options_number(options, OPTION_REDIS_PROBE),
+    struct cache_store_settings settings = {.probe = options_number(options, OPTION_REDIS_PROBE),
                                             .counters = server->counters};
     if (!*url)
         return true;
     if (!redis_address_parse(url, server->arena, &settings.address, error))
         return false;
     server->store = cache_store_new(&settings);
-    return server->store ? true : error_set_memory(error);
+    if (!server->store)
+        return error_set_memory(error);
+    tick_resolve(server);
+    return true;
 }
 
 static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
@@ -99,20 +108,34 @@ static bool etag_key_begin(struct server *server, struct error *error)
     return server->etag_key ? true : error_set_memory(error);
 }
 
-/* Asks PostgreSQL; true when it told all. Not reaching it is no fault: it is asked again later. */
-static bool learn(struct server *server, struct live *live, struct fault_list *faults)
+/* How long PostgreSQL may take to let the learning connection in, and for each of its answers. */
+#define LEARN_TIMEOUT (5 * INT64_C(1000000))
+
+/*
+ * Asks PostgreSQL over a connection of its own, so that learning neither takes one from requests
+ * nor runs under their time-outs. False: not told all; it is asked again later.
+ */
+static bool learn(struct server *server, struct live *live, struct fault_list *faults,
+                  struct db_failure *failure)
 {
+    const struct db_settings settings = {
+        .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
+        .statement_timeout = LEARN_TIMEOUT};
     struct db_connection *connection;
-    struct db_failure failure = {0};
-    if (!db_pool_take(server->pool, &connection, &failure)) {
-        log_event(LOG_WARNING, "database", "%s", failure.message);
+    if (!db_connect(&settings, clock_monotonic() + LEARN_TIMEOUT, &connection, failure))
         return false;
-    }
-    bool told = live_learn(live, connection, faults, &failure);
-    if (!told)
-        log_event(LOG_WARNING, "database", "%s", failure.message);
-    db_pool_give(server->pool, connection);
+    bool told = live_learn(live, connection, faults, failure);
+    db_disconnect(connection);
     return told;
+}
+
+static void learn_aloud(struct server *server, struct live *live, struct fault_list *faults)
+{
+    struct db_failure failure = {0};
+    if (!learn(server, live, faults, &failure))
+        log_event(LOG_WARNING, "database",
+                  "%s; until it tells the parameters' types, values are taken as they are",
+                  failure.message);
 }
 
 static struct live *load(struct server *server, struct fault_list *faults)
@@ -130,7 +153,7 @@ static bool routes_begin(struct server *server, struct error *error)
                   options_text(server->options, OPTION_ROUTES), faults.count,
                   faults.count == 1 ? "" : "s");
     else
-        learn(server, server->live, &faults);
+        learn_aloud(server, server->live, &faults);
     /* Routes that PostgreSQL complains of answer 500; the others are served. */
     log_faults(LOG_ERROR, "route", &faults);
     fault_list_free(&faults);
@@ -196,7 +219,7 @@ static bool reload(struct server *server, struct fault_list *faults)
     struct live *live = load(server, faults);
     if (!live)
         return false;
-    learn(server, live, faults);
+    learn_aloud(server, live, faults);
     if (faults->count) {
         live_unref(live);
         return false;
@@ -224,19 +247,25 @@ void server_reload(struct server *server)
     arena_free(arena);
 }
 
-void server_tick(struct server *server)
+static void tick_learn(struct server *server)
 {
-    struct db_connection *connection;
-    struct arena *arena;
-    struct fault_list faults = {0};
-    if (!live_unasked(server->live) || !db_pool_take(server->pool, &connection, NULL))
+    struct arena *arena = live_unasked(server->live) ? arena_new() : NULL;
+    struct fault_list faults = {.arena = arena};
+    struct db_failure failure;
+    if (!arena)
         return;
-    arena = arena_new();
-    faults.arena = arena;
-    if (arena && live_learn(server->live, connection, &faults, NULL))
+    if (learn(server, server->live, &faults, &failure)) {
+        /* What was prepared before has other types. */
+        db_pool_forget_prepared(server->pool);
         log_event(LOG_INFO, "database", "PostgreSQL has told the types of all routes");
-    db_pool_give(server->pool, connection);
+    }
     log_faults(LOG_ERROR, "route", &faults);
     fault_list_free(&faults);
     arena_free(arena);
+}
+
+void server_tick(struct server *server)
+{
+    tick_resolve(server);
+    tick_learn(server);
 }

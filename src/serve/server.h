@@ -45,7 +45,7 @@ struct live *server_live(struct server *server);
  */
 void server_reload(struct server *server);
 
-/* Once a second: asks PostgreSQL about routes it has not yet told about. */
+/* Once a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew. */
 void server_tick(struct server *server);
 
 #endif

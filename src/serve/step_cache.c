@@ -1,8 +1,6 @@
 /*
  * The steps that speak with the cache: key, lookup, store.
  */
-#include <stdlib.h>
-
 #include "http/etag.h"
 #include "serve/steps.h"
 
@@ -11,6 +9,19 @@ static bool cached(const struct exchange *exchange)
 {
     return exchange->served->route->cache.present && exchange->worker->redis &&
            options_number(exchange->server->options, OPTION_CACHE);
+}
+
+static bool small_enough(const struct exchange *exchange)
+{
+    return exchange->bodies[CODING_IDENTITY].size <=
+           (uint64_t)options_number(exchange->server->options, OPTION_ENTRY_MAX);
+}
+
+/* A Redis that just failed this request is not asked a second time by it. */
+bool step_keeps(const struct exchange *exchange)
+{
+    return cached(exchange) && exchange->meta.ttl > 0 && !exchange->redis_failed &&
+           small_enough(exchange);
 }
 
 void step_key(struct exchange *exchange)
@@ -26,7 +37,7 @@ void step_key(struct exchange *exchange)
         exchange_memory(exchange);
 }
 
-/* Does If-None-Match name the entry, in any of its variants? */
+/* Does If-None-Match name the entry, in any of its variants, so that a 304 answers it? */
 static bool client_has(const struct exchange *exchange, const struct entry_meta *meta)
 {
     struct entry_tag texts[CODING_COUNT];
@@ -35,7 +46,8 @@ static bool client_has(const struct exchange *exchange, const struct entry_meta 
         texts[coding] = entry_tag_of(meta, coding);
         tags[coding] = span_of(texts[coding].text);
     }
-    return etag_list_matches_weak(exchange->request.if_none_match, tags, CODING_COUNT);
+    return meta->status == 200 &&
+           etag_list_matches_weak(exchange->request.if_none_match, tags, CODING_COUNT);
 }
 
 /* A conditional request first asks for the metadata alone: usually the client has the body. */
@@ -50,11 +62,13 @@ static enum store_outcome look(struct exchange *exchange, struct store_found *fo
     bool refused = exchange->accept.quality[CODING_IDENTITY] == 0;
     bool body_wanted = refused || (!conditional && !exchange->head_only);
     enum store_outcome outcome =
-        cache_store_lookup(store, worker->redis, key, &exchange->accept, body_wanted, found, event);
+        cache_store_lookup(store, worker->redis, key, &exchange->accept, body_wanted,
+                           &exchange->redis_budget, found, event);
     if (outcome != STORE_HIT || body_wanted || exchange->head_only ||
         client_has(exchange, &found->meta))
         return outcome;
-    return cache_store_body(store, worker->redis, key, found->coding, found, event);
+    return cache_store_body(store, worker->redis, key, found->coding, &exchange->redis_budget,
+                            found, event);
 }
 
 static void hold(struct exchange *exchange, const struct store_found *found, int64_t fresh_for)
@@ -81,6 +95,7 @@ void step_lookup(struct exchange *exchange)
     exchange->cache.forward = "bypass";
     if (!cached(exchange))
         return;
+    exchange->redis_budget = options_number(exchange->server->options, OPTION_REDIS_TIMEOUT);
     enum store_outcome outcome = look(exchange, &found, &event);
     exchange_redis_event(&event);
     if (outcome == STORE_BYPASS) {
@@ -100,24 +115,15 @@ void step_lookup(struct exchange *exchange)
         missed(exchange, "stale");
 }
 
-static bool small_enough(const struct exchange *exchange)
-{
-    uint64_t most = (uint64_t)options_number(exchange->server->options, OPTION_ENTRY_MAX);
-    return exchange->bodies[CODING_IDENTITY].size <= most;
-}
-
 void step_store(struct exchange *exchange)
 {
     struct error event = {0};
-    /* A Redis that just failed this request is not asked a second time by it. */
-    if (!cached(exchange) || exchange->meta.ttl <= 0 || exchange->redis_failed)
-        return;
-    if (!small_enough(exchange)) {
+    if (cached(exchange) && !small_enough(exchange))
         counters_add(exchange->server->counters, COUNTER_CACHE_TOO_LARGE, 1);
+    if (!step_keeps(exchange))
         return;
-    }
     exchange->cache.stored = cache_store_keep(exchange->server->store, exchange->worker->redis,
                                               bytes_span(&exchange->worker->key), &exchange->meta,
-                                              exchange->bodies, &event);
+                                              exchange->bodies, &exchange->redis_budget, &event);
     exchange_redis_event(&event);
 }

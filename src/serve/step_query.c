@@ -31,35 +31,52 @@ static const struct failure_row {
     [DB_FAILURE_MEMORY] = {503, "The server is out of memory.", true, LOG_ERROR},
 };
 
-/* Parameters whose values only PostgreSQL can judge; where none is, every one may be meant. */
-static size_t suspects(const struct exchange *exchange, struct problem_item *items)
+/* Could only PostgreSQL judge the parameter's value? */
+static bool is_suspect(const struct param *param)
 {
-    const struct route *route = exchange->served->route;
+    return param->type == TYPE_OTHER || param->type == TYPE_UNKNOWN || param->array;
+}
+
+/* The parameters whose values may have been refused: the suspects, or where none is, every one. */
+static size_t suspects(const struct exchange *exchange, bool every, struct problem_item *items)
+{
     const struct learned *learned = atomic_load(&exchange->served->learned);
     size_t count = 0;
-    for (size_t i = 0; i < route->param_count; i++)
-        if (learned->params[i].type == TYPE_OTHER || learned->params[i].type == TYPE_UNKNOWN ||
-            learned->params[i].array)
+    for (size_t i = 0; i < exchange->served->route->param_count; i++)
+        if (every || is_suspect(&learned->params[i]))
             items[count++] =
-                (struct problem_item){.name = route->params[i].name,
-                                      .in = param_place_names[route->params[i].place],
-                                      .detail = "may have a value its type does not allow"};
+                (struct problem_item){.name = learned->params[i].name,
+                                      .in = param_place_names[learned->params[i].place],
+                                      .detail = "may have a value that the database does not take"};
     return count;
 }
 
-static void answer_failure(struct exchange *exchange, const struct db_failure *failure)
+static void answer_refused_value(struct exchange *exchange, const struct failure_row *row)
 {
-    const struct failure_row *row = &failure_rows[failure->kind];
-    struct problem_item *items = NULL;
-    size_t count = 0;
-    if (failure->kind == DB_FAILURE_VALUE)
-        items = arena_array(exchange->worker->arena, exchange->served->route->param_count,
-                            sizeof *items);
-    if (items)
-        count = suspects(exchange, items);
-    log_event(row->level, "query", "%s: %s%s%s", exchange->served->route->name, failure->message,
-              failure->sqlstate[0] ? " SQLSTATE " : "", failure->sqlstate);
+    size_t most = exchange->served->route->param_count;
+    struct problem_item *items = arena_array(exchange->worker->arena, most, sizeof *items);
+    if (!items) {
+        exchange_memory(exchange);
+        return;
+    }
+    size_t count = suspects(exchange, false, items);
+    if (!count)
+        count = suspects(exchange, true, items);
     exchange_problem_items(exchange, row->status, row->detail, items, count);
+}
+
+static void answer_failure(struct exchange *exchange, struct db_failure *failure)
+{
+    /* A route without parameters has nobody else to blame. */
+    if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count == 0)
+        failure->kind = DB_FAILURE_STATEMENT;
+    const struct failure_row *row = &failure_rows[failure->kind];
+    log_event(row->level, "query", failure->sqlstate[0] ? "%s: %s (SQLSTATE %s)" : "%s: %s%s",
+              exchange->served->route->name, failure->message, failure->sqlstate);
+    if (failure->kind == DB_FAILURE_VALUE)
+        answer_refused_value(exchange, row);
+    else
+        exchange_problem(exchange, row->status, row->detail);
     if (row->retry)
         exchange_header(exchange, "Retry-After", "1");
 }
@@ -131,13 +148,18 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
     counters_add(exchange->server->counters, COUNTER_FILLS, 1);
 }
 
-/* No row: a 404 that is kept where the route says negative=. */
+/*
+ * No row: a 404 that is kept where the route says negative=. It then has no instance, which would
+ * be the path as the first who asked wrote it.
+ */
 static void fill_missing(struct exchange *exchange)
 {
-    static const char detail[] = "There is nothing here with these parameters.";
     int64_t ttl = exchange->served->route->cache.negative;
+    const struct problem problem = {.status = 404,
+                                    .detail = "There is nothing here with these parameters.",
+                                    .instance = ttl ? (struct span){0} : exchange->path};
     exchange->tier = TIER_DATABASE;
-    exchange_problem(exchange, 404, detail);
+    exchange_problem_whole(exchange, &problem);
     if (ttl > 0 && exchange->status == 404)
         fill(exchange, 404, exchange->settled_type, exchange->settled_body, ttl);
 }
@@ -173,25 +195,16 @@ void step_query(struct exchange *exchange)
         answer_failure(exchange, &failure);
 }
 
-static void compress_to(struct exchange *exchange, enum coding coding)
+static void compress_to(struct exchange *exchange, enum coding coding, size_t most)
 {
     struct bytes *out = &exchange->worker->compressed[coding];
     bytes_clear(out);
     if (!compress_body(exchange->worker->compressor, coding, exchange->bodies[CODING_IDENTITY],
-                       out))
+                       most, out))
         return;
     exchange->bodies[coding] = bytes_span(out);
     exchange->meta.sizes[coding] = out->size;
     exchange->meta.variants |= CODING_BIT(coding);
-}
-
-/* Will the answer be kept, so that its variants pay off? */
-static bool kept(const struct exchange *exchange)
-{
-    return exchange->worker->redis && exchange->meta.ttl > 0 && !exchange->redis_failed &&
-           options_number(exchange->server->options, OPTION_CACHE) &&
-           exchange->bodies[CODING_IDENTITY].size <=
-               (uint64_t)options_number(exchange->server->options, OPTION_ENTRY_MAX);
 }
 
 static bool identity_refused(const struct exchange *exchange)
@@ -201,13 +214,13 @@ static bool identity_refused(const struct exchange *exchange)
 
 static bool worth_compressing(const struct exchange *exchange)
 {
-    return exchange->served->route->cache.compress &&
+    return exchange->served->route->cache.compress && exchange->meta.status == 200 &&
            exchange->bodies[CODING_IDENTITY].size >=
                (uint64_t)options_number(exchange->server->options, OPTION_COMPRESS_MIN);
 }
 
 /* The one variant this client gets; gzip before brotli, which takes twice the time. */
-static void compress_for_client(struct exchange *exchange)
+static void compress_for_client(struct exchange *exchange, size_t most)
 {
     const unsigned quick = CODING_BIT(CODING_IDENTITY) | CODING_BIT(CODING_GZIP);
     enum coding coding;
@@ -215,27 +228,32 @@ static void compress_for_client(struct exchange *exchange)
         !coding_choose(&exchange->accept, quick | CODING_BIT(CODING_BROTLI), &coding))
         return;
     if (coding != CODING_IDENTITY)
-        compress_to(exchange, coding);
+        compress_to(exchange, coding, most);
 }
 
 /* Every variant for the cache; of an answer that is not kept only what this client gets. */
 void step_compress(struct exchange *exchange)
 {
+    size_t size = exchange->bodies[CODING_IDENTITY].size;
     if (!worth_compressing(exchange))
         return;
-    if (kept(exchange)) {
-        compress_to(exchange, CODING_GZIP);
-        compress_to(exchange, CODING_BROTLI);
+    if (step_keeps(exchange)) {
+        compress_to(exchange, CODING_GZIP, size - 1);
+        compress_to(exchange, CODING_BROTLI, size - 1);
     } else {
-        compress_for_client(exchange);
+        compress_for_client(exchange, size - 1);
     }
 }
+
+/* What a coding may add to a body it can't make smaller. */
+#define CODING_OVERHEAD ((size_t)1024)
 
 /* A client that refuses identity gets a coding it takes, however small the body is. */
 void step_suit(struct exchange *exchange)
 {
     enum coding coding;
-    if (identity_refused(exchange) && exchange->bodies[CODING_IDENTITY].size &&
+    size_t size = exchange->bodies[CODING_IDENTITY].size;
+    if (identity_refused(exchange) && exchange->meta.status == 200 && size &&
         !coding_choose(&exchange->accept, exchange->meta.variants, &coding))
-        compress_for_client(exchange);
+        compress_for_client(exchange, size + size / 8 + CODING_OVERHEAD);
 }

@@ -85,12 +85,12 @@ static void settle_not_modified(struct exchange *exchange)
 void step_precondition(struct exchange *exchange)
 {
     enum coding coding;
+    if (exchange->meta.status != 200)
+        return;
     if (!coding_choose(&exchange->accept, exchange->meta.variants, &coding)) {
         exchange_problem(exchange, 406, "No coding that the client accepts is available.");
         return;
     }
-    if (exchange->meta.status != 200)
-        return;
     switch (judge(exchange)) {
     case PRECONDITION_PROCEED:
         break;
@@ -128,22 +128,33 @@ static void append_timing(const struct exchange *exchange, struct bytes *head)
     bytes_append_text(head, "\r\n");
 }
 
-/* A kept 404 has no Cache-Control of the route's: whoever else keeps it asks again. */
+/*
+ * The length is the body's own, so that no answer can promise more than it sends; a HEAD, which may
+ * hold metadata alone, has it from there.
+ */
+static uint64_t entry_length(const struct exchange *exchange, enum coding coding)
+{
+    return exchange->head_only ? exchange->meta.sizes[coding] : exchange->bodies[coding].size;
+}
+
 static void append_entry_head(struct exchange *exchange, enum coding coding, struct bytes *head)
 {
     append_line(head, "Content-Type", exchange->meta.type);
     append_validators(exchange, coding, head);
     if (coding != CODING_IDENTITY)
         append_line(head, "Content-Encoding", span_of(coding_names[coding]));
-    append_length(exchange->meta.sizes[coding], head);
+    append_length(entry_length(exchange, coding), head);
 }
 
+/* A kept 404 has no Cache-Control of the route's: whoever else keeps it asks again. */
 static void append_missing_head(struct exchange *exchange, struct bytes *head)
 {
     append_line(head, "Content-Type", exchange->meta.type);
     bytes_append_text(head, "Cache-Control: no-cache\r\n");
     append_cache_status(exchange, head);
-    append_length(exchange->meta.sizes[CODING_IDENTITY], head);
+    if (exchange->cache.hit)
+        append_age(exchange, head);
+    append_length(entry_length(exchange, CODING_IDENTITY), head);
 }
 
 static struct span head_for_entry(struct exchange *exchange, struct bytes *head)

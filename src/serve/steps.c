@@ -55,11 +55,13 @@ void steps_walk(struct exchange *exchange)
 void steps_append_timing(const struct exchange *exchange, struct bytes *out)
 {
     int64_t begin = exchange->started;
+    const char *comma = "";
     for (size_t i = 0; i < step_count; i++) {
         if (!exchange->step_ends[i])
             continue;
-        bytes_append_format(out, "%s%s;dur=%.3f", begin == exchange->started ? "" : ", ",
-                            steps[i].name, (double)(exchange->step_ends[i] - begin) / 1000);
+        bytes_append_format(out, "%s%s;dur=%.3f", comma, steps[i].name,
+                            (double)(exchange->step_ends[i] - begin) / 1000);
+        comma = ", ";
         begin = exchange->step_ends[i];
     }
 }

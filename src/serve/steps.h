@@ -38,6 +38,9 @@ void steps_walk(struct exchange *exchange);
 /* Appends "receive;dur=0.01, match;dur=…" in milliseconds (Server-Timing) for the steps run. */
 void steps_append_timing(const struct exchange *exchange, struct bytes *out);
 
+/* Will a fresh answer be kept, so that its variants pay off? */
+bool step_keeps(const struct exchange *exchange);
+
 step_function step_receive, step_match, step_bind, step_key, step_lookup, step_query, step_compress,
     step_store, step_suit, step_precondition, step_respond, step_after;
 

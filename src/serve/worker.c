@@ -95,21 +95,21 @@ static void serve_connection(struct worker *worker, struct listener *listener, i
     request.keepConnection = 1; /* or FCGX_Accept_r closes it as the end of a former request */
     request.detached = 1; /* a failed connection is closed at once, without waiting for the peer */
     if (FCGX_Accept_r(&request) != 0) {
-        /* libfcgi has closed it: the peer left between requests, or sent no request. */
+        /* libfcgi has closed it: what came was no request, or not the whole of one. */
+        counters_add(worker->server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
         return;
     }
     answer(worker, &request);
-    bool kept = drain(request.in) && request.keepConnection;
-    if (!kept)
+    worker_tidy(worker);
+    bool keep = request.keepConnection;
+    bool drained = drain(request.in);
+    if (!drained)
         request.keepConnection = 0;
     FCGX_Finish_r(&request);
-    if (request.ipcFd < 0) {
-        if (kept)
-            counters_add(worker->server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
-        return;
-    }
-    listener_keep(listener, request.ipcFd);
-    worker_tidy(worker);
+    if (request.ipcFd >= 0)
+        listener_keep(listener, request.ipcFd);
+    else if (keep || !drained)
+        counters_add(worker->server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
 }
 
 static void worker_free(struct worker *worker)
@@ -146,13 +146,9 @@ static void *worker_run(void *argument)
 {
     struct crew *crew = argument;
     struct worker *worker = worker_new(crew->server);
-    bool is_new;
     int connection;
-    while (worker && (connection = listener_next(crew->listener, &is_new)) >= 0) {
-        if (is_new)
-            counters_add(crew->server->counters, COUNTER_CONNECTIONS, 1);
+    while (worker && (connection = listener_next(crew->listener)) >= 0)
         serve_connection(worker, crew->listener, connection);
-    }
     worker_free(worker);
     return NULL;
 }

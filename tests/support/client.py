@@ -10,8 +10,10 @@ class IncompleteAnswer(OSError):
     """The connection ended before the answer did."""
 
 
-def request(port, target, method="GET", headers=None, body=b"", timeout=30.0, host="127.0.0.1"):
-    """One request on a connection of its own. `target` may be bytes; `headers` a dict or a list of pairs."""
+def request(port, target, method="GET", headers=None, body=b"", timeout=30.0, host="127.0.0.1",
+            source=None):
+    """One request on a connection of its own. `target` may be bytes; `headers` a dict or a list of pairs;
+    `source` the loopback address that the client is to have."""
     target = target if isinstance(target, bytes) else target.encode()
     pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or [])
     given = {name.lower() for name, _ in pairs}
@@ -22,7 +24,7 @@ def request(port, target, method="GET", headers=None, body=b"", timeout=30.0, ho
     pairs.append(("Connection", "close"))
     lines = "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("latin-1")
     start = time.monotonic()
-    with socket.create_connection((host, port), timeout=timeout) as connection:
+    with socket.create_connection((host, port), timeout, (source, 0) if source else None) as connection:
         try:
             connection.sendall(method.encode() + b" " + target + b" HTTP/1.1\r\n" + lines + b"\r\n" + body)
         except (BrokenPipeError, ConnectionResetError):

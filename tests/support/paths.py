@@ -10,3 +10,10 @@ def program(name):
     path = f"{BUILD}/{name}"
     assert os.access(path, os.X_OK), f"{path} is not built: name the build folder in LARDER_BUILD"
     return path
+
+
+def sanitized():
+    """Is the responder built with a sanitizer?"""
+    with open(program("larder-fcgi"), "rb") as binary:
+        code = binary.read()
+    return b"__asan_init" in code or b"__tsan_init" in code

@@ -79,8 +79,9 @@ class Postgres:
             return False
 
     def connect(self, database, user="postgres", **options):
-        """An autocommit connection over the UNIX socket."""
-        connection = psycopg2.connect(host=self.folder, port=self.port, dbname=database, user=user, **options)
+        """An autocommit connection, over the UNIX socket unless told otherwise."""
+        place = {"host": self.folder, "port": self.port} | options
+        connection = psycopg2.connect(dbname=database, user=user, **place)
         connection.autocommit = True
         return connection
 

@@ -65,9 +65,12 @@ class Responder:
 
     def reload(self):
         """SIGHUP; waits until every process has said in the log that it is done, either way."""
-        before = self.log_text().count("\n")
+        before = self.reloads_told()
         self.signal(signal.SIGHUP)
-        wait_until(lambda: self.log_text().count("\n") >= before + len(self.pids), 20, "a log line after SIGHUP")
+        wait_until(lambda: self.reloads_told() >= before + len(self.pids), 20, "a log line after SIGHUP")
+
+    def reloads_told(self):
+        return sum("reload" in line for line in self.log_text().splitlines())
 
     def stop(self, deadline=30.0):
         """SIGTERM; the exit status of a single process, None of several."""

@@ -89,6 +89,28 @@ static void a_header_can_not_be_forged_through_a_tag(void **state)
     bytes_free(&record);
 }
 
+static void a_header_can_not_be_forged_through_the_type(void **state)
+{
+    struct bytes record = BYTES_EMPTY;
+    struct entry_meta meta = sample(), found;
+    (void)state;
+    meta.type = SPAN_LITERAL("text/plain\r\nSet-Cookie: x=1");
+    entry_meta_write(&meta, &record);
+    assert_false(entry_meta_read(bytes_span(&record), &found));
+    bytes_free(&record);
+}
+
+static void a_size_beyond_all_bodies_is_no_entry(void **state)
+{
+    struct bytes record = BYTES_EMPTY;
+    struct entry_meta meta = sample(), found;
+    (void)state;
+    meta.sizes[1] = UINT64_MAX;
+    entry_meta_write(&meta, &record);
+    assert_false(entry_meta_read(bytes_span(&record), &found));
+    bytes_free(&record);
+}
+
 static void a_sole_variant_has_a_field_of_its_own(void **state)
 {
     (void)state;
@@ -122,6 +144,8 @@ static void freshness_ends_with_the_ttl(void **state)
 UNIT_MAIN(cmocka_unit_test(what_is_written_is_read), cmocka_unit_test(a_cut_record_is_no_entry),
           cmocka_unit_test(any_changed_byte_is_read_or_refused_within_bounds),
           cmocka_unit_test(a_header_can_not_be_forged_through_a_tag),
+          cmocka_unit_test(a_header_can_not_be_forged_through_the_type),
+          cmocka_unit_test(a_size_beyond_all_bodies_is_no_entry),
           cmocka_unit_test(a_sole_variant_has_a_field_of_its_own),
           cmocka_unit_test(each_variant_has_its_own_tag),
           cmocka_unit_test(freshness_ends_with_the_ttl))

@@ -24,7 +24,7 @@ static void a_key_is_readable(void **state)
     const struct value values[] = {text_value("20"), text_value("0")};
     (void)state;
     assert_string_equal(key("GET /feeds", values, 2, &out),
-                        "larder:e:e004ebd5b5532a4b:GET /feeds:2:20,1:0,");
+                        "larder:e:ab5c828b590fda87:GET /feeds:2:20,1:0,");
     bytes_free(&out);
 }
 
@@ -66,7 +66,7 @@ static void a_long_key_is_hashed_and_still_tells_values_apart(void **state)
     const struct value first = text_value(long_text);
     key("GET /", &first, 1, &a);
     assert_in_range(a.size, 1, CACHE_KEY_MAX);
-    assert_memory_equal(a.data, "larder:e:e004ebd5b5532a4b:#", 27);
+    assert_memory_equal(a.data, "larder:e:ab5c828b590fda87:#", 27);
     char other_text[400];
     memcpy(other_text, long_text, sizeof other_text);
     other_text[398] = 'y';

@@ -329,7 +329,7 @@ static const struct {
      "@param: enum=\"a\"b,c must be"},
     {"-- @http GET /a\n-- @param x enum=\nSELECT :x", 2, 13, "@param: enum= must be values"},
     {"-- @http GET /a\n-- @param x pattern=[a\nSELECT :x", 2, 11,
-     "@param x: pattern= not a POSIX extended regular expression: Unmatched ["},
+     "@param x: pattern= is not a POSIX extended regular expression: Unmatched ["},
     {"-- @http GET /a\n-- @param x pattern=a)(b\nSELECT :x", 2, 11,
      "@param x: pattern= a ')' has no '('"},
     {"-- @http GET /a\n-- @param x pattern=(a)\\1\nSELECT :x", 2, 11,

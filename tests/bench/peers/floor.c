@@ -38,9 +38,11 @@ static void page_write(FCGX_Request *request, struct page page)
     bool same = known && strncmp(known, page.data, TAG_SIZE) == 0;
     size_t length = page.size - TAG_SIZE;
     char head[256];
-    int size = snprintf(head, sizeof head, "ETag: %.*s\r\nCache-Control: no-cache\r\n", TAG_SIZE, page.data);
+    int size = snprintf(head, sizeof head, "ETag: %.*s\r\nCache-Control: no-cache\r\n", TAG_SIZE,
+                        page.data);
     if (same)
-        size += snprintf(head + size, sizeof head - (size_t)size, "Status: 304 Not Modified\r\n\r\n");
+        size +=
+            snprintf(head + size, sizeof head - (size_t)size, "Status: 304 Not Modified\r\n\r\n");
     else
         size += snprintf(head + size, sizeof head - (size_t)size,
                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", length);

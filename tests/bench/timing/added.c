@@ -1,12 +1,13 @@
 /*
- * Times the same query again and again over several ways, in turn, from one thread of one process, so that whatever
- * else the machine does falls on all of them alike.
+ * Times the same query again and again over several ways, in turn, from one thread of one process,
+ * so that whatever else the machine does falls on all of them alike.
  *
  *   added ROUNDS STATEMENT-FILE VALUE,VALUE WAY...
  *
- * The first way is always bare libpq: a prepared statement on one connection, found by libpq's environment. A WAY is
- * KIND:ADDRESS:REQUEST-FILE, KIND being fastcgi (ADDRESS a UNIX socket) or http (ADDRESS a loopback port); the file
- * holds the whole request as sent. Prints one line a round: nanoseconds of each way.
+ * The first way is always bare libpq: a prepared statement on one connection, found by libpq's
+ * environment. A WAY is KIND:ADDRESS:REQUEST-FILE, KIND being fastcgi (ADDRESS a UNIX socket) or
+ * http (ADDRESS a loopback port); the file holds the whole request as sent. Prints one line a
+ * round: nanoseconds of each way.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -206,7 +207,8 @@ int main(int argument_count, char **arguments)
     int count = 1;
     if (argument_count < 5 || argument_count > 4 + WAYS_MAX - 1)
         fail("usage", "added ROUNDS STATEMENT-FILE VALUE,VALUE WAY...");
-    for (char *value = strtok(arguments[3], ","); value && value_count < VALUES_MAX; value = strtok(NULL, ","))
+    for (char *value = strtok(arguments[3], ","); value && value_count < VALUES_MAX;
+         value = strtok(NULL, ","))
         values[value_count++] = value;
     database_open(arguments[2]);
     ways[0].ask = ask_libpq;

@@ -1,0 +1,82 @@
+"""What every part of the bench stands on: a loaded PostgreSQL, one Redis, and compiled helpers."""
+
+import os
+import re
+import shutil
+import subprocess
+
+from support.postgres import Postgres
+from support.redis_server import Redis
+from support.stack import clean_environment, pack
+
+BENCH = os.path.dirname(os.path.abspath(__file__))
+TARGET = "/feeds?skip=0&limit=20"
+PAGE_VALUES = {"limit": 20, "skip": 0}
+
+
+def run(command, log, **options):
+    """Runs a set-up command; shows the end of what it said when it fails."""
+    with open(log, "ab") as output:
+        status = subprocess.run(command, stdout=output, stderr=output, check=False, **options).returncode
+    if status:
+        with open(log, encoding="utf-8", errors="replace") as said:
+            raise SystemExit(f"{said.read()[-3000:]}\nbench: {' '.join(command)} failed with status {status}")
+
+
+class Field:
+    """Servers of the bench's own in `work`, stopped on leaving. `scale` is that of the social pack's data."""
+
+    def __init__(self, work, scale):
+        self.work = work
+        self.scale = scale
+        self.postgres = self.redis = None
+
+    def __enter__(self):
+        try:
+            print(f"Loading the social pack at scale {self.scale:g}", flush=True)
+            self.postgres = Postgres(f"{self.work}/postgres")
+            self.database = self.postgres.create_database("bench")
+            run([f"{pack('social')}/load", "--scale", str(self.scale)], f"{self.work}/load.log",
+                env=self.environment())
+            self.redis = Redis(f"{self.work}/redis")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for server in (self.redis, self.postgres):
+            if server:
+                server.stop()
+
+    def environment(self):
+        return clean_environment() | self.postgres.environment | {"PGDATABASE": "bench"}
+
+    def statement_file(self):
+        """The page's statement, shaped as Larder shapes it, with $1 the limit and $2 the rows to skip."""
+        with open(f"{pack('social')}/routes/feeds.sql", encoding="utf-8") as route:
+            lines = [line for line in route if not line.startswith("--")]
+        statement = "".join(lines).strip().rstrip(";")
+        for number, name in enumerate(PAGE_VALUES, 1):
+            statement = re.sub(rf"(?<!:):{name}\b", f"${number}", statement)
+        path = f"{self.work}/statement.sql"
+        with open(path, "w", encoding="utf-8") as output:
+            output.write("SELECT coalesce(json_agg(row_to_json(page_row)), '[]')::text "
+                         f"FROM (\n{statement}\n) AS page_row")
+        return path
+
+    def compile(self, source, libraries):
+        """Builds a C helper of the bench and gives the path of the program."""
+        program = f"{self.work}/{os.path.basename(source).removesuffix('.c')}"
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", *libraries], check=True, capture_output=True,
+                               text=True).stdout.split()
+        run([os.environ.get("CC", "gcc"), "-std=gnu17", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-pthread", "-o",
+             program, f"{BENCH}/{source}", *flags], f"{self.work}/compile.log")
+        return program
+
+    def routes(self):
+        """A folder with the social pack's routes and the bench's own."""
+        folder = f"{self.work}/routes"
+        shutil.copytree(f"{pack('social')}/routes", folder, dirs_exist_ok=True)
+        shutil.copytree(f"{BENCH}/routes", folder, dirs_exist_ok=True)
+        return folder

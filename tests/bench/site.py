@@ -1,0 +1,80 @@
+"""Larder behind nginx, as one part of the bench needs it, with room for the peers beside it."""
+
+import os
+
+from support import client, fastcgi
+from support.metrics import Metrics
+from support.nginx import Nginx
+from support.responder import Responder
+from support.waiting import wait_until
+
+from .field import BENCH
+
+MODULES = "/usr/lib/nginx/modules"
+THREADS = 32
+
+
+class BenchNginx(Nginx):
+    """The shipped snippets under the bench's own main file, which serves the peers as well."""
+
+    def __init__(self, folder, sockets, redis_port):
+        self.redis_port = redis_port
+        super().__init__(folder, sockets)
+
+    def configure(self):
+        super().configure()
+        words = {"MODULES": MODULES, "FOLDER": self.folder, "SOCKETS": self.sockets, "PORT": str(self.port),
+                 "REDIS_PORT": str(self.redis_port), "PEERS": f"{BENCH}/peers",
+                 "USER": "user root;" if os.geteuid() == 0 else ""}
+        with open(f"{BENCH}/peers/nginx.conf", encoding="utf-8") as template:
+            text = template.read()
+        for word, value in words.items():
+            text = text.replace(f"@{word}@", value)
+        with open(f"{self.folder}/nginx.conf", "w", encoding="utf-8") as main:
+            main.write(text)
+
+
+class Site:
+    """nginx and one larder-fcgi process over the field's servers; `settings` are LARDER_* on top of the defaults."""
+
+    def __init__(self, field, name, settings=None):
+        self.field = field
+        self.folder = f"{field.work}/{name}"
+        self.sockets = f"{self.folder}/run"
+        self.settings = settings or {}
+        self.responder = self.nginx = None
+        os.makedirs(self.sockets)
+
+    def __enter__(self):
+        try:
+            self.field.redis.client().flushall()
+            environment = self.field.environment() | {
+                "LARDER_ROUTES": self.field.routes(), "LARDER_RUN": self.sockets, "LARDER_THREADS": str(THREADS),
+                "LARDER_REDIS": self.field.redis.url, "LARDER_LOG_LEVEL": "warning"} | self.settings
+            self.responder = Responder(self.sockets, "api", environment)
+            self.responder.start()
+            wait_until(self.healthy, 30, f"larder-fcgi answering, see {self.responder.log}")
+            self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.field.redis.port)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.nginx:
+            self.nginx.stop()
+        if self.responder and self.responder.process:
+            self.responder.stop()
+
+    def healthy(self):
+        assert self.responder.running(), f"larder-fcgi ended: {self.responder.log_text()[-2000:]}"
+        return fastcgi.ask(self.responder.socket, "/_larder/health", timeout=10).status == 200
+
+    def get(self, target, peer="larder", headers=None):
+        return client.request(self.nginx.port, target, headers={"Host": peer} | (headers or {}))
+
+    def url(self, target):
+        return f"http://127.0.0.1:{self.nginx.port}{target}"
+
+    def metrics(self):
+        return Metrics(fastcgi.ask(self.responder.socket, "/_larder/metrics").text)

@@ -1,0 +1,44 @@
+"""wrk, bounded in time, with its summary read."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+
+from support.process import Process
+
+from .field import BENCH
+
+CONNECTIONS = 32
+
+
+@dataclass
+class Slice:
+    """What one run of wrk saw; latencies in milliseconds. `cost` is filled in by whoever metered it."""
+    requests: int
+    rate: float
+    bytes_each: float
+    p50: float
+    p99: float
+    errors: int
+    cost: float = 0.0  # microseconds of processor time a request, of all that served it
+
+
+def command(url, seconds, script, headers):
+    fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", f"{BENCH}/scripts/{script}",
+            *fields, url]
+
+
+def measure(url, seconds, headers):
+    output = subprocess.run(command(url, seconds, "summary.lua", headers), check=True, capture_output=True, text=True,
+                            timeout=seconds + 60).stdout
+    line = next(line for line in output.splitlines() if line.startswith("SUMMARY "))
+    seen = json.loads(line.removeprefix("SUMMARY "))
+    assert seen["requests"], f"nothing was answered: {output}"
+    return Slice(seen["requests"], seen["requests"] / seen["microseconds"] * 1e6, seen["bytes"] / seen["requests"],
+                 seen["p50"] / 1000, seen["p99"] / 1000, seen["errors"])
+
+
+def mix(url, etag, seconds, log):
+    """Starts the mix of requests; it ends at a SIGINT, or by itself after `seconds`."""
+    return Process("wrk", [*command(url, seconds, "mix.lua", {}), "--", etag], log)

@@ -1,0 +1,367 @@
+"""The command: what `larder check` finds, what `larder routes` and `larder config` print, and how calls go wrong."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from support.network import free_port
+from support.paths import program
+from support.stack import clean_environment
+
+GOOD = "-- The newest thing.\n-- @http GET /good/{id}\n-- @cache ttl=5m negative=1m\nSELECT id, name FROM things WHERE id = :id"
+
+
+@pytest.fixture(scope="module")
+def database(lazy_postgres):
+    """libpq's variables for a database with a table."""
+    server = lazy_postgres()
+    name = server.create_database()
+    server.execute("CREATE TABLE things (id bigint PRIMARY KEY, name text, made date)", database=name, user="larder")
+    yield server.environment | {"PGDATABASE": name}
+    server.drop_database(name)
+
+
+class Folder:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def write(self, **files):
+        for name, text in files.items():
+            with open(f"{self.path}/{name}.sql", "w", encoding="utf-8") as route:
+                route.write(text)
+        return self
+
+    def larder(self, command, *arguments, before=(), **environment):
+        """`larder COMMAND ARGUMENTS FOLDER`: exit status, lines of output, error text."""
+        return larder(command, *arguments, self.path, before=before, **environment)
+
+    def faults(self, **environment):
+        """The lines with a place that `larder check` prints, without the folder's name; the exit status must be 1."""
+        status, lines, _ = self.larder("check", **environment)
+        assert status == 1, lines
+        return [line.removeprefix(f"{self.path}/") for line in lines[:-1] if ": note: " not in line]
+
+
+def larder(*arguments, before=(), **environment):
+    ended = subprocess.run([*before, program("larder"), *arguments], env=clean_environment() | environment, check=False,
+                           capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    return ended.returncode, ended.stdout.splitlines(), ended.stderr
+
+
+@pytest.fixture
+def folder(tmp_path):
+    os.makedirs(f"{tmp_path}/routes")
+    return Folder(f"{tmp_path}/routes")
+
+
+# check without a database
+
+def test_all_faults_of_all_files_are_told_at_once(folder):
+    folder.write(
+        one="-- @http GET /one\n-- @chache ttl=5s\n-- @result rowz\n-- @timeout 5\nSELECT :nobody",
+        two="-- @http FETCH /two\n-- @param limit int min=9 max=1\n-- @param limit int\nSELECT :limit",
+        three="-- A text alone.\nSELECT 1",
+        four="-- @http GET /four\n-- @control public, max-age=soon\nSELECT 1; SELECT 2")
+    faults = folder.faults()
+    assert [re.match(r"[a-z]+\.sql:\d+", fault)[0] for fault in faults] == [
+        "four.sql:2", "four.sql:3", "one.sql:2", "one.sql:3", "one.sql:4", "one.sql:5", "three.sql:1", "two.sql:1",
+        "two.sql:2", "two.sql:3"]
+    for fault in faults:
+        assert re.fullmatch(r"[a-z]+\.sql:\d+(:\d+)?: \S.*", fault)
+
+
+@pytest.mark.parametrize("line, column, expected", [
+    ("-- @cach ttl=5s", 4, ["@cach", "@cache"]),
+    ("-- @result rowz", 12, ["rowz", "rows, row, value, json or none"]),
+    ("-- @timeout 5", 13, ['"5"', "unit", "ms, s, m, h or d"]),
+    ("-- @cache ttl=5", None, ["@cache", "ttl=", '"5"', "unit"]),
+    ("-- @cache stale=5s", None, ["@cache", "ttl= is missing"]),
+    ("-- @cache ttl=5s tl=5s", 18, ["tl", "ttl=", "stale=", "negative="]),
+    ("-- @param a int min=x", None, ["@param a", "min=", '"x"', "whole number"]),
+    ("-- @param a int in=cookie", None, ["in=cookie", "path, query, body or header"]),
+    ("-- @param a text enum=", None, ["enum="]),
+    ("-- @param a text pattern=(", None, ["@param a", "pattern="]),
+    ("-- @param a int default=x", None, ["@param a", "default=", '"x"', "whole number"]),
+    ("-- @param unused int", None, ["@param unused", "used nowhere"]),
+    ("-- @http GET /again", None, ["@http", "line 1", "once"]),
+    ("-- @stream xml", 12, ["xml", "csv or ndjson"]),
+    ("-- @async", None, ["@async", "GET"]),
+    ("-- @auth maybe", 10, ["maybe", "none, optional or required"]),
+    ("-- @limit 100", None, ["@limit", "100/min"]),
+])
+def test_a_fault_says_where_it_is_and_what_is_allowed(folder, line, column, expected):
+    statement = "SELECT :a" if "@param a" in line else "SELECT 1"
+    fault = folder.write(route=f"-- @http GET /route\n{line}\n{statement}").faults()[0]
+    assert fault.startswith(f"route.sql:2:{column}: " if column else "route.sql:2:"), fault
+    for part in expected:
+        assert part in fault, fault
+
+
+@pytest.mark.parametrize("method, path, expected", [
+    ("FETCH", "/a", ["FETCH", "GET, POST, PUT, PATCH, DELETE"]), ("get", "/a", ["get", "GET"]),
+    ("GET", "a", ['"a"', "/"]), ("GET", "/{a", ["{a"]), ("GET", "/{1}", ["1"]), ("GET", "/{a}/{a}", ["a"]),
+    ("GET", "/a b", ["b"]), ("GET", "/_larder/x", ["/_larder"]), ("GET", "/a\"", ["percent-encoded"]),
+])
+def test_a_faulty_http_line_is_told(folder, method, path, expected):
+    faults = folder.write(route=f"-- @http {method} {path}\nSELECT 1").faults()
+    assert faults[0].startswith("route.sql:1:"), faults
+    for part in expected:
+        assert any(part in fault for fault in faults), faults
+
+
+def test_two_files_with_one_route_name_each_other(folder):
+    faults = folder.write(a="-- @http GET /x/{a}\n-- @param a int\nSELECT :a",
+                          b="-- One more.\n-- @http GET /x/{b}\n-- @param b int\nSELECT :b").faults()
+    assert len(faults) == 1
+    assert faults[0].startswith("b.sql:2") and "a.sql:1" in faults[0] and "GET /x/{b}" in faults[0]
+
+
+def test_good_files_give_a_summary_and_exit_0(folder):
+    status, lines, said = folder.write(good=GOOD, more="-- @http GET /more\nSELECT 1 AS a").larder("check")
+    assert (status, said) == (0, "")
+    assert len(lines) == 1
+    assert "2 routes" in lines[0] and "0 faults" in lines[0] and "PostgreSQL was not asked" in lines[0]
+
+
+def test_annotations_not_served_yet_are_noted_and_no_fault(folder):
+    status, lines, _ = folder.write(
+        later="-- @http GET /later\n-- @auth required\n-- @limit 5/s by=ip\nSELECT 1 AS a",
+        tags="-- @http GET /tags\n-- @cache ttl=5s\n-- @tags all\nSELECT 1 AS a").larder("check")
+    assert status == 0
+    notes = [line.removeprefix(f"{folder.path}/") for line in lines if "note" in line]
+    assert len(notes) == 3 and all("not served yet" in note for note in notes)
+    for file, word in (("later", "@auth"), ("later", "@limit"), ("tags", "@tags")):
+        assert any(re.match(rf"{file}\.sql:\d+: note: {word} ", note) for note in notes), notes
+
+
+def test_a_file_can_be_checked_alone(folder):
+    folder.write(good=GOOD, bad="SELECT 1")
+    assert larder("check", f"{folder.path}/good.sql")[0] == 0
+    assert larder("check", f"{folder.path}/bad.sql")[0] == 1
+
+
+def test_the_folder_is_larder_routes_unless_named(folder):
+    assert larder("check", LARDER_ROUTES=folder.write(good=GOOD).path)[0] == 0
+    assert larder("check", LARDER_ROUTES="/nonexistent", )[0] == 1
+
+
+# check: what can't be read
+
+def test_a_missing_and_an_empty_folder(folder):
+    status, lines, _ = larder("check", f"{folder.path}/missing")
+    assert status == 1 and lines[0] == f"{folder.path}/missing: can't be read: No such file or directory"
+    status, lines, _ = folder.larder("check")
+    assert status == 1 and lines[0].startswith(f"{folder.path}: holds no route file")
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_may_not_be_read_is_a_fault_and_hides_no_other(folder, what):
+    folder.write(bad="SELECT 1", closed=GOOD)
+    os.makedirs(f"{folder.path}/inner")
+    closed = f"{folder.path}/closed.sql" if what == "file" else f"{folder.path}/inner"
+    os.chmod(closed, 0)
+    before = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    status, lines, _ = folder.larder("check", before=before)
+    os.chmod(closed, 0o755)
+    assert status == 1
+    assert f"{closed}: can't be read: Permission denied" in lines
+    assert any(line.startswith(f"{folder.path}/bad.sql:1") for line in lines)
+
+
+def test_a_link_to_nothing_a_pipe_and_too_large_a_file_are_faults(folder):
+    folder.write(good=GOOD, large="-- " + "x" * (1 << 20))
+    os.symlink("nothing", f"{folder.path}/link.sql")
+    os.mkfifo(f"{folder.path}/pipe.sql")
+    faults = folder.faults()
+    assert len(faults) == 3
+    assert faults[0].startswith("large.sql: ") and "1 MB" in faults[0]
+    assert faults[1].startswith("link.sql: can't be read: ") and faults[2].startswith("pipe.sql: ")
+
+
+def test_folders_that_loop_are_a_fault_told_once_and_soon(folder):
+    folder.write(good=GOOD)
+    os.makedirs(f"{folder.path}/inner")
+    for name in ("one", "two", "three"):
+        os.symlink("..", f"{folder.path}/inner/{name}")
+    status, lines, _ = folder.larder("check")  # within the 20 s that a call may take
+    assert status == 1
+    assert len(lines) <= 4 and all("inner" in line for line in lines[:-1]), lines[:6]
+
+
+def test_other_files_hidden_ones_and_a_linked_folder(folder, tmp_path):
+    os.makedirs(f"{tmp_path}/elsewhere/deep")
+    Folder(f"{tmp_path}/elsewhere/deep").write(linked="-- @http GET /linked\nSELECT 1 AS a")
+    folder.write(**{".hidden": "SELECT 1"})
+    with open(f"{folder.path}/README.md", "w", encoding="utf-8") as other:
+        other.write("no route")
+    os.symlink(f"{tmp_path}/elsewhere", f"{folder.path}/linked")
+    status, lines, _ = folder.larder("routes")
+    assert status == 0 and [line.split()[:2] for line in lines[1:]] == [["GET", "/linked"]]
+
+
+# check with a database
+
+@pytest.mark.parametrize("statement, line, column, expected", [
+    ("SELECT id\n  FORM things", 4, None, 'syntax error at or near "things"'),
+    ("SELECT id\nFROM nothing", 4, 6, 'relation "nothing" does not exist'),
+    ("SELECT id,\n       missing\nFROM things", 4, 8, 'column "missing" does not exist'),
+    ("SELECT id FROM things\nWHERE made = 5", 4, 12, "operator does not exist: date = integer"),
+    ("SELECT 'žluť – 你好' AS word, missing FROM things", 3, 29, 'column "missing" does not exist'),
+    ("SELECT id FROM things WHERE id = :id AND name = :name\n  AND missing", 4, 7, 'column "missing" does not exist'),
+    ("SELECT id AS one, name AS two, made AS one FROM things", 3, None, '"one"'),
+    ("SELECT nofunction(id) FROM things", 3, 8, "function nofunction(bigint) does not exist"),
+])
+def test_postgresqls_complaint_stands_at_its_place_in_the_file(folder, database, statement, line, column, expected):
+    text = f"-- Žluťoučký.\n-- @http GET /x\n{statement}"
+    params = "".join(f"-- @param {name} text\n" for name in ("id", "name") if f":{name}" in statement)
+    if params:
+        text = text.replace("-- @http GET /x\n", f"-- @http GET /x\n{params}".replace("id text", "id bigint"))
+        line += 2
+    faults = folder.write(route=text).faults(**database)
+    assert len(faults) == 1, faults
+    assert faults[0].startswith(f"route.sql:{line}:{column}: " if column else f"route.sql:{line}"), faults
+    assert expected in faults[0]
+
+
+def test_columns_of_value_json_and_row(folder, database):
+    faults = folder.write(
+        json="-- @http GET /json\n-- @result json\nSELECT 1, 2", row="-- @http GET /row\n-- @result row\nSELECT 1 AS a, 2 AS b",
+        value="-- @http GET /value\n-- @result value\nSELECT id, name FROM things").faults(**database)
+    assert [fault.split(":")[0] for fault in faults] == ["json.sql", "value.sql"]
+    for fault in faults:
+        assert re.match(r"[a-z]+\.sql:3: @result (json|value) needs a statement with one column, this one has 2", fault)
+
+
+def test_every_statement_is_asked_of_postgresql(folder, database):
+    bad = {f"bad{number}": f"-- @http GET /bad{number}\nSELECT missing{number} FROM things" for number in range(5)}
+    status, lines, _ = folder.write(good=GOOD, **bad).larder("check", **database)
+    assert status == 1 and sum("does not exist" in line for line in lines) == 5
+    assert "1 route without fault" in lines[-1] and "5 faults" in lines[-1]
+
+
+def test_a_good_folder_with_a_database(folder, database):
+    status, lines, said = folder.write(good=GOOD).larder("check", **database)
+    assert (status, said) == (0, "")
+    assert lines[-1].startswith("1 route without fault, 0 faults") and "not asked" not in lines[-1]
+
+
+def test_a_statement_is_prepared_and_not_run(folder, database):
+    text = "-- @http GET /run\n-- @result value\nSELECT 1 / 0 AS never"
+    assert folder.write(run=text).larder("check", **database)[0] == 0
+
+
+def test_an_unreachable_database_is_said_and_offline_does_not_ask(folder):
+    nowhere = {"PGHOST": "127.0.0.1", "PGPORT": str(free_port()), "PGDATABASE": "x", "PGUSER": "x", "PGPASSWORD": "hidden"}
+    status, lines, said = folder.write(good=GOOD).larder("check", **nowhere)
+    assert status == 1 and "PostgreSQL" in said and "refused" in said
+    assert "hidden" not in said + "".join(lines)
+    status, lines, said = folder.larder("check", "--offline", **nowhere)
+    assert (status, said) == (0, "") and "not asked" in lines[-1]
+    status, lines, said = folder.write(bad="SELECT 1").larder("check", **nowhere)
+    assert status == 1 and any("bad.sql:1" in line for line in lines), "the files' own faults are told all the same"
+
+
+# routes
+
+ROUTES = {
+    "good": GOOD,
+    "list": "-- @http GET /list\n-- @param limit int default=20\n-- @param tag text[] default=null\n"
+            "-- @control public, max-age=60\nSELECT id FROM things WHERE name = ANY(:tag) LIMIT :limit",
+    "plain": "-- @http GET /plain\nSELECT 1 AS a",
+}
+
+
+def cells(lines):
+    return [re.split(r"  +", line.strip()) for line in lines]
+
+
+def test_routes_prints_the_table_with_types_learned(folder, database):
+    status, lines, said = folder.write(**ROUTES).larder("routes", **database)
+    assert (status, said) == (0, "")
+    assert cells(lines) == [
+        ["METHOD", "PATH", "PARAMETERS", "CACHE", "CONTROL"],
+        ["GET", "/good/{id}", "id bigint", "ttl=5m negative=1m", "no-cache"],
+        ["GET", "/list", "limit integer=20, tag text[]=null", "-", "public, max-age=60"],
+        ["GET", "/plain", "-", "-", "no-cache"]]
+    assert len({line.index("GET /good") if "GET /good" in line else 0 for line in lines}) == 1
+    starts = {line.find(word) for line, word in zip(lines, ("CONTROL", "no-cache", "public,", "no-cache"))}
+    assert len(starts) == 1, "the columns are aligned"
+
+
+def test_routes_without_a_database_leaves_what_only_postgresql_knows_open(folder):
+    status, lines, _ = folder.write(**ROUTES).larder("routes")
+    assert status == 0
+    assert [row[2] for row in cells(lines)[1:]] == ["id ?", "limit integer=20, tag text[]=null", "-"]
+
+
+def test_routes_of_faulty_files_points_to_check(folder):
+    status, lines, said = folder.write(bad="SELECT 1", **ROUTES).larder("routes")
+    assert status == 1 and len(lines) == 4 and "larder check" in said
+
+
+# config
+
+def test_config_prints_every_value_and_where_it_comes_from():
+    status, lines, said = larder("config", LARDER_THREADS="7", LARDER_REDIS="redis://user:hidden@host:6379/2",
+                                 LARDER_TIMEOUT="")
+    assert (status, said) == (0, "")
+    assert "LARDER_THREADS=7  # environment" in lines and "LARDER_DB_POOL=10  # default" in lines
+    assert "LARDER_TIMEOUT=10s  # default" in lines
+    redis = next(line for line in lines if line.startswith("LARDER_REDIS="))
+    assert "hidden" not in redis and "host:6379/2" in redis and "***" in redis
+    assert all(re.fullmatch(r"LARDER_[A-Z_]+=.*  # (default|environment)", line) for line in lines)
+
+
+def test_the_sample_is_an_environment_file_whose_values_are_valid():
+    status, lines, said = larder("config", "--sample")
+    assert (status, said) == (0, "")
+    assert all(re.fullmatch(r"(#.*)?", line) for line in lines), "nothing is set until somebody uncomments it"
+    values = dict(line[1:].split("=", 1) for line in lines if re.match(r"#LARDER_[A-Z_]+=", line))
+    names = {line.split("=")[0] for line in larder("config")[1]}
+    assert values.keys() == names
+    status, after, said = larder("config", **values)
+    assert (status, said) == (0, "")
+    assert [line.split("  #")[0] for line in after] == [line.split("  #")[0] for line in larder("config")[1]]
+    for name in names:
+        place = next(index for index, line in enumerate(lines) if line.startswith(f"#{name}="))
+        assert lines[place - 1].startswith("# Allowed: ") and len(lines[place - 2]) > 20
+
+
+def test_bad_options_are_told_by_every_command(folder):
+    for command in (["config"], ["check", folder.path], ["routes", folder.path]):
+        status, lines, said = larder(*command, LARDER_THREADS="0", LARDER_CACHE="yes", LARDER_DB_WAIT="5")
+        assert (status, lines) == (2, [])
+        assert said.splitlines() == [
+            'LARDER_CACHE is "yes", but must be off or on',
+            'LARDER_THREADS is "0", but must be a whole number from 1 to 1024',
+            'LARDER_DB_WAIT is "5", but must be a duration with a unit (ms, s, m, h, d) from 1ms to 10m']
+
+
+def test_an_unknown_option_is_warned_of():
+    status, _, said = larder("config", LARDER_THREAD="4", LARDER_STATE="x")
+    assert status == 0 and "LARDER_THREAD " in said and "LARDER_STATE" not in said
+
+
+# The call
+
+def test_help_and_version_go_to_the_output():
+    status, lines, said = larder("--help")
+    assert (status, said) == (0, "") and all(any(f"larder {word}" in line for line in lines)
+                                             for word in ("check", "routes", "config"))
+    status, lines, said = larder("--version")
+    assert (status, said) == (0, "") and re.fullmatch(r"larder \d+\.\d+\.\d+", lines[0]) and len(lines) == 1
+    for name in ("larder-fcgi", "larderd"):
+        shown = subprocess.run([program(name), "--version"], capture_output=True, text=True, check=True, timeout=10)
+        assert shown.stdout.startswith(name + " ")
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ([], "usage"), (["chek"], '"chek"'), (["check", "--ofline"], '"--ofline"'), (["check", "a", "b"], '"b"'),
+    (["routes", "-x"], '"-x"'), (["config", "--all"], '"--all"'), (["config", "--sample", "x"], '"x"'),
+    (["--help-me"], '"--help-me"'),
+])
+def test_a_wrong_call_says_so_and_exits_2(arguments, expected):
+    status, lines, said = larder(*arguments)
+    assert (status, lines) == (2, []) and expected in said

@@ -1,0 +1,35 @@
+"""A gate that statements wait at, so that a test decides when a request in work goes on."""
+
+from .waiting import wait_until
+
+NUMBER = 7
+ROUTE = f"-- @http GET /gate\n-- @result row\nSELECT 'old' AS word FROM pg_advisory_xact_lock_shared({NUMBER})"
+
+
+class Gate:
+    """While it is shut, requests for /gate (ROUTE) wait in PostgreSQL. Leaving opens it."""
+
+    def __init__(self, stack):
+        self.connection = stack.postgres.connect(stack.database)
+
+    def __enter__(self):
+        self.run(f"SELECT pg_advisory_lock({NUMBER})")
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def run(self, statement):
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchone()[0]
+
+    def open(self):
+        self.run(f"SELECT pg_advisory_unlock({NUMBER})")
+
+    def waiting(self):
+        return self.run("SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+                        "WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()")
+
+    def wait_for(self, count):
+        wait_until(lambda: self.waiting() == count, 10, f"{count} requests at the gate")
