@@ -11,9 +11,9 @@
 
 #define NAME_SIZE 32
 
-/* What every session has prepared beside the routes' statements. */
+/* What every session has prepared beside the routes' statements. Not the ROLLBACK: a statement may
+ * take everything prepared away. */
 #define BEGIN_NAME "larder_begin"
-#define END_NAME "larder_end"
 
 static uint64_t *prepared_slot(struct db_connection *connection, uint64_t id)
 {
@@ -62,8 +62,7 @@ bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t
     snprintf(limit, sizeof limit, "SET statement_timeout = %" PRId64, db_milliseconds(timeout));
     bool sent = PQenterPipelineMode(handle) &&
                 PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
-                PQsendPrepare(handle, BEGIN_NAME, "BEGIN READ ONLY", 0, NULL) &&
-                PQsendPrepare(handle, END_NAME, "ROLLBACK", 0, NULL);
+                PQsendPrepare(handle, BEGIN_NAME, "BEGIN READ ONLY", 0, NULL);
     if (!pipeline_run(connection, sent, deadline, &rows, failure))
         return false;
     PQclear(rows);
@@ -151,7 +150,7 @@ static bool run_in_session(struct db_connection *connection, const struct db_sta
     statement_name(statement->id, name);
     bool sent = PQenterPipelineMode(handle) && send_prepared(handle, BEGIN_NAME, 0, NULL) &&
                 send_prepared(handle, name, statement->parameter_count, statement->values) &&
-                send_prepared(handle, END_NAME, 0, NULL);
+                PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
     return pipeline_run(connection, sent, deadline, ret_rows, failure);
 }
 

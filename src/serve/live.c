@@ -31,22 +31,25 @@ static void append_field_name(struct bytes *out, const char *name)
 }
 
 /*
- * A body may come in a coding on every route, and differs with each header the route takes as a
- * parameter. Too many of these for one line of VARY_MAX bytes make it "*": nobody else keeps it.
+ * A body may come in a coding unless the route says compress=off, and differs with each header the
+ * route takes as a parameter. Too many of these for one line of VARY_MAX bytes make it "*": nobody
+ * else keeps it.
  */
 static void append_vary(const struct route *route, struct bytes *head)
 {
     struct bytes vary = BYTES_EMPTY;
-    vary_write(VARY_ACCEPT_ENCODING, &vary);
+    vary_write(route->cache.compress ? VARY_ACCEPT_ENCODING : 0, &vary);
     for (size_t i = 0; i < route->param_count; i++) {
         if (route->params[i].place != PLACE_HEADER)
             continue;
-        bytes_append_text(&vary, ", ");
+        bytes_append_text(&vary, vary.size ? ", " : "");
         append_field_name(&vary, route->params[i].name);
     }
-    bytes_append_text(head, "Vary: ");
-    bytes_append_text(head, vary.size > VARY_MAX ? "*" : bytes_text(&vary));
-    bytes_append_text(head, "\r\n");
+    if (vary.size) {
+        bytes_append_text(head, "Vary: ");
+        bytes_append_text(head, vary.size > VARY_MAX ? "*" : bytes_text(&vary));
+        bytes_append_text(head, "\r\n");
+    }
     head->failed = head->failed || vary.failed;
     bytes_free(&vary);
 }

@@ -253,7 +253,8 @@ void step_suit(struct exchange *exchange)
 {
     enum coding coding;
     size_t size = exchange->bodies[CODING_IDENTITY].size;
-    if (identity_refused(exchange) && exchange->meta.status == 200 && size &&
+    if (identity_refused(exchange) && exchange->served->route->cache.compress &&
+        exchange->meta.status == 200 && size &&
         !coding_choose(&exchange->accept, exchange->meta.variants, &coding))
         compress_for_client(exchange, size + size / 8 + CODING_OVERHEAD);
 }

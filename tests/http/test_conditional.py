@@ -21,6 +21,10 @@ ROUTES = {
         "none": "-- @cache ttl=60s\nSELECT 1 WHERE false",
         "broken": "SELECT 1/0",
         "changing": "SELECT clock_timestamp()",
+        "plain": f"-- @cache ttl=60s compress=off\n{BODY}",
+        "spoken": "-- @param accept_language text in=header default=en\n-- @control public, max-age=60\n"
+                  "-- @cache ttl=60s\nSELECT :accept_language",
+        "negative": "-- @cache ttl=60s negative=60s\n-- @param word maxlen=1500\nSELECT 1 WHERE :word::text = ''",
     }.items()
 } | {"number": "-- @http GET /number/{n}\n-- @param n int\n-- @result value\n-- @cache ttl=60s\nSELECT :n\n"}
 TAG = re.compile(r'"([A-Za-z0-9_-]{22})(|-gz|-br)"')
@@ -268,3 +272,30 @@ def test_age_and_the_time_left_make_the_ttl(served):
     answer = wait_until(aged, 5)
     left = int(re.fullmatch(r"larder; hit; ttl=(\d+); detail=redis", answer["Cache-Status"])[1])
     assert left + int(answer["Age"]) in (59, 60)
+
+
+# What the answer depends on is in Vary, and no answer promises a body it lacks
+
+def test_a_header_that_is_a_parameter_is_in_vary(served):
+    answers = [served.request("/spoken", headers={"Accept-Language": word}) for word in ("de", "fr", "de")]
+    assert [answer.json() for answer in answers] == ["de", "fr", "de"]
+    assert {answer["Vary"] for answer in answers} == {"Accept-Encoding, Accept-Language"}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_without_compression_there_is_no_variant_to_vary_by(served, times):
+    for _ in range(times):
+        answer = served.request("/plain", headers={"Accept-Encoding": "gzip"})
+        assert (answer.status, answer["Vary"], answer["Content-Encoding"]) == (200, None, None)
+        assert served.request("/plain", headers={"Accept-Encoding": "gzip, identity;q=0"}).status == 406
+
+
+@pytest.mark.parametrize("headers", [{"If-None-Match": "*"}, {"If-None-Match": '"x"'}, {"Accept-Encoding": "gzip"},
+                                     {"Accept-Encoding": "gzip, identity;q=0"}, {}])
+@pytest.mark.parametrize("size", [1, 1400])
+def test_a_kept_404_has_its_body(served, headers, size):
+    target = f"/negative?word={'w' * size}"
+    for _ in range(3):
+        answer = served.request(target, headers=headers)
+        assert answer.status == 404 and answer.json()["status"] == 404
+        assert int(answer["Content-Length"]) == len(answer.body) > 0

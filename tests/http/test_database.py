@@ -16,6 +16,8 @@ ROUTES = {
     "named": "-- @http GET /named/{id}\n-- @result row\nSELECT id, name FROM shifting WHERE id = :id\n",
     "forget": "-- @http GET /forget\n-- @result value\nSELECT forget()\n",
     "write": "-- @http GET /write\n-- @result value\nSELECT telltale_write()\n",
+    "loosen": "-- @http GET /loosen\n-- @result json\nSELECT json_build_array("
+              "set_config('default_transaction_read_only', 'off', false), set_config('statement_timeout', '0', false))\n",
     "sequence": "-- @http GET /sequence\n-- @result value\nSELECT nextval('telltale_sequence')\n",
     "lock": "-- @http GET /lock\nSELECT id FROM shifting FOR UPDATE\n",
     "sleep": "-- @http GET /sleep\n-- @timeout 200ms\n-- @result value\nSELECT pg_sleep(60)::text\n",
@@ -90,6 +92,15 @@ def backends(stack, condition="true"):
     rows = stack.sql("SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
                      f" AND pid <> pg_backend_pid() AND application_name = 'larder' AND {condition}")
     return [pid for (pid,) in rows]
+
+
+def test_no_setting_outlives_the_statement_that_made_it(served):
+    for _ in range(2):
+        assert {answer.status for answer in ask_together(served.direct, ["/loosen"] * 8)} == {200}
+        assert {answer.status for answer in ask_together(served.direct, ["/write"] * 8)} == {500}
+        assert served.direct("/sleep").status == 504
+    assert served.sql("SELECT count(*) FROM telltale_table") == [(0,)]
+    wait_until(lambda: not backends(served, "state = 'active'"), 5, "the server to have ended the statement")
 
 
 # Prepared statements
