@@ -23,7 +23,8 @@ struct redis_connection {
     struct redis_resolver *resolver;
     redisContext *context; /* null: not connected */
     unsigned owed;         /* replies of posted commands still to come */
-    bool may_block;        /* the call has not read yet: its first read may wait by itself */
+    int64_t block_limit;   /* µs a read or write on the socket waits by itself */
+    bool may_block;        /* the next read may do so within the call's deadline */
     bool closed_by_peer;   /* why the last call failed: worth one attempt on a new connection */
     unsigned dropped_errors;
     char dropped_text[128];
@@ -184,7 +185,7 @@ static bool exchange(struct redis_connection *connection, struct redis_command c
                      int64_t deadline, redisReply **ret_reply, struct error *error)
 {
     redisReply *reply;
-    connection->may_block = true;
+    connection->may_block = deadline - clock_monotonic() >= connection->block_limit;
     if (!append(connection, command, error) || !flush(connection, deadline, error) ||
         !drop_owed(connection, deadline, error) || !read_reply(connection, deadline, &reply, error))
         return false;
@@ -254,9 +255,11 @@ static bool connect_finished(struct redis_connection *connection, struct error *
 static bool block(struct redis_connection *connection, int64_t deadline, struct error *error)
 {
     int fd = connection->context->fd;
-    int64_t most = deadline - clock_monotonic();
+    /* A little less than a whole call's time, so that the usual call has room for it. */
+    int64_t most = (deadline - clock_monotonic()) / 16 * 15;
     if (most < 1000)
         return late(connection, error);
+    connection->block_limit = most;
     const struct timeval limit = {.tv_sec = most / 1000000, .tv_usec = most % 1000000};
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||

@@ -1,6 +1,10 @@
 /*
  * The responder's threads: each takes a ready connection, answers the request on it, and gives the
  * connection back. The only user of libfcgi.
+ *
+ * A known limit: a peer on the socket, which is to be the web server alone, can end the process by
+ * a parameter whose lengths sum up to just under 2 GB, in an assertion of libfcgi 2.4.2. No HTTP
+ * request makes a web server send that.
  */
 #ifndef LARDER_SERVE_WORKER_H
 #define LARDER_SERVE_WORKER_H

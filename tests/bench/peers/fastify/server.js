@@ -21,7 +21,7 @@ const querystring = {
 
 function serve() {
   const text = readFileSync(process.env.BENCH_STATEMENT, "utf8");
-  const redis = new Redis(process.env.BENCH_REDIS, { enableAutoPipelining: true });
+  const redis = new Redis(process.env.BENCH_REDIS);
   const database = new pg.Pool({ max: 5 });
   const app = Fastify({ logger: false, keepAliveTimeout: 75000 });
 
