@@ -191,8 +191,9 @@ bool options_load(option_lookup *lookup, struct options *ret_options, struct byt
 }
 
 /* Read by packaging/quickstart and the tests, not by the programs. */
-static const char *const foreign_names[] = {"LARDER_STATE", "LARDER_PORT", "LARDER_SCALE",
-                                            "LARDER_URL", "LARDER_BUILD"};
+static const char *const foreign_names[] = {"LARDER_STATE",   "LARDER_PORT",  "LARDER_SCALE",
+                                            "LARDER_URL",     "LARDER_BUILD", "LARDER_TEST_STATE",
+                                            "LARDER_TEST_RUN"};
 
 static bool name_known(struct span name)
 {
