@@ -168,7 +168,7 @@ bool crew_start(struct server *server, struct listener *listener, size_t count,
     while (crew->count < count && !failure) {
         failure = pthread_create(&crew->threads[crew->count], &attributes, worker_run, crew);
         if (!failure)
-            crew->count++;
+            pthread_setname_np(crew->threads[crew->count++], "worker");
     }
     pthread_attr_destroy(&attributes);
     if (failure) {
