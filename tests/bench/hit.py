@@ -74,8 +74,8 @@ def target(rates, name, above, below, least):
 
 def measure(field, quick):
     seconds, rounds = (QUICK_SECONDS, QUICK_ROUNDS) if quick else (SECONDS, ROUNDS)
-    print(f"\nhit: wrk with {wrk.CONNECTIONS} connections for {seconds} s at each, {rounds} rounds in turn, uncompressed;"
-          " medians (least–most)")
+    print(f"\nhit: wrk with {wrk.CONNECTIONS} connections for {seconds} s at each, {rounds} rounds in turn, "
+          "uncompressed; medians (least–most);\nCPU is that of the peer, nginx and Redis together")
     with Site(field, "hit") as site, Peers(field, site) as peers:
         slices = take_turns(site, peers, seconds, rounds)
     rates = show(slices)
