@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "serve/job.h"
 #include "serve/worker.h"
 
 #define SYSTEMD_FIRST_SOCKET 3
@@ -109,7 +110,7 @@ static bool serve(struct server *server, struct listener *listener, const sigset
 {
     size_t threads = (size_t)options_number(server->options, OPTION_THREADS);
     struct crew *crew;
-    if (!worker_library_init(error) || !crew_start(server, listener, threads, &crew, error))
+    if (!job_library_init(error) || !crew_start(server, listener, threads, &crew, error))
         return false;
     log_event(LOG_INFO, "start", "larder-fcgi %s serves %zu routes with %zu threads",
               PACKAGE_VERSION, live_count(server->live), threads);

@@ -66,20 +66,23 @@ static void count(struct cache_store *store, enum counter counter, int64_t amoun
 /* Less than this is not worth beginning a call. */
 #define BUDGET_LEAST INT64_C(1000)
 
-/* May this call try Redis? */
-static bool allowed(struct cache_store *store, int64_t budget)
+/* May this call, of so many requests, try Redis? */
+static bool allowed(struct cache_store *store, size_t requests, int64_t budget)
 {
     if (budget >= BUDGET_LEAST && breaker_allows(&store->breaker, clock_monotonic()))
         return true;
-    count(store, COUNTER_REDIS_SKIPPED, 1);
+    count(store, COUNTER_REDIS_SKIPPED, (int64_t)requests);
     return false;
 }
 
-static void failed(struct cache_store *store, const struct error *failure, struct error *ret_event)
+/* A call that failed so many requests. */
+static void failed(struct cache_store *store, size_t requests, const struct error *failure,
+                   struct error *ret_event)
 {
-    count(store, COUNTER_REDIS_ERRORS, 1);
-    bool was_open = breaker_is_open(&store->breaker);
-    bool opened = breaker_failed(&store->breaker, clock_monotonic());
+    count(store, COUNTER_REDIS_ERRORS, (int64_t)requests);
+    bool was_open = breaker_is_open(&store->breaker), opened = false;
+    for (size_t i = 0; i < requests; i++)
+        opened = breaker_failed(&store->breaker, clock_monotonic()) || opened;
     if (opened) {
         count(store, COUNTER_REDIS_BREAKER_OPENED, 1);
         count(store, COUNTER_REDIS_BREAKER_OPEN, 1);
@@ -114,29 +117,24 @@ static void refusals_take(struct cache_store *store, struct redis_connection *co
         error_set(ret_event, ERROR_BUSY, "an entry was not kept: %s", text);
 }
 
-/*
- * One bounded call: STORE_HIT when Redis answered, STORE_MISS when it is there but the key holds
- * something else than an entry (WRONGTYPE and the like).
- */
-static enum store_outcome call(struct cache_store *store, struct redis_connection *connection,
-                               struct redis_command command, int64_t *budget,
-                               struct redis_reply **ret_reply, struct error *ret_event)
+/* One bounded call for `count` requests, a command each; false: all of them do without Redis. */
+static bool call(struct cache_store *store, struct redis_connection *connection,
+                 const struct redis_command *commands, size_t count, int64_t *budget,
+                 struct redis_reply **ret_replies, struct error *ret_event)
 {
     struct error failure;
-    if (!allowed(store, *budget))
-        return STORE_BYPASS;
+    if (!allowed(store, count, *budget))
+        return false;
     int64_t begin = clock_monotonic();
-    bool answered = redis_call(connection, command, begin + *budget, ret_reply, &failure);
+    bool answered = redis_call(connection, commands, count, begin + *budget, ret_replies, &failure);
     *budget -= clock_monotonic() - begin;
-    if (!answered && failure.kind != ERROR_INVALID) {
-        failed(store, &failure, ret_event);
-        return STORE_BYPASS;
+    if (answered) {
+        succeeded(store, ret_event);
+        refusals_take(store, connection, ret_event);
+    } else {
+        failed(store, count, &failure, ret_event);
     }
-    succeeded(store, ret_event);
-    refusals_take(store, connection, ret_event);
-    if (!answered)
-        count(store, COUNTER_CACHE_BROKEN, 1);
-    return answered ? STORE_HIT : STORE_MISS;
+    return answered;
 }
 
 static enum coding preferred(const struct coding_accept *accept, unsigned available)
@@ -170,33 +168,57 @@ static bool body_whole(const struct store_found *found)
     return found->body.data && found->body.size == found->meta.sizes[found->coding];
 }
 
-enum store_outcome cache_store_lookup(struct cache_store *store,
-                                      struct redis_connection *connection, struct span key,
-                                      const struct coding_accept *accept, bool body_wanted,
-                                      int64_t *budget, struct store_found *ret_found,
-                                      struct error *ret_event)
+#define LOOKUP_WORDS 5
+
+static struct redis_command lookup_command(const struct store_query *query,
+                                           struct span words[static LOOKUP_WORDS])
 {
-    enum coding asked = preferred(accept, ALL_CODINGS);
-    const struct span words[] = {SPAN_LITERAL("HMGET"), key, SPAN_LITERAL("m"),
-                                 span_of(entry_field(ALL_CODINGS, asked)), SPAN_LITERAL("s")};
-    struct redis_reply *reply;
-    enum store_outcome outcome =
-        call(store, connection, (struct redis_command){words, body_wanted ? 5 : 3}, budget, &reply,
-             ret_event);
-    if (outcome != STORE_HIT)
-        return outcome;
-    struct store_found found = {.reply = reply};
-    bool absent = !redis_reply_element(reply, 0).data;
-    if (absent || !reply_read(reply, accept, asked, &found)) {
-        if (!absent)
-            count(store, COUNTER_CACHE_BROKEN, 1);
-        redis_reply_free(reply);
-        return STORE_MISS;
+    enum coding asked = preferred(query->accept, ALL_CODINGS);
+    words[0] = SPAN_LITERAL("HMGET");
+    words[1] = query->key;
+    words[2] = SPAN_LITERAL("m");
+    words[3] = span_of(entry_field(ALL_CODINGS, asked));
+    words[4] = SPAN_LITERAL("s");
+    return (struct redis_command){words, query->body_wanted ? LOOKUP_WORDS : 3};
+}
+
+/* Reads one look-up's reply, null for a key that holds something else than an entry (WRONGTYPE). */
+static void lookup_take(struct cache_store *store, struct store_query *query,
+                        struct redis_reply *reply)
+{
+    bool absent = reply && !redis_reply_element(reply, 0).data;
+    enum coding asked = preferred(query->accept, ALL_CODINGS);
+    query->found = (struct store_found){.reply = reply};
+    query->outcome = STORE_HIT;
+    if (reply && !absent && reply_read(reply, query->accept, asked, &query->found))
+        return;
+    if (!absent)
+        count(store, COUNTER_CACHE_BROKEN, 1);
+    redis_reply_free(reply);
+    query->found.reply = NULL;
+    query->outcome = STORE_MISS;
+}
+
+void cache_store_lookup(struct cache_store *store, struct redis_connection *connection,
+                        struct store_query *const *queries, size_t count, int64_t *budget,
+                        struct error *ret_event)
+{
+    struct span words[STORE_BATCH][LOOKUP_WORDS];
+    struct redis_command commands[STORE_BATCH];
+    struct redis_reply *replies[STORE_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        commands[i] = lookup_command(queries[i], words[i]);
+        queries[i]->outcome = STORE_BYPASS;
     }
-    *ret_found = found;
-    if (!body_wanted || body_whole(&found))
-        return STORE_HIT;
-    return cache_store_body(store, connection, key, found.coding, budget, ret_found, ret_event);
+    if (!call(store, connection, commands, count, budget, replies, ret_event))
+        return;
+    for (size_t i = 0; i < count; i++)
+        lookup_take(store, queries[i], replies[i]);
+    for (size_t i = 0; i < count; i++)
+        if (queries[i]->outcome == STORE_HIT && queries[i]->body_wanted &&
+            !body_whole(&queries[i]->found))
+            queries[i]->outcome = cache_store_body(store, connection, queries[i]->key, budget,
+                                                   &queries[i]->found, ret_event);
 }
 
 /*
@@ -204,22 +226,20 @@ enum store_outcome cache_store_lookup(struct cache_store *store,
  * replaced, and a body must never go out under another body's tag.
  */
 enum store_outcome cache_store_body(struct cache_store *store, struct redis_connection *connection,
-                                    struct span key, enum coding coding, int64_t *budget,
-                                    struct store_found *found, struct error *ret_event)
+                                    struct span key, int64_t *budget, struct store_found *found,
+                                    struct error *ret_event)
 {
     const struct span words[] = {SPAN_LITERAL("HMGET"), key, SPAN_LITERAL("m"),
-                                 span_of(entry_field(found->meta.variants, coding))};
+                                 span_of(entry_field(found->meta.variants, found->coding))};
+    const struct redis_command command = {words, ARRAY_COUNT(words)};
     redis_reply_free(found->reply);
     found->reply = NULL;
     struct redis_reply *reply;
-    enum store_outcome outcome =
-        call(store, connection, (struct redis_command){words, 4}, budget, &reply, ret_event);
-    if (outcome != STORE_HIT)
-        return outcome;
-    bool good = entry_meta_read(redis_reply_element(reply, 0), &found->meta);
+    if (!call(store, connection, &command, 1, budget, &reply, ret_event))
+        return STORE_BYPASS;
+    bool good = reply && entry_meta_read(redis_reply_element(reply, 0), &found->meta);
     found->reply = reply;
-    found->coding = coding;
-    found->body = redis_reply_element(reply, 1);
+    found->body = good ? redis_reply_element(reply, 1) : (struct span){0};
     if (good && body_whole(found))
         return STORE_HIT;
     redis_reply_free(reply);
@@ -262,7 +282,7 @@ bool cache_store_keep(struct cache_store *store, struct redis_connection *connec
         {set, store_words(meta, bytes_span(&record), bodies, set)},
         {expire, 3},
         {exec, 1}};
-    bool sent = !record.failed && allowed(store, *budget);
+    bool sent = !record.failed && allowed(store, 1, *budget);
     if (sent) {
         int64_t begin = clock_monotonic();
         sent = redis_post(connection, commands, ARRAY_COUNT(commands), begin + *budget, &failure);
@@ -270,7 +290,7 @@ bool cache_store_keep(struct cache_store *store, struct redis_connection *connec
         if (sent)
             count(store, COUNTER_CACHE_STORES, 1);
         else
-            failed(store, &failure, ret_event);
+            failed(store, 1, &failure, ret_event);
     }
     bytes_free(&record);
     return sent;

@@ -49,25 +49,34 @@ struct store_found {
     struct redis_reply *reply; /* to be freed by the caller after STORE_HIT */
 };
 
-/*
- * Looks the key up and fetches metadata and the body in one round trip; `body_wanted` false
- * fetches the metadata alone. Where the entry lacks the variant that `accept` likes best and has
- * several, a second round trip fetches the best of them. An event, when its text is not empty
- * after the call, is worth a line of log.
- *
- * In each call *budget is how long (µs) this request may still wait for Redis; the time the call
- * took is taken off it, so that all calls of a request together keep to its bound.
- */
-enum store_outcome cache_store_lookup(struct cache_store *store,
-                                      struct redis_connection *connection, struct span key,
-                                      const struct coding_accept *accept, bool body_wanted,
-                                      int64_t *budget, struct store_found *ret_found,
-                                      struct error *ret_event);
+/* The most look-ups in one call. */
+#define STORE_BATCH 16
 
-/* Fetches the body for metadata that was looked up without. */
+/* One look-up: what is asked, and what was found. */
+struct store_query {
+    struct span key;
+    const struct coding_accept *accept;
+    bool body_wanted; /* false: the metadata alone */
+    enum store_outcome outcome;
+    struct store_found found; /* after STORE_HIT */
+};
+
+/*
+ * Looks up to STORE_BATCH keys up, metadata and wanted bodies, in one round trip. Where an entry
+ * lacks the variant that its `accept` likes best and has several, a second round trip fetches the
+ * best of them. An event, when its text is not empty after the call, is worth a line of log.
+ *
+ * In each call *budget is how long (µs) a request may still wait for Redis; the time the call took
+ * is taken off it, so that all calls of a request together keep to its bound.
+ */
+void cache_store_lookup(struct cache_store *store, struct redis_connection *connection,
+                        struct store_query *const *queries, size_t count, int64_t *budget,
+                        struct error *ret_event);
+
+/* Fetches the body for metadata that was looked up without: found->coding of it. */
 enum store_outcome cache_store_body(struct cache_store *store, struct redis_connection *connection,
-                                    struct span key, enum coding coding, int64_t *budget,
-                                    struct store_found *found, struct error *ret_event);
+                                    struct span key, int64_t *budget, struct store_found *found,
+                                    struct error *ret_event);
 
 /*
  * Keeps an entry for its lifetime, replacing the old one whole. Sent, not waited for: it is in

@@ -180,33 +180,63 @@ static bool drop_owed(struct redis_connection *connection, int64_t deadline, str
     return true;
 }
 
-/* One command on an open connection. */
-static bool exchange(struct redis_connection *connection, struct redis_command command,
-                     int64_t deadline, redisReply **ret_reply, struct error *error)
+static void replies_free(redisReply **replies, size_t count)
 {
-    redisReply *reply;
-    connection->may_block = deadline - clock_monotonic() >= connection->block_limit;
-    if (!append(connection, command, error) || !flush(connection, deadline, error) ||
-        !drop_owed(connection, deadline, error) || !read_reply(connection, deadline, &reply, error))
-        return false;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        error_reply(reply, error);
-        freeReplyObject(reply);
-        return false;
+    for (size_t i = 0; i < count; i++)
+        redis_reply_free((struct redis_reply *)replies[i]);
+}
+
+/* Error replies become null; one that says the server can't serve now is a failure of them all. */
+static bool replies_judge(redisReply **replies, size_t count, struct error *error)
+{
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        struct error local;
+        if (replies[i]->type != REDIS_REPLY_ERROR)
+            continue;
+        error_reply(replies[i], &local);
+        freeReplyObject(replies[i]);
+        replies[i] = NULL;
+        if (local.kind == ERROR_UNAVAILABLE)
+            good = error_set(error, local.kind, "%s", local.text);
     }
-    *ret_reply = reply;
-    return true;
+    if (!good)
+        replies_free(replies, count);
+    return good;
+}
+
+/* Commands on an open connection. */
+static bool exchange(struct redis_connection *connection, const struct redis_command *commands,
+                     size_t count, int64_t deadline, redisReply **replies, struct error *error)
+{
+    connection->may_block = deadline - clock_monotonic() >= connection->block_limit;
+    for (size_t i = 0; i < count; i++)
+        if (!append(connection, commands[i], error))
+            return false;
+    if (!flush(connection, deadline, error) || !drop_owed(connection, deadline, error))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!read_reply(connection, deadline, &replies[i], error)) {
+            replies_free(replies, i);
+            return false;
+        }
+    }
+    return replies_judge(replies, count, error);
 }
 
 static bool greet(struct redis_connection *connection, const struct span *words, size_t count,
                   int64_t deadline, struct error *error)
 {
+    const struct redis_command command = {words, count};
     redisReply *reply;
-    if (!exchange(connection, (struct redis_command){words, count}, deadline, &reply, error)) {
+    if (!exchange(connection, &command, 1, deadline, &reply, error)) {
         disconnect(connection);
-        if (error && error->kind == ERROR_INVALID)
-            error->kind = ERROR_UNAVAILABLE; /* a refused AUTH or SELECT */
         return false;
+    }
+    if (!reply) {
+        disconnect(connection);
+        return error_set(error, ERROR_UNAVAILABLE, "Redis: %.*s was refused",
+                         SPAN_PRINTF(words[0]));
     }
     freeReplyObject(reply);
     return true;
@@ -342,19 +372,18 @@ static bool ready(struct redis_connection *connection, int64_t deadline, bool *r
     return *ret_reused || connect_to(connection, deadline, error);
 }
 
-bool redis_call(struct redis_connection *connection, struct redis_command command, int64_t deadline,
-                struct redis_reply **ret_reply, struct error *error)
+bool redis_call(struct redis_connection *connection, const struct redis_command *commands,
+                size_t count, int64_t deadline, struct redis_reply **ret_replies,
+                struct error *error)
 {
-    redisReply *reply;
+    redisReply **replies = (redisReply **)ret_replies;
     bool reused;
     if (!ready(connection, deadline, &reused, error))
         return false;
-    bool done = exchange(connection, command, deadline, &reply, error);
+    bool done = exchange(connection, commands, count, deadline, replies, error);
     if (!done && reused && connection->closed_by_peer)
         done = connect_to(connection, deadline, error) &&
-               exchange(connection, command, deadline, &reply, error);
-    if (done)
-        *ret_reply = (struct redis_reply *)reply;
+               exchange(connection, commands, count, deadline, replies, error);
     return done;
 }
 

@@ -32,13 +32,14 @@ struct redis_command {
 };
 
 /*
- * Sends a command and waits for its reply until `deadline` (monotonic µs). The reply is the
- * caller's (redis_reply_free). Errors: ERROR_UNAVAILABLE (away, refused, protocol nonsense, or the
- * error replies that mean so: LOADING, MASTERDOWN, NOAUTH, …), ERROR_TIMEOUT, ERROR_INVALID
- * (any other error reply; its text is in the error), ERROR_MEMORY.
+ * Sends commands all at once and waits for their replies until `deadline` (monotonic µs). The
+ * replies are the caller's (redis_reply_free); null where Redis answered that command alone with
+ * an error. Errors, with no reply: ERROR_UNAVAILABLE (away, refused, protocol nonsense, or the
+ * error replies that mean so: LOADING, MASTERDOWN, NOAUTH, …), ERROR_TIMEOUT, ERROR_MEMORY.
  */
-MUST_CHECK bool redis_call(struct redis_connection *connection, struct redis_command command,
-                           int64_t deadline, struct redis_reply **ret_reply, struct error *error);
+MUST_CHECK bool redis_call(struct redis_connection *connection,
+                           const struct redis_command *commands, size_t count, int64_t deadline,
+                           struct redis_reply **ret_replies, struct error *error);
 
 /*
  * Sends commands whose replies nobody waits for: they are read and dropped by the next call. They

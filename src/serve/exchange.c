@@ -33,7 +33,7 @@ void exchange_problem_whole(struct exchange *exchange, const struct problem *pro
 {
     struct bytes text = BYTES_EMPTY;
     problem_write(problem, &text);
-    struct span body = arena_span(exchange->worker->arena, bytes_span(&text));
+    struct span body = arena_span(exchange->desk->arena, bytes_span(&text));
     bytes_free(&text);
     exchange->settled_head = SPAN_LITERAL("Cache-Control: no-store\r\n");
     if (body.size)
@@ -49,7 +49,7 @@ void exchange_problem(struct exchange *exchange, unsigned status, const char *de
 
 void exchange_header(struct exchange *exchange, const char *name, const char *value)
 {
-    char *head = arena_format(exchange->worker->arena, "%.*s%s: %s\r\n",
+    char *head = arena_format(exchange->desk->arena, "%.*s%s: %s\r\n",
                               SPAN_PRINTF(exchange->settled_head), name, value);
     if (head)
         exchange->settled_head = span_of(head);

@@ -3,7 +3,7 @@
  *
  * The phase says what the exchange holds, and the step table says in which phases a step runs, so
  * no step needs to know its neighbours. Everything but the reply of Redis and the result of
- * PostgreSQL is in the worker's arena or buffers, which the next request uses again.
+ * PostgreSQL is in the desk's arena or buffers, which the next request uses again.
  */
 #ifndef LARDER_SERVE_EXCHANGE_H
 #define LARDER_SERVE_EXCHANGE_H
@@ -27,8 +27,11 @@ enum phase {
 /* More parameters in one query string than this is a 400. */
 #define QUERY_PAIRS_MAX 256
 
-/* What a worker thread keeps from request to request. */
-struct worker {
+/*
+ * The memory a request is worked on with, kept for the next one. The connection and the compressor
+ * are lent by the thread that has the request in hand.
+ */
+struct desk {
     struct server *server;
     struct arena *arena;
     struct redis_connection *redis; /* null: without Redis */
@@ -42,7 +45,7 @@ struct worker {
 #define STEP_COUNT_MAX 16
 
 struct exchange {
-    struct worker *worker;
+    struct desk *desk;
     struct server *server;
     struct writer *writer;
     enum phase phase;
@@ -57,11 +60,13 @@ struct exchange {
     struct live *live; /* a reference */
     struct served *served;
     struct route_match match;
-    size_t pair_count;    /* of worker->pairs: the query's */
+    size_t pair_count;    /* of desk->pairs: the query's */
     struct value *values; /* of each $n */
     struct coding_accept accept;
-    int64_t timeout;      /* µs for the statement */
-    int64_t redis_budget; /* µs this request may still wait for Redis */
+    int64_t timeout;           /* µs for the statement */
+    int64_t redis_budget;      /* µs this request may still wait for Redis */
+    bool asks;                 /* the cache is to be asked what `lookup` says */
+    struct store_query lookup; /* and has answered in it before the lookup step */
 
     struct entry_meta meta;           /* FILLED, HELD */
     struct span bodies[CODING_COUNT]; /* the variants at hand; data null: none */

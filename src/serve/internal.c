@@ -4,7 +4,7 @@ static void answer_metrics(struct exchange *exchange)
 {
     struct bytes text = BYTES_EMPTY;
     counters_append_prometheus(exchange->server->counters, &text);
-    struct span body = arena_span(exchange->worker->arena, bytes_span(&text));
+    struct span body = arena_span(exchange->desk->arena, bytes_span(&text));
     bytes_free(&text);
     if (!body.size) {
         exchange_memory(exchange);

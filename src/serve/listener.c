@@ -146,38 +146,47 @@ static int kept_ready(int connection, uint32_t events)
     return -1;
 }
 
-/* The next that is ready, the stop included; false when nothing can be waited for. */
-static bool ready_next(struct listener *listener, struct epoll_event *event)
+/* Whatever is ready, the stop included; 0 when nothing can be waited for. */
+static size_t ready_wait(struct listener *listener,
+                         struct epoll_event events[static LISTENER_BATCH])
 {
     for (;;) {
-        int count = epoll_wait(listener->epoll, event, 1, -1);
+        int count = epoll_wait(listener->epoll, events, LISTENER_BATCH, -1);
         if (count > 0)
-            return true;
+            return (size_t)count;
         if (count < 0 && errno != EINTR)
-            return false;
+            return 0;
     }
 }
 
-/*
- * Once stopped, the stop's descriptor is always ready. epoll gives ready ones in turn, so when it
- * comes twice in a row nothing else was ready for this thread, and what another thread has is its
- * own; as no connection is accepted or kept any more, that comes.
- */
-int listener_next(struct listener *listener)
+/* The connection behind an event, or -1: none. */
+static int event_connection(struct listener *listener, const struct epoll_event *event)
 {
-    struct epoll_event event;
-    for (int stops = 0; stops < 2 && ready_next(listener, &event);) {
-        int fd = event.data.fd;
-        if (fd == listener->stop) {
-            stops++;
-            continue;
+    int fd = event->data.fd;
+    if (fd == listener->stop)
+        return -1;
+    return fd == listener->socket ? accept_ready(listener) : kept_ready(fd, event->events);
+}
+
+/*
+ * Once stopped, the stop's descriptor is always ready; when it alone is, nothing else is left, as
+ * no connection is accepted or kept any more.
+ */
+size_t listener_next(struct listener *listener, int ret_connections[static LISTENER_BATCH])
+{
+    struct epoll_event events[LISTENER_BATCH];
+    size_t found = 0;
+    while (found == 0) {
+        size_t count = ready_wait(listener, events);
+        if (count == 0 || (count == 1 && events[0].data.fd == listener->stop))
+            return 0;
+        for (size_t i = 0; i < count; i++) {
+            int connection = event_connection(listener, &events[i]);
+            if (connection >= 0)
+                ret_connections[found++] = connection;
         }
-        stops = 0;
-        fd = fd == listener->socket ? accept_ready(listener) : kept_ready(fd, event.events);
-        if (fd >= 0)
-            return fd;
     }
-    return -1;
+    return found;
 }
 
 void listener_keep(struct listener *listener, int connection)

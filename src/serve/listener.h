@@ -2,9 +2,10 @@
  * Hands ready FastCGI connections to threads.
  *
  * A web server keeps connections open between requests; were a thread to wait on each, a few idle
- * ones would hold every thread while a new one waits in the backlog. So all threads wait together
- * (epoll) for the listening socket and every idle connection, and a thread has a connection only
- * while a request is on it. Threads thus bound the requests in work, never the connections kept.
+ * ones would hold every thread while a new one waits in the backlog. So the threads that take
+ * requests wait together (epoll) for the listening socket and every idle connection, and one has a
+ * connection only while a request is on it. Threads thus bound the requests in work, never the
+ * connections kept.
  */
 #ifndef LARDER_SERVE_LISTENER_H
 #define LARDER_SERVE_LISTENER_H
@@ -34,12 +35,16 @@ void listener_count_in(struct listener *listener, struct counters *counters);
 /* When no thread waits any more. Null is allowed. */
 void listener_free(struct listener *listener);
 
+/* The most connections handed out at once. */
+#define LISTENER_BATCH 16
+
 /*
- * Waits for a connection with something to read, a new one or a kept one. Returns its descriptor,
- * the caller's until it gives it back or closes it; -1 when the listener was stopped and nothing
- * is ready any more. A kept connection that its peer has closed is closed here.
+ * Waits for connections with something to read, new ones or kept ones, and hands out those that
+ * are ready. The descriptors are the caller's until it
+ * gives them back or closes them. Returns how many; 0 when the listener was stopped and nothing is
+ * ready any more. A kept connection that its peer has closed is closed here.
  */
-int listener_next(struct listener *listener);
+size_t listener_next(struct listener *listener, int ret_connections[static LISTENER_BATCH]);
 
 /* Gives a connection back that the web server keeps. Once stopped it is closed instead. */
 void listener_keep(struct listener *listener, int connection);

@@ -108,7 +108,11 @@ static bool etag_key_begin(struct server *server, struct error *error)
     return server->etag_key ? true : error_set_memory(error);
 }
 
-/* How long PostgreSQL may take to let the learning connection in, and for each of its answers. */
+/*
+ * How long PostgreSQL may take to let the learning connection in, which holds up the main thread
+ * and its signals, and for each of its answers.
+ */
+#define LEARN_CONNECT_TIMEOUT INT64_C(1000000)
 #define LEARN_TIMEOUT (5 * INT64_C(1000000))
 
 /*
@@ -122,7 +126,7 @@ static bool learn(struct server *server, struct live *live, struct fault_list *f
         .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
         .statement_timeout = LEARN_TIMEOUT};
     struct db_connection *connection;
-    if (!db_connect(&settings, clock_monotonic() + LEARN_TIMEOUT, &connection, failure))
+    if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
     bool told = live_learn(live, connection, faults, failure);
     db_disconnect(connection);

@@ -41,7 +41,7 @@ static void bind_given(struct binding *binding, size_t index, const struct span 
                        size_t count)
 {
     const struct param *param = &binding->learned->params[index];
-    struct arena *arena = binding->exchange->worker->arena;
+    struct arena *arena = binding->exchange->desk->arena;
     struct value *value = &binding->by_param[index];
     const char *problem = NULL;
     bool good;
@@ -62,8 +62,8 @@ static void bind_query(struct binding *binding, size_t index)
     struct span given[QUERY_PAIRS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < exchange->pair_count; i++)
-        if (span_is(exchange->worker->pairs[i].name, param->name))
-            given[count++] = exchange->worker->pairs[i].value;
+        if (span_is(exchange->desk->pairs[i].name, param->name))
+            given[count++] = exchange->desk->pairs[i].value;
     if (count)
         bind_given(binding, index, given, count);
     else
@@ -100,7 +100,7 @@ static void bind_clock(struct binding *binding, size_t index)
     else
         snprintf(text, sizeof text, "%sT%02d:%02d:%02d.%06dZ", day, parts.tm_hour, parts.tm_min,
                  parts.tm_sec, (int)(exchange->now % 1000000));
-    struct span copy = arena_span(exchange->worker->arena, span_of(text));
+    struct span copy = arena_span(exchange->desk->arena, span_of(text));
     if (!copy.data)
         binding->failed = true;
     binding->by_param[index] = (struct value){.state = VALUE_TEXT, .text = copy};
@@ -129,8 +129,8 @@ static void bind_all(struct binding *binding)
 static bool query_read(struct exchange *exchange)
 {
     struct error error;
-    if (!query_parse(exchange->query, exchange->worker->arena, exchange->worker->pairs,
-                     QUERY_PAIRS_MAX, &exchange->pair_count, &error)) {
+    if (!query_parse(exchange->query, exchange->desk->arena, exchange->desk->pairs, QUERY_PAIRS_MAX,
+                     &exchange->pair_count, &error)) {
         exchange_problem(exchange, 400, error.text);
         return false;
     }
@@ -142,8 +142,8 @@ static bool profile_asked(const struct exchange *exchange)
     if (!options_number(exchange->server->options, OPTION_PROFILE))
         return false;
     for (size_t i = 0; i < exchange->pair_count; i++)
-        if (span_is(exchange->worker->pairs[i].name, "profile") &&
-            span_is(exchange->worker->pairs[i].value, "1"))
+        if (span_is(exchange->desk->pairs[i].name, "profile") &&
+            span_is(exchange->desk->pairs[i].value, "1"))
             return true;
     return false;
 }
@@ -153,7 +153,7 @@ static bool values_order(struct exchange *exchange, const struct binding *bindin
 {
     const struct statement *statement = &exchange->served->route->statement;
     exchange->values =
-        arena_array(exchange->worker->arena, statement->parameter_count, sizeof *exchange->values);
+        arena_array(exchange->desk->arena, statement->parameter_count, sizeof *exchange->values);
     for (unsigned i = 0; exchange->values && i < statement->parameter_count; i++)
         exchange->values[i] = binding->by_param[statement->param_of[i]];
     return exchange->values != NULL;
@@ -162,7 +162,7 @@ static bool values_order(struct exchange *exchange, const struct binding *bindin
 void step_bind(struct exchange *exchange)
 {
     const struct route *route = exchange->served->route;
-    struct arena *arena = exchange->worker->arena;
+    struct arena *arena = exchange->desk->arena;
     if (exchange->query.size && !query_read(exchange))
         return;
     exchange->profile = profile_asked(exchange);

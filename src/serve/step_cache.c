@@ -7,7 +7,7 @@
 /* Is the route's answer kept in Redis at all? */
 static bool cached(const struct exchange *exchange)
 {
-    return exchange->served->route->cache.present && exchange->worker->redis &&
+    return exchange->served->route->cache.present && exchange->desk->redis &&
            options_number(exchange->server->options, OPTION_CACHE);
 }
 
@@ -24,17 +24,32 @@ bool step_keeps(const struct exchange *exchange)
            small_enough(exchange);
 }
 
+/* A conditional request first asks for the metadata alone: usually the client has the body. */
+static void lookup_ask(struct exchange *exchange)
+{
+    bool conditional = exchange->request.if_none_match.data != NULL;
+    /* To make a variant for a client that refuses identity, even a HEAD needs the body. */
+    bool refused = exchange->accept.quality[CODING_IDENTITY] == 0;
+    exchange->asks = true;
+    exchange->redis_budget = options_number(exchange->server->options, OPTION_REDIS_TIMEOUT);
+    exchange->lookup.key = bytes_span(&exchange->desk->key);
+    exchange->lookup.accept = &exchange->accept;
+    exchange->lookup.body_wanted = refused || (!conditional && !exchange->head_only);
+}
+
 void step_key(struct exchange *exchange)
 {
     const struct served *served = exchange->served;
     struct error error;
     if (!cached(exchange))
         return;
-    bytes_clear(&exchange->worker->key);
+    bytes_clear(&exchange->desk->key);
     if (!cache_key_write(options_text(exchange->server->options, OPTION_PREFIX), &served->version,
                          served->route->name, exchange->values,
-                         served->route->statement.parameter_count, &exchange->worker->key, &error))
+                         served->route->statement.parameter_count, &exchange->desk->key, &error))
         exchange_memory(exchange);
+    else
+        lookup_ask(exchange);
 }
 
 /* Does If-None-Match name the entry, in any of its variants, so that a 304 answers it? */
@@ -48,27 +63,6 @@ static bool client_has(const struct exchange *exchange, const struct entry_meta 
     }
     return meta->status == 200 &&
            etag_list_matches_weak(exchange->request.if_none_match, tags, CODING_COUNT);
-}
-
-/* A conditional request first asks for the metadata alone: usually the client has the body. */
-static enum store_outcome look(struct exchange *exchange, struct store_found *found,
-                               struct error *event)
-{
-    struct worker *worker = exchange->worker;
-    struct cache_store *store = exchange->server->store;
-    struct span key = bytes_span(&worker->key);
-    bool conditional = exchange->request.if_none_match.data != NULL;
-    /* To make a variant for a client that refuses identity, even a HEAD needs the body. */
-    bool refused = exchange->accept.quality[CODING_IDENTITY] == 0;
-    bool body_wanted = refused || (!conditional && !exchange->head_only);
-    enum store_outcome outcome =
-        cache_store_lookup(store, worker->redis, key, &exchange->accept, body_wanted,
-                           &exchange->redis_budget, found, event);
-    if (outcome != STORE_HIT || body_wanted || exchange->head_only ||
-        client_has(exchange, &found->meta))
-        return outcome;
-    return cache_store_body(store, worker->redis, key, found->coding, &exchange->redis_budget,
-                            found, event);
 }
 
 static void hold(struct exchange *exchange, const struct store_found *found, int64_t fresh_for)
@@ -88,29 +82,39 @@ static void missed(struct exchange *exchange, const char *why)
     counters_add(exchange->server->counters, COUNTER_CACHE_MISSES, 1);
 }
 
+/* The conditional request whose client does not have the entry needs the body after all. */
+static void body_fetch(struct exchange *exchange)
+{
+    struct store_query *lookup = &exchange->lookup;
+    struct error event = {0};
+    if (lookup->outcome != STORE_HIT || lookup->body_wanted || exchange->head_only ||
+        client_has(exchange, &lookup->found.meta))
+        return;
+    lookup->outcome = cache_store_body(exchange->server->store, exchange->desk->redis, lookup->key,
+                                       &exchange->redis_budget, &lookup->found, &event);
+    exchange_redis_event(&event);
+}
+
 void step_lookup(struct exchange *exchange)
 {
-    struct store_found found;
-    struct error event = {0};
+    const struct store_query *lookup = &exchange->lookup;
     exchange->cache.forward = "bypass";
-    if (!cached(exchange))
+    if (!exchange->asks)
         return;
-    exchange->redis_budget = options_number(exchange->server->options, OPTION_REDIS_TIMEOUT);
-    enum store_outcome outcome = look(exchange, &found, &event);
-    exchange_redis_event(&event);
-    if (outcome == STORE_BYPASS) {
+    body_fetch(exchange);
+    if (lookup->outcome == STORE_BYPASS) {
         exchange->cache.detail = "redis-down";
         exchange->redis_failed = true;
         return;
     }
-    if (outcome == STORE_MISS) {
+    if (lookup->outcome == STORE_MISS) {
         missed(exchange, "uri-miss");
         return;
     }
-    exchange->reply = found.reply;
-    int64_t fresh_for = entry_fresh_for(&found.meta, exchange->now);
+    exchange->reply = lookup->found.reply;
+    int64_t fresh_for = entry_fresh_for(&lookup->found.meta, exchange->now);
     if (fresh_for > 0)
-        hold(exchange, &found, fresh_for);
+        hold(exchange, &lookup->found, fresh_for);
     else
         missed(exchange, "stale");
 }
@@ -122,8 +126,8 @@ void step_store(struct exchange *exchange)
         counters_add(exchange->server->counters, COUNTER_CACHE_TOO_LARGE, 1);
     if (!step_keeps(exchange))
         return;
-    exchange->cache.stored = cache_store_keep(exchange->server->store, exchange->worker->redis,
-                                              bytes_span(&exchange->worker->key), &exchange->meta,
+    exchange->cache.stored = cache_store_keep(exchange->server->store, exchange->desk->redis,
+                                              bytes_span(&exchange->desk->key), &exchange->meta,
                                               exchange->bodies, &exchange->redis_budget, &event);
     exchange_redis_event(&event);
 }

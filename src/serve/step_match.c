@@ -14,7 +14,7 @@ static const char *allow_value(const struct exchange *exchange)
         bytes_append_format(&allow, ", %s%s", route_method_names[i],
                             i == METHOD_GET ? ", HEAD" : "");
     }
-    const char *value = arena_text(exchange->worker->arena, bytes_span(&allow));
+    const char *value = arena_text(exchange->desk->arena, bytes_span(&allow));
     bytes_free(&allow);
     return value ? value : "OPTIONS";
 }
@@ -52,7 +52,7 @@ static void answer_unserved(struct exchange *exchange)
         if (refused & (unsigned)route_unserved_names[i].bit)
             word = route_unserved_names[i].word;
     exchange_problem(exchange, 501,
-                     arena_format(exchange->worker->arena,
+                     arena_format(exchange->desk->arena,
                                   "The route asks for %s, which this version does not serve yet.",
                                   word));
 }
@@ -76,7 +76,7 @@ void step_match(struct exchange *exchange)
     size_t count;
     if (internal_answer(exchange))
         return;
-    if (!target_segments(exchange->path, exchange->worker->arena, segments, ROUTE_SEGMENTS_MAX,
+    if (!target_segments(exchange->path, exchange->desk->arena, segments, ROUTE_SEGMENTS_MAX,
                          &count, &error)) {
         exchange_problem(exchange, 400, error.text);
         return;

@@ -54,7 +54,7 @@ static size_t suspects(const struct exchange *exchange, bool every, struct probl
 static void answer_refused_value(struct exchange *exchange, const struct failure_row *row)
 {
     size_t most = exchange->served->route->param_count;
-    struct problem_item *items = arena_array(exchange->worker->arena, most, sizeof *items);
+    struct problem_item *items = arena_array(exchange->desk->arena, most, sizeof *items);
     if (!items) {
         exchange_memory(exchange);
         return;
@@ -86,7 +86,7 @@ static bool run(struct exchange *exchange, struct db_failure *failure)
     const struct served *served = exchange->served;
     const struct learned *learned = atomic_load_explicit(&served->learned, memory_order_acquire);
     unsigned count = served->route->statement.parameter_count;
-    const char **values = arena_array(exchange->worker->arena, count, sizeof *values);
+    const char **values = arena_array(exchange->desk->arena, count, sizeof *values);
     if (!values)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     for (unsigned i = 0; i < count; i++)
@@ -197,10 +197,10 @@ void step_query(struct exchange *exchange)
 
 static void compress_to(struct exchange *exchange, enum coding coding, size_t most)
 {
-    struct bytes *out = &exchange->worker->compressed[coding];
+    struct bytes *out = &exchange->desk->compressed[coding];
     bytes_clear(out);
-    if (!compress_body(exchange->worker->compressor, coding, exchange->bodies[CODING_IDENTITY],
-                       most, out))
+    if (!compress_body(exchange->desk->compressor, coding, exchange->bodies[CODING_IDENTITY], most,
+                       out))
         return;
     exchange->bodies[coding] = bytes_span(out);
     exchange->meta.sizes[coding] = out->size;

@@ -70,7 +70,7 @@ static void settle_not_modified(struct exchange *exchange)
     if (!coding_choose(&exchange->accept, exchange->meta.variants, &coding))
         coding = CODING_IDENTITY;
     append_validators(exchange, coding, &head);
-    struct span copy = arena_span(exchange->worker->arena, bytes_span(&head));
+    struct span copy = arena_span(exchange->desk->arena, bytes_span(&head));
     bytes_free(&head);
     if (!copy.data) {
         exchange_memory(exchange);
@@ -183,7 +183,7 @@ static struct span head_for_settled(struct exchange *exchange, struct bytes *hea
 
 void step_respond(struct exchange *exchange)
 {
-    struct bytes *head = &exchange->worker->head;
+    struct bytes *head = &exchange->desk->head;
     bytes_clear(head);
     struct span body = exchange->phase == PHASE_SETTLED ? head_for_settled(exchange, head)
                                                         : head_for_entry(exchange, head);

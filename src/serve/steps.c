@@ -4,18 +4,18 @@
 #include "base/log.h"
 
 const struct step steps[] = {
-    {"receive", step_receive, PHASE_SEEKING},
-    {"match", step_match, PHASE_SEEKING},
-    {"bind", step_bind, PHASE_SEEKING},
-    {"key", step_key, PHASE_SEEKING},
-    {"lookup", step_lookup, PHASE_SEEKING},
-    {"query", step_query, PHASE_SEEKING},
-    {"compress", step_compress, PHASE_FILLED},
-    {"store", step_store, PHASE_FILLED},
-    {"suit", step_suit, PHASE_FILLED | PHASE_HELD},
-    {"precondition", step_precondition, PHASE_FILLED | PHASE_HELD},
-    {"respond", step_respond, PHASE_ANY},
-    {"after", step_after, PHASE_ANY},
+    {"receive", step_receive, PHASE_SEEKING, PART_READ},
+    {"match", step_match, PHASE_SEEKING, PART_READ},
+    {"bind", step_bind, PHASE_SEEKING, PART_READ},
+    {"key", step_key, PHASE_SEEKING, PART_READ},
+    {"lookup", step_lookup, PHASE_SEEKING, PART_LOOK},
+    {"query", step_query, PHASE_SEEKING, PART_ANSWER},
+    {"compress", step_compress, PHASE_FILLED, PART_ANSWER},
+    {"store", step_store, PHASE_FILLED, PART_ANSWER},
+    {"suit", step_suit, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
+    {"precondition", step_precondition, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
+    {"respond", step_respond, PHASE_ANY, PART_ANSWER},
+    {"after", step_after, PHASE_ANY, PART_ANSWER},
 };
 
 const size_t step_count = ARRAY_COUNT(steps);
@@ -38,17 +38,17 @@ static void trace(const struct exchange *exchange)
     bytes_free(&line);
 }
 
-void steps_walk(struct exchange *exchange)
+void steps_walk(struct exchange *exchange, enum part part)
 {
     bool watched = timed(exchange);
     for (size_t i = 0; i < step_count; i++) {
-        if (!(steps[i].phases & exchange->phase))
+        if (steps[i].part != part || !(steps[i].phases & exchange->phase))
             continue;
         steps[i].run(exchange);
         if (watched)
             exchange->step_ends[i] = clock_monotonic();
     }
-    if (watched && options_number(exchange->server->options, OPTION_TRACE))
+    if (watched && part == PART_ANSWER && options_number(exchange->server->options, OPTION_TRACE))
         trace(exchange);
 }
 

@@ -5,7 +5,7 @@
  *   match    finds the route; 404, 405, OPTIONS, and Larder's own pages
  *   bind     turns the request's texts into the statement's values; every fault in one 422
  *   key      names the answer
- *   lookup   asks Redis
+ *   lookup   takes what Redis answered
  *   query    asks PostgreSQL
  *   compress makes the variants of a fresh answer
  *   store    gives it to Redis
@@ -14,7 +14,7 @@
  *   respond  writes the answer
  *   after    counts and logs
  *
- * A step runs only in the phases of its row and never knows which step follows it.
+ * A step runs only in the part and the phases of its row and never knows which step follows it.
  */
 #ifndef LARDER_SERVE_STEPS_H
 #define LARDER_SERVE_STEPS_H
@@ -23,17 +23,26 @@
 
 typedef void step_function(struct exchange *exchange);
 
+/* A front walks READ for several requests, asks the cache for all of them at once, and walks LOOK;
+ * ANSWER is walked by it or by whoever has the time. */
+enum part {
+    PART_READ,
+    PART_LOOK,
+    PART_ANSWER,
+};
+
 struct step {
     const char *name;
     step_function *run;
     unsigned phases; /* enum phase bits in which it runs */
+    enum part part;
 };
 
 extern const struct step steps[];
 extern const size_t step_count;
 
-/* Answers one request: walks the table from its first row to its last. */
-void steps_walk(struct exchange *exchange);
+/* Walks the rows of one part, in their order. */
+void steps_walk(struct exchange *exchange, enum part part);
 
 /* Appends "receive;dur=0.01, match;dur=…" in milliseconds (Server-Timing) for the steps run. */
 void steps_append_timing(const struct exchange *exchange, struct bytes *out);

@@ -4,176 +4,234 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <fcgiapp.h>
-
-#include "base/clock.h"
-#include "cache/compress.h"
+#include "serve/job.h"
 #include "serve/steps.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
 #define STACK_SIZE ((size_t)512 * 1024)
 
-/* More body than this is not read to the end: the connection is given up instead. */
-#define DRAIN_MAX ((size_t)16 * 1024 * 1024)
+/* Empty jobs kept for the next requests. */
+#define SPARE_MAX 64
+
+/* A front writes no body larger than this: a slow reader would keep it from others. */
+#define FRONT_BODY_MAX ((size_t)256 * 1024)
+
+/* More fronts than this only share the same round trips among more switches of thread. */
+#define FRONTS_MIN 2
+#define FRONTS_MAX 4
+
+_Static_assert(LISTENER_BATCH <= STORE_BATCH, "one round trip asks for a whole batch");
+
+struct member {
+    struct crew *crew;
+    struct tools tools;
+    pthread_t thread;
+};
 
 struct crew {
     struct server *server;
     struct listener *listener;
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;
+    struct job_list waiting; /* for a hand */
+    struct job_list spare;
+    bool closed; /* no further job will come */
+    size_t started;
+    size_t front_count;
     size_t count;
-    pthread_t threads[];
+    struct member members[]; /* the fronts first */
 };
 
-struct fcgi_writer {
-    struct writer writer;
-    FCGX_Stream *out;
-};
-
-bool worker_library_init(struct error *error)
+static struct job *job_take(struct crew *crew)
 {
-    return FCGX_Init() == 0 ? true : error_set(error, ERROR_SYSTEM, "libfcgi did not start");
+    pthread_mutex_lock(&crew->lock);
+    struct job *job = job_list_take(&crew->spare);
+    pthread_mutex_unlock(&crew->lock);
+    return job ? job : job_new(crew->server);
 }
 
-static bool fcgi_write(struct writer *writer, struct span bytes)
+static void job_give_back(struct crew *crew, struct job *job)
 {
-    FCGX_Stream *out = ((struct fcgi_writer *)writer)->out;
-    while (bytes.size) {
-        int size = bytes.size > 1 << 30 ? 1 << 30 : (int)bytes.size;
-        if (FCGX_PutStr(bytes.data, size, out) != size)
-            return false;
-        bytes = span_from(bytes, (size_t)size);
+    pthread_mutex_lock(&crew->lock);
+    bool keep = crew->spare.count < SPARE_MAX;
+    if (keep)
+        job_list_append(&crew->spare, job);
+    pthread_mutex_unlock(&crew->lock);
+    if (!keep)
+        job_free(job);
+}
+
+static void job_answer(struct crew *crew, struct job *job)
+{
+    steps_walk(job_exchange(job), PART_ANSWER);
+    job_end(job, crew->listener);
+    job_give_back(crew, job);
+}
+
+static void hand_over(struct crew *crew, struct job *job)
+{
+    pthread_mutex_lock(&crew->lock);
+    job_list_append(&crew->waiting, job);
+    pthread_mutex_unlock(&crew->lock);
+    pthread_cond_signal(&crew->arrived);
+}
+
+static size_t jobs_begin(struct member *member, const int *connections, size_t count,
+                         struct job **jobs)
+{
+    size_t begun = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct job *job = job_take(member->crew);
+        if (!job)
+            close(connections[i]);
+        else if (job_begin(job, connections[i], &member->tools))
+            jobs[begun++] = job;
+        else
+            job_give_back(member->crew, job);
     }
+    return begun;
+}
+
+/* Asks the cache for every request of the batch that wants it, in one round trip. */
+static void batch_lookup(struct member *member, struct job *const *jobs, size_t count)
+{
+    struct store_query *queries[LISTENER_BATCH];
+    struct exchange *asking[LISTENER_BATCH];
+    struct error event = {0};
+    int64_t budget = 0;
+    size_t asked = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct exchange *exchange = job_exchange(jobs[i]);
+        if (exchange->phase != PHASE_SEEKING || !exchange->asks)
+            continue;
+        budget = exchange->redis_budget;
+        queries[asked] = &exchange->lookup;
+        asking[asked++] = exchange;
+    }
+    if (!asked)
+        return;
+    cache_store_lookup(member->crew->server->store, member->tools.redis, queries, asked, &budget,
+                       &event);
+    for (size_t i = 0; i < asked; i++)
+        asking[i]->redis_budget = budget;
+    exchange_redis_event(&event);
+}
+
+/* Can a front answer at once, without a query and without writing for long? */
+static bool is_quick(const struct exchange *exchange)
+{
+    size_t size = exchange->settled_body.size;
+    for (enum coding coding = 0; coding < CODING_COUNT; coding++)
+        size += exchange->bodies[coding].size;
+    return exchange->phase != PHASE_SEEKING && size <= FRONT_BODY_MAX;
+}
+
+static void batch_serve(struct member *member, struct job **jobs, size_t count)
+{
+    struct crew *crew = member->crew;
+    size_t quick = 0;
+    for (size_t i = 0; i < count; i++)
+        steps_walk(job_exchange(jobs[i]), PART_READ);
+    batch_lookup(member, jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        steps_walk(job_exchange(jobs[i]), PART_LOOK);
+        if (!is_quick(job_exchange(jobs[i])))
+            hand_over(crew, jobs[i]);
+        else
+            jobs[quick++] = jobs[i];
+    }
+    for (size_t i = 0; i < quick; i++)
+        job_answer(crew, jobs[i]);
+}
+
+static void *front_run(void *argument)
+{
+    struct member *member = argument;
+    struct crew *crew = member->crew;
+    struct job *jobs[LISTENER_BATCH];
+    int connections[LISTENER_BATCH];
+    size_t count;
+    while ((count = listener_next(crew->listener, connections)) > 0)
+        batch_serve(member, jobs, jobs_begin(member, connections, count, jobs));
+    return NULL;
+}
+
+/* The next job for a hand; null when none will come any more. */
+static struct job *job_wait(struct crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    while (!crew->waiting.first && !crew->closed)
+        pthread_cond_wait(&crew->arrived, &crew->lock);
+    struct job *job = job_list_take(&crew->waiting);
+    pthread_mutex_unlock(&crew->lock);
+    return job;
+}
+
+static void *hand_run(void *argument)
+{
+    struct member *member = argument;
+    struct job *job;
+    while ((job = job_wait(member->crew))) {
+        job_lend(job, &member->tools);
+        job_answer(member->crew, job);
+    }
+    return NULL;
+}
+
+/* One a processor; two at least, so that a peer that breaks off can't hold the only one. */
+static size_t front_count(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (processors < FRONTS_MIN)
+        return FRONTS_MIN;
+    return processors > FRONTS_MAX ? FRONTS_MAX : (size_t)processors;
+}
+
+static bool member_start(struct crew *crew, size_t index, const pthread_attr_t *attributes)
+{
+    struct member *member = &crew->members[index];
+    bool front = index < crew->front_count;
+    member->crew = crew;
+    if (!tools_make(crew->server, &member->tools))
+        return false;
+    if (pthread_create(&member->thread, attributes, front ? front_run : hand_run, member) != 0) {
+        tools_free(&member->tools);
+        return false;
+    }
+    pthread_setname_np(member->thread, front ? "front" : "hand");
     return true;
 }
 
-/* What is left of the request's body must be read, or the next request would begin in its midst. */
-static bool drain(FCGX_Stream *in)
+static struct crew *crew_new(struct server *server, struct listener *listener, size_t hands)
 {
-    char scratch[4096];
-    size_t drained = 0;
-    int got;
-    while ((got = FCGX_GetStr(scratch, sizeof scratch, in)) > 0) {
-        drained += (size_t)got;
-        if (drained > DRAIN_MAX)
-            return false;
-    }
-    return FCGX_GetError(in) == 0;
-}
-
-static void answer(struct worker *worker, FCGX_Request *request)
-{
-    struct fcgi_writer writer = {.writer.write = fcgi_write, .out = request->out};
-    struct exchange exchange = {.worker = worker,
-                                .server = worker->server,
-                                .writer = &writer.writer,
-                                .phase = PHASE_SEEKING,
-                                .started = clock_monotonic(),
-                                .now = clock_wall(),
-                                .counters = worker->server->unrouted};
-    request_read(request->envp, &exchange.request);
-    steps_walk(&exchange);
-    exchange_end(&exchange);
-    arena_reset(worker->arena);
-}
-
-/* Buffers that one huge answer made large are not kept for the next. */
-#define BUFFER_KEEP ((size_t)256 * 1024)
-
-static void worker_tidy(struct worker *worker)
-{
-    for (size_t i = 0; i < CODING_COUNT; i++)
-        if (worker->compressed[i].capacity > BUFFER_KEEP)
-            bytes_free(&worker->compressed[i]);
-}
-
-/* Serves the request that waits on the connection, then keeps or closes it. */
-static void serve_connection(struct worker *worker, struct listener *listener, int connection)
-{
-    /* Listening on no socket, libfcgi reads this connection and never accepts another. */
-    FCGX_Request request;
-    FCGX_InitRequest(&request, -1, FCGI_FAIL_ACCEPT_ON_INTR);
-    request.ipcFd = connection;
-    request.keepConnection = 1; /* or FCGX_Accept_r closes it as the end of a former request */
-    request.detached = 1; /* a failed connection is closed at once, without waiting for the peer */
-    if (FCGX_Accept_r(&request) != 0) {
-        /* libfcgi has closed it: what came was no request, or not the whole of one. */
-        counters_add(worker->server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
-        return;
-    }
-    answer(worker, &request);
-    worker_tidy(worker);
-    bool keep = request.keepConnection;
-    bool drained = drain(request.in);
-    if (!drained)
-        request.keepConnection = 0;
-    FCGX_Finish_r(&request);
-    if (request.ipcFd >= 0)
-        listener_keep(listener, request.ipcFd);
-    else if (keep || !drained)
-        counters_add(worker->server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
-}
-
-static void worker_free(struct worker *worker)
-{
-    if (!worker)
-        return;
-    arena_free(worker->arena);
-    redis_connection_free(worker->redis);
-    compressor_free(worker->compressor);
-    bytes_free(&worker->key);
-    bytes_free(&worker->head);
-    for (size_t i = 0; i < CODING_COUNT; i++)
-        bytes_free(&worker->compressed[i]);
-    free(worker);
-}
-
-static struct worker *worker_new(struct server *server)
-{
-    struct worker *worker = calloc(1, sizeof *worker);
-    if (!worker)
-        return NULL;
-    worker->server = server;
-    worker->arena = arena_new();
-    worker->compressor = compressor_new();
-    if (server->store)
-        worker->redis = cache_store_connection(server->store);
-    if (worker->arena && worker->compressor && (worker->redis || !server->store))
-        return worker;
-    worker_free(worker);
-    return NULL;
-}
-
-static void *worker_run(void *argument)
-{
-    struct crew *crew = argument;
-    struct worker *worker = worker_new(crew->server);
-    int connection;
-    while (worker && (connection = listener_next(crew->listener)) >= 0)
-        serve_connection(worker, crew->listener, connection);
-    worker_free(worker);
-    return NULL;
-}
-
-bool crew_start(struct server *server, struct listener *listener, size_t count,
-                struct crew **ret_crew, struct error *error)
-{
-    struct crew *crew = calloc(1, sizeof *crew + count * sizeof crew->threads[0]);
+    size_t fronts = front_count();
+    struct crew *crew = calloc(1, sizeof *crew + (fronts + hands) * sizeof crew->members[0]);
     if (!crew)
-        return error_set_memory(error);
+        return NULL;
     crew->server = server;
     crew->listener = listener;
+    crew->count = fronts + hands;
+    crew->front_count = fronts;
+    pthread_mutex_init(&crew->lock, NULL);
+    pthread_cond_init(&crew->arrived, NULL);
+    return crew;
+}
+
+bool crew_start(struct server *server, struct listener *listener, size_t hands,
+                struct crew **ret_crew, struct error *error)
+{
+    struct crew *crew = crew_new(server, listener, hands);
+    if (!crew)
+        return error_set_memory(error);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    int failure = 0;
-    while (crew->count < count && !failure) {
-        failure = pthread_create(&crew->threads[crew->count], &attributes, worker_run, crew);
-        if (!failure)
-            pthread_setname_np(crew->threads[crew->count++], "worker");
-    }
+    while (crew->started < crew->count && member_start(crew, crew->started, &attributes))
+        crew->started++;
     pthread_attr_destroy(&attributes);
-    if (failure) {
-        error_set(error, ERROR_SYSTEM, "thread %zu of LARDER_THREADS could not be started",
-                  crew->count + 1);
+    if (crew->started < crew->count) {
+        error_set(error, ERROR_SYSTEM, "thread %zu of %zu could not be started", crew->started + 1,
+                  crew->count);
         listener_stop(listener);
         crew_join(crew);
         return false;
@@ -182,9 +240,27 @@ bool crew_start(struct server *server, struct listener *listener, size_t count,
     return true;
 }
 
+static void members_join(struct crew *crew, size_t from, size_t to)
+{
+    for (size_t i = from; i < to && i < crew->started; i++) {
+        pthread_join(crew->members[i].thread, NULL);
+        tools_free(&crew->members[i].tools);
+    }
+}
+
+/* The fronts end by the listener's stop; then no job comes any more, and the hands end. */
 void crew_join(struct crew *crew)
 {
-    for (size_t i = 0; i < crew->count; i++)
-        pthread_join(crew->threads[i], NULL);
+    members_join(crew, 0, crew->front_count);
+    pthread_mutex_lock(&crew->lock);
+    crew->closed = true;
+    pthread_mutex_unlock(&crew->lock);
+    pthread_cond_broadcast(&crew->arrived);
+    members_join(crew, crew->front_count, crew->count);
+    struct job *job;
+    while ((job = job_list_take(&crew->spare)))
+        job_free(job);
+    pthread_cond_destroy(&crew->arrived);
+    pthread_mutex_destroy(&crew->lock);
     free(crew);
 }

@@ -1,10 +1,11 @@
 /*
- * The responder's threads: each takes a ready connection, answers the request on it, and gives the
- * connection back. The only user of libfcgi.
+ * The responder's threads.
  *
- * A known limit: a peer on the socket, which is to be the web server alone, can end the process by
- * a parameter whose lengths sum up to just under 2 GB, in an assertion of libfcgi 2.4.2. No HTTP
- * request makes a web server send that.
+ * A few *fronts* take requests: each waits for ready connections, reads the requests of several at
+ * once, asks the cache for all of them in one round trip, and answers those it can answer at once.
+ * Whatever needs the database, or is large, goes to the *hands*. So a hit costs the least, never
+ * waits behind a slow statement, and the busier the responder is the more requests share a round
+ * trip.
  */
 #ifndef LARDER_SERVE_WORKER_H
 #define LARDER_SERVE_WORKER_H
@@ -14,11 +15,8 @@
 
 struct crew;
 
-/* Once in a process, before crew_start. */
-MUST_CHECK bool worker_library_init(struct error *error);
-
-/* Starts `count` threads. On false none is left running. */
-MUST_CHECK bool crew_start(struct server *server, struct listener *listener, size_t count,
+/* Starts `hands` hands, and fronts by the number of processors. On false none is left running. */
+MUST_CHECK bool crew_start(struct server *server, struct listener *listener, size_t hands,
                            struct crew **ret_crew, struct error *error);
 
 /* Waits until every thread has ended: after listener_stop, when the requests in work are answered.

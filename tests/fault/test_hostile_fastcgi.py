@@ -144,7 +144,7 @@ ODD = {
 }
 
 # Lengths of a name and of a value that nobody could keep: their sum passes 2 or 4 GB. Not here are sums of just
-# 2 GB less 2 or 1: for those libfcgi 2.4.2 itself ends the process, see src/serve/worker.h.
+# 2 GB less 2 or 1: for those libfcgi 2.4.2 itself ends the process, see src/serve/job.h.
 PROMISES = [(0x7fffffff, 0x7fffffff), (0x7fffffff, 0), (0x7ffffffd, 0), (0, 0x7fffffff), (1 << 30, 1),
             (0x7fffffff, 3), (1 << 24, 1 << 24)]
 

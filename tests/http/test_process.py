@@ -121,7 +121,7 @@ def workers(pid):
     for task in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/comm", encoding="ascii") as name:
             names.append(name.read().strip())
-    return names.count("worker")
+    return names.count("front") + names.count("hand")
 
 
 def test_sigterm_lets_a_request_in_work_end_and_takes_no_new_connection(base, launch):

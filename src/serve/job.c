@@ -1,0 +1,194 @@
+#include "serve/job.h"
+
+#include <stdlib.h>
+
+#include <fcgiapp.h>
+
+#include "base/clock.h"
+#include "cache/compress.h"
+
+/* More body than this is not read to the end: the connection is given up instead. */
+#define DRAIN_MAX ((size_t)16 * 1024 * 1024)
+
+/* Buffers that one huge answer made large are not kept for the next. */
+#define BUFFER_KEEP ((size_t)256 * 1024)
+
+struct fcgi_writer {
+    struct writer writer;
+    FCGX_Stream *out;
+};
+
+struct job {
+    struct job *next; /* in a list */
+    struct desk desk;
+    struct exchange exchange;
+    struct fcgi_writer writer;
+    FCGX_Request request;
+};
+
+bool tools_make(const struct server *server, struct tools *ret_tools)
+{
+    struct tools tools = {.compressor = compressor_new()};
+    if (server->store)
+        tools.redis = cache_store_connection(server->store);
+    if (!tools.compressor || (server->store && !tools.redis)) {
+        tools_free(&tools);
+        return false;
+    }
+    *ret_tools = tools;
+    return true;
+}
+
+void tools_free(struct tools *tools)
+{
+    redis_connection_free(tools->redis);
+    compressor_free(tools->compressor);
+}
+
+bool job_library_init(struct error *error)
+{
+    return FCGX_Init() == 0 ? true : error_set(error, ERROR_SYSTEM, "libfcgi did not start");
+}
+
+struct job *job_new(struct server *server)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return NULL;
+    job->desk.server = server;
+    job->desk.arena = arena_new();
+    if (job->desk.arena)
+        return job;
+    job_free(job);
+    return NULL;
+}
+
+void job_free(struct job *job)
+{
+    if (!job)
+        return;
+    arena_free(job->desk.arena);
+    bytes_free(&job->desk.key);
+    bytes_free(&job->desk.head);
+    for (size_t i = 0; i < CODING_COUNT; i++)
+        bytes_free(&job->desk.compressed[i]);
+    free(job);
+}
+
+static bool fcgi_write(struct writer *writer, struct span bytes)
+{
+    FCGX_Stream *out = ((struct fcgi_writer *)writer)->out;
+    while (bytes.size) {
+        int size = bytes.size > 1 << 30 ? 1 << 30 : (int)bytes.size;
+        if (FCGX_PutStr(bytes.data, size, out) != size)
+            return false;
+        bytes = span_from(bytes, (size_t)size);
+    }
+    return true;
+}
+
+/* Listening on no socket, libfcgi reads this connection and never accepts another. */
+static bool request_accept(struct job *job, int connection)
+{
+    FCGX_Request *request = &job->request;
+    FCGX_InitRequest(request, -1, FCGI_FAIL_ACCEPT_ON_INTR);
+    request->ipcFd = connection;
+    request->keepConnection = 1; /* or FCGX_Accept_r closes it as the end of a former request */
+    request->detached = 1; /* a failed connection is closed at once, without waiting for the peer */
+    return FCGX_Accept_r(request) == 0;
+}
+
+bool job_begin(struct job *job, int connection, const struct tools *tools)
+{
+    struct server *server = job->desk.server;
+    if (!request_accept(job, connection)) {
+        /* libfcgi has closed it: what came was no request, or not the whole of one. */
+        counters_add(server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
+        return false;
+    }
+    job->writer = (struct fcgi_writer){.writer.write = fcgi_write, .out = job->request.out};
+    job->exchange = (struct exchange){.desk = &job->desk,
+                                      .server = server,
+                                      .writer = &job->writer.writer,
+                                      .phase = PHASE_SEEKING,
+                                      .started = clock_monotonic(),
+                                      .now = clock_wall(),
+                                      .counters = server->unrouted};
+    job_lend(job, tools);
+    request_read(job->request.envp, &job->exchange.request);
+    return true;
+}
+
+struct exchange *job_exchange(struct job *job)
+{
+    return &job->exchange;
+}
+
+void job_lend(struct job *job, const struct tools *tools)
+{
+    job->desk.redis = tools->redis;
+    job->desk.compressor = tools->compressor;
+}
+
+/* What is left of the request's body must be read, or the next request would begin in its midst. */
+static bool drain(FCGX_Stream *in)
+{
+    char scratch[4096];
+    size_t drained = 0;
+    int got;
+    while ((got = FCGX_GetStr(scratch, sizeof scratch, in)) > 0) {
+        drained += (size_t)got;
+        if (drained > DRAIN_MAX)
+            return false;
+    }
+    return FCGX_GetError(in) == 0;
+}
+
+/* The connection, if it is to be kept; -1: it is closed. */
+static int request_finish(struct job *job)
+{
+    FCGX_Request *request = &job->request;
+    bool keep = request->keepConnection;
+    bool drained = drain(request->in);
+    if (!drained)
+        request->keepConnection = 0;
+    FCGX_Finish_r(request);
+    if (request->ipcFd < 0 && (keep || !drained))
+        counters_add(job->desk.server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
+    return request->ipcFd;
+}
+
+void job_end(struct job *job, struct listener *listener)
+{
+    exchange_end(&job->exchange);
+    int connection = request_finish(job);
+    arena_reset(job->desk.arena);
+    for (size_t i = 0; i < CODING_COUNT; i++)
+        if (job->desk.compressed[i].capacity > BUFFER_KEEP)
+            bytes_free(&job->desk.compressed[i]);
+    if (connection >= 0)
+        listener_keep(listener, connection);
+}
+
+void job_list_append(struct job_list *list, struct job *job)
+{
+    job->next = NULL;
+    if (list->last)
+        list->last->next = job;
+    else
+        list->first = job;
+    list->last = job;
+    list->count++;
+}
+
+struct job *job_list_take(struct job_list *list)
+{
+    struct job *job = list->first;
+    if (!job)
+        return NULL;
+    list->first = job->next;
+    if (!list->first)
+        list->last = NULL;
+    list->count--;
+    return job;
+}

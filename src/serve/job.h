@@ -1,0 +1,63 @@
+/*
+ * One FastCGI request with all that answering it takes: its connection, its exchange, its memory.
+ * The only user of libfcgi.
+ *
+ * A job belongs to one thread at a time; handing it to another is handing over the pointer. What a
+ * thread has of its own, a connection to Redis and a compressor, it lends to the job it has in
+ * hand. A job that has ended is empty and can begin again.
+ *
+ * A known limit: a peer on the socket, which is to be the web server alone, can end the process by
+ * a parameter whose lengths sum up to just under 2 GB, in an assertion of libfcgi 2.4.2. No HTTP
+ * request makes a web server send that.
+ */
+#ifndef LARDER_SERVE_JOB_H
+#define LARDER_SERVE_JOB_H
+
+#include "serve/exchange.h"
+#include "serve/listener.h"
+
+struct job;
+
+/* What a thread lends. */
+struct tools {
+    struct redis_connection *redis; /* null: without Redis */
+    struct compressor *compressor;
+};
+
+/* False: memory. */
+MUST_CHECK bool tools_make(const struct server *server, struct tools *ret_tools);
+void tools_free(struct tools *tools);
+
+/* Once in a process, before the first job. */
+MUST_CHECK bool job_library_init(struct error *error);
+
+/* Null: memory. */
+struct job *job_new(struct server *server) MUST_CHECK;
+void job_free(struct job *job);
+
+/*
+ * Reads the request that waits on the connection; the connection is the job's from now on. False:
+ * there was none, or not the whole of one; the connection is closed and the job empty.
+ */
+MUST_CHECK bool job_begin(struct job *job, int connection, const struct tools *tools);
+
+struct exchange *job_exchange(struct job *job);
+
+/* Before another thread goes on with the job. */
+void job_lend(struct job *job, const struct tools *tools);
+
+/* The exchange is answered: ends the request and gives the connection back, or closes it. */
+void job_end(struct job *job, struct listener *listener);
+
+/* A list of jobs, first in, first out; not safe for two threads at once. */
+struct job_list {
+    struct job *first, *last;
+    size_t count;
+};
+
+void job_list_append(struct job_list *list, struct job *job);
+
+/* Null when the list is empty. */
+struct job *job_list_take(struct job_list *list);
+
+#endif
