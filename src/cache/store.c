@@ -295,3 +295,13 @@ bool cache_store_keep(struct cache_store *store, struct redis_connection *connec
     bytes_free(&record);
     return sent;
 }
+
+void cache_store_settle(struct cache_store *store, struct redis_connection *connection,
+                        int64_t limit, struct error *ret_event)
+{
+    struct error failure;
+    if (redis_settle(connection, clock_monotonic() + limit, &failure))
+        refusals_take(store, connection, ret_event);
+    else
+        failed(store, 1, &failure, ret_event);
+}

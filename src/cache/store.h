@@ -79,13 +79,17 @@ enum store_outcome cache_store_body(struct cache_store *store, struct redis_conn
                                     struct error *ret_event);
 
 /*
- * Keeps an entry for its lifetime, replacing the old one whole. Sent, not waited for: it is in
- * Redis before any later command of this connection is.  bodies[coding] for each bit of
- * meta->variants. True when it was sent.
+ * Keeps an entry for its lifetime, replacing the old one whole; bodies[coding] for each bit of
+ * meta->variants. Sent, not waited for: cache_store_settle, when the request is answered, takes
+ * Redis' word on it. True when it was sent.
  */
 bool cache_store_keep(struct cache_store *store, struct redis_connection *connection,
                       struct span key, const struct entry_meta *meta,
                       const struct span bodies[CODING_COUNT], int64_t *budget,
                       struct error *ret_event);
+
+/* Takes the replies to entries kept over this connection, for at most `limit` µs. */
+void cache_store_settle(struct cache_store *store, struct redis_connection *connection,
+                        int64_t limit, struct error *ret_event);
 
 #endif

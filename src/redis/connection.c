@@ -398,10 +398,21 @@ static bool post_all(struct redis_connection *connection, const struct redis_com
     return flush(connection, deadline, error);
 }
 
+/* Has the server closed the connection while it lay idle, with nothing left to read? */
+static bool ended(const struct redis_connection *connection)
+{
+    char byte;
+    ssize_t got = recv(connection->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* A post waits for no reply that could tell of a closed connection: it looks beforehand. */
 bool redis_post(struct redis_connection *connection, const struct redis_command *commands,
                 size_t count, int64_t deadline, struct error *error)
 {
     bool reused;
+    if (connection->context && ended(connection))
+        disconnect(connection);
     if (!ready(connection, deadline, &reused, error))
         return false;
     bool done = post_all(connection, commands, count, deadline, error);
@@ -409,6 +420,12 @@ bool redis_post(struct redis_connection *connection, const struct redis_command 
         done = connect_to(connection, deadline, error) &&
                post_all(connection, commands, count, deadline, error);
     return done;
+}
+
+bool redis_settle(struct redis_connection *connection, int64_t deadline, struct error *error)
+{
+    connection->may_block = false;
+    return !connection->context || drop_owed(connection, deadline, error);
 }
 
 unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text)

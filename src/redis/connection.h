@@ -50,6 +50,13 @@ MUST_CHECK bool redis_post(struct redis_connection *connection,
                            struct error *error);
 
 /*
+ * Reads the replies still to come of posted commands, until `deadline` (monotonic µs). Errors as
+ * redis_call; nothing to read is none.
+ */
+MUST_CHECK bool redis_settle(struct redis_connection *connection, int64_t deadline,
+                             struct error *error);
+
+/*
  * Posted transactions that Redis refused since the last call of this; *ret_text is why the newest
  * was.
  */

@@ -167,6 +167,18 @@ static struct job *job_wait(struct crew *crew)
     return job;
 }
 
+/* What Redis says to the entry just kept: read when the client has its answer. */
+static void stores_settle(struct member *member)
+{
+    struct server *server = member->crew->server;
+    struct error event = {0};
+    if (!server->store)
+        return;
+    cache_store_settle(server->store, member->tools.redis,
+                       options_number(server->options, OPTION_REDIS_TIMEOUT), &event);
+    exchange_redis_event(&event);
+}
+
 static void *hand_run(void *argument)
 {
     struct member *member = argument;
@@ -174,6 +186,7 @@ static void *hand_run(void *argument)
     while ((job = job_wait(member->crew))) {
         job_lend(job, &member->tools);
         job_answer(member->crew, job);
+        stores_settle(member);
     }
     return NULL;
 }

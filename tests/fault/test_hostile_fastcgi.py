@@ -214,15 +214,18 @@ def test_a_body_that_goes_on_is_not_the_next_request(served):
 
 
 def test_requests_in_a_row_without_waiting(served):
-    """Pipelined, which no web server does: the first is answered; the others rightly or not at all."""
+    """An identifier that is still in use, which FastCGI forbids (section 3.3): libfcgi may lose the later requests, but
+    the first is answered and every answer is whole and to one of them."""
     with Connection(served.api.socket, 2) as connection:
         numbers = [fresh_id() for _ in range(3)]
         for number in numbers:
             connection.start(f"/items/{number}", keep=True)
         assert_item(connection.answer(), numbers[0])
         try:
-            for number in numbers[1:]:
-                assert_item(connection.answer(), number)
+            for _ in numbers[1:]:
+                answer = connection.answer()
+                assert_item(answer, answer.json()["id"])
+                assert answer.json()["id"] in numbers[1:]
         except (ConnectionResetError, TimeoutError):
             pass
 
