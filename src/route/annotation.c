@@ -1,5 +1,7 @@
 #include "route/annotation.h"
 
+#include "http/cache_control.h"
+
 #define GET (1u << METHOD_GET)
 #define ANY ((1u << METHOD_COUNT) - 1)
 #define WRITES (ANY & ~GET)
@@ -148,13 +150,13 @@ static void methods_check(struct draft *draft, unsigned seen,
 
 static void nginx_check(struct draft *draft)
 {
-    static const char *const secret[] = {"private", "no-store"};
+    struct cache_control control = cache_control_parse(draft->route->control);
     if (!draft->nginx_at.data)
         return;
-    for (size_t i = 0; i < ARRAY_COUNT(secret); i++)
-        if (control_has(draft->route->control, secret[i]))
-            draft_fault(draft, draft->nginx_at,
-                        "@nginx keeps one answer for everybody, but @control says %s", secret[i]);
+    if (control.private || control.no_store)
+        draft_fault(draft, draft->nginx_at,
+                    "@nginx keeps one answer for everybody, but @control says %s",
+                    control.private ? "private" : "no-store");
     if (draft->signed_in)
         draft_fault(draft, draft->nginx_at,
                     "@nginx keeps one answer for everybody, but @auth asks who it is");

@@ -41,7 +41,4 @@ annotation_reader annotate_tags, annotate_depends, annotate_invalidates, annotat
 annotation_reader annotate_auth, annotate_limit, annotate_async, annotate_behind, annotate_stream;
 annotation_reader annotate_kv, annotate_location, annotate_version, annotate_page;
 
-/* Whether the Cache-Control text has the directive. */
-bool control_has(struct span control, const char *directive);
-
 #endif
