@@ -57,11 +57,11 @@ def listening(tmp_path):
 # The socket
 
 def test_two_processes_serve_one_socket_and_count_together(base, launch):
-    responder = launch(processes=2, LARDER_THREADS="1")
+    responder = launch(processes=2, LARDER_THREADS="2")  # enough wherever the two requests go
     assert len(responder.running()) == 2
     with Gate(base) as shut, fastcgi.Connection(responder.socket) as one:
         one.start("/gate")
-        shut.wait_for(1)  # the only thread of one process is at work: the other has to take what follows
+        shut.wait_for(1)
         with fastcgi.Connection(responder.socket) as two:
             two.start("/gate")
             shut.wait_for(2)
@@ -73,7 +73,7 @@ def test_two_processes_serve_one_socket_and_count_together(base, launch):
 
 
 def test_one_of_two_processes_ends_and_the_other_serves_on(base, launch):
-    responder = launch(processes=2, LARDER_THREADS="2")
+    responder = launch(processes=2, LARDER_THREADS="4")
     first, second = responder.pids
     with Gate(base) as shut, contextlib.ExitStack() as exits:
         gated = []
