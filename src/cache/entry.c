@@ -146,6 +146,14 @@ struct entry_tag entry_tag_of(const struct entry_meta *meta, enum coding coding)
     return tag;
 }
 
+void entry_tags_of(const struct entry_meta *meta, struct entry_tags *ret_tags)
+{
+    for (enum coding coding = 0; coding < CODING_COUNT; coding++) {
+        ret_tags->texts[coding] = entry_tag_of(meta, coding);
+        ret_tags->spans[coding] = span_of(ret_tags->texts[coding].text);
+    }
+}
+
 int64_t entry_fresh_for(const struct entry_meta *meta, int64_t now)
 {
     /* A clock that was set back must not make an entry live longer than its ttl. */

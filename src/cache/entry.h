@@ -57,6 +57,13 @@ struct entry_tag {
 };
 struct entry_tag entry_tag_of(const struct entry_meta *meta, enum coding coding);
 
+/* The tags of all variants, also of those not made: a client may hold one from another host. */
+struct entry_tags {
+    struct entry_tag texts[CODING_COUNT];
+    struct span spans[CODING_COUNT]; /* of texts: not to be copied apart from them */
+};
+void entry_tags_of(const struct entry_meta *meta, struct entry_tags *ret_tags);
+
 /* Microseconds of freshness left at `now` (wall clock); negative: stale since. */
 int64_t entry_fresh_for(const struct entry_meta *meta, int64_t now);
 

@@ -225,13 +225,8 @@ static bool take(struct db_pool *pool, enum wanted wanted, struct db_connection 
     return false;
 }
 
-bool db_pool_take(struct db_pool *pool, struct db_connection **ret_connection,
-                  struct db_failure *failure)
-{
-    return take(pool, WANTED_ANY, ret_connection, failure);
-}
-
-void db_pool_give(struct db_pool *pool, struct db_connection *connection)
+/* Broken connections are closed here. */
+static void give(struct db_pool *pool, struct db_connection *connection)
 {
     counters_add(pool->counters, COUNTER_DB_BUSY, -1);
     if (!db_usable(connection)) {
@@ -257,7 +252,7 @@ static bool read_once(struct db_pool *pool, enum wanted wanted,
         return false;
     bool done = db_run(connection, statement, ret_result, failure);
     *ret_lost = !done && !db_usable(connection) && failure->kind == DB_FAILURE_UNAVAILABLE;
-    db_pool_give(pool, connection);
+    give(pool, connection);
     return done;
 }
 

@@ -28,13 +28,6 @@ struct db_pool *db_pool_new(const struct db_pool_settings *settings,
 /* Only when no connection is taken. Null is allowed. */
 void db_pool_free(struct db_pool *pool);
 
-/* DB_FAILURE_BUSY or DB_FAILURE_UNAVAILABLE otherwise. */
-MUST_CHECK bool db_pool_take(struct db_pool *pool, struct db_connection **ret_connection,
-                             struct db_failure *failure);
-
-/* Broken connections are closed here. */
-void db_pool_give(struct db_pool *pool, struct db_connection *connection);
-
 /*
  * Runs a read on a connection of the pool; when the connection turns out to be lost, once more
  * on a fresh one (a read can be run twice), for what is left of the statement's time.

@@ -28,19 +28,28 @@ void db_forget_prepared(struct db_connection *connection)
     connection->forget = true;
 }
 
+/* A command whose result nobody needs. */
+static bool command_run(struct db_connection *connection, const char *sql, int64_t deadline,
+                        struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    if (!PQsendQuery(connection->handle, sql))
+        return db_lost(connection, failure);
+    if (!db_round_trip(connection, deadline, &rows, failure))
+        return false;
+    PQclear(rows);
+    return true;
+}
+
 /* Leaves the pipeline and takes the connection out of a failed transaction. */
 static void pipeline_end(struct db_connection *connection, int64_t deadline)
 {
-    PGresult *rows = NULL;
     if (connection->dead)
         return;
     PQexitPipelineMode(connection->handle);
-    if (PQtransactionStatus(connection->handle) == PQTRANS_IDLE)
-        return;
-    if (!PQsendQuery(connection->handle, "ROLLBACK") ||
-        !db_round_trip(connection, deadline, &rows, NULL))
+    if (PQtransactionStatus(connection->handle) != PQTRANS_IDLE &&
+        !command_run(connection, "ROLLBACK", deadline, NULL))
         connection->dead = true;
-    PQclear(rows);
 }
 
 static bool pipeline_run(struct db_connection *connection, bool sent, int64_t deadline,
@@ -73,12 +82,8 @@ bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t
 static bool forget_now(struct db_connection *connection, int64_t deadline,
                        struct db_failure *failure)
 {
-    PGresult *rows = NULL;
-    if (!PQsendQuery(connection->handle, "DEALLOCATE ALL"))
-        return db_lost(connection, failure);
-    if (!db_round_trip(connection, deadline, &rows, failure))
+    if (!command_run(connection, "DEALLOCATE ALL", deadline, failure))
         return false;
-    PQclear(rows);
     memset(connection->prepared, 0, sizeof connection->prepared);
     connection->prepared_count = 0;
     connection->forget = false;
@@ -115,15 +120,11 @@ static bool timeout_apply(struct db_connection *connection, int64_t timeout, int
                           struct db_failure *failure)
 {
     char sql[64];
-    PGresult *rows = NULL;
     if (connection->session_timeout == timeout)
         return true;
     snprintf(sql, sizeof sql, "SET statement_timeout = %" PRId64, db_milliseconds(timeout));
-    if (!PQsendQuery(connection->handle, sql))
-        return db_lost(connection, failure);
-    if (!db_round_trip(connection, deadline, &rows, failure))
+    if (!command_run(connection, sql, deadline, failure))
         return false;
-    PQclear(rows);
     connection->session_timeout = timeout;
     return true;
 }

@@ -55,14 +55,10 @@ void step_key(struct exchange *exchange)
 /* Does If-None-Match name the entry, in any of its variants, so that a 304 answers it? */
 static bool client_has(const struct exchange *exchange, const struct entry_meta *meta)
 {
-    struct entry_tag texts[CODING_COUNT];
-    struct span tags[CODING_COUNT];
-    for (enum coding coding = 0; coding < CODING_COUNT; coding++) {
-        texts[coding] = entry_tag_of(meta, coding);
-        tags[coding] = span_of(texts[coding].text);
-    }
+    struct entry_tags tags;
+    entry_tags_of(meta, &tags);
     return meta->status == 200 &&
-           etag_list_matches_weak(exchange->request.if_none_match, tags, CODING_COUNT);
+           etag_list_matches_weak(exchange->request.if_none_match, tags.spans, CODING_COUNT);
 }
 
 static void hold(struct exchange *exchange, const struct store_found *found, int64_t fresh_for)

@@ -7,23 +7,18 @@
 #include "http/status.h"
 #include "serve/steps.h"
 
-/* Every variant's tag, also of those not made: a client may hold one from another host. */
 static enum precondition_verdict judge(const struct exchange *exchange)
 {
     const struct request *request = &exchange->request;
-    struct entry_tag texts[CODING_COUNT];
-    struct span tags[CODING_COUNT];
-    for (enum coding coding = 0; coding < CODING_COUNT; coding++) {
-        texts[coding] = entry_tag_of(&exchange->meta, coding);
-        tags[coding] = span_of(texts[coding].text);
-    }
+    struct entry_tags tags;
+    entry_tags_of(&exchange->meta, &tags);
     const struct precondition_headers headers = {.if_match = request->if_match,
                                                  .if_unmodified_since =
                                                      request->if_unmodified_since,
                                                  .if_none_match = request->if_none_match,
                                                  .if_modified_since = request->if_modified_since};
     const struct precondition_state state = {
-        .exists = true, .tags = tags, .tag_count = CODING_COUNT, .last_modified = -1};
+        .exists = true, .tags = tags.spans, .tag_count = CODING_COUNT, .last_modified = -1};
     return precondition_evaluate(&headers, &state, true);
 }
 
