@@ -90,9 +90,10 @@ void listener_stop(struct listener *listener)
 }
 
 /* A silent peer must not hold a thread: reads and writes give up. */
-static void bound_silence(int connection)
+void listener_forgive(int connection, int64_t silence)
 {
-    const struct timeval limit = {.tv_sec = LISTENER_SILENCE_SECONDS};
+    int64_t most = silence < 1000 ? 1000 : silence; /* 0 would mean for ever */
+    const struct timeval limit = {.tv_sec = most / 1000000, .tv_usec = most % 1000000};
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
@@ -129,7 +130,7 @@ static int accept_ready(struct listener *listener)
     }
     if (listener->counters)
         counters_add(listener->counters, COUNTER_CONNECTIONS, 1);
-    bound_silence(connection);
+    listener_forgive(connection, LISTENER_SILENCE);
     if (readable(connection))
         return connection;
     if (!watch_once(listener, connection, EPOLL_CTL_ADD))
@@ -187,6 +188,16 @@ size_t listener_next(struct listener *listener, int ret_connections[static LISTE
         }
     }
     return found;
+}
+
+bool listener_request_whole(int connection)
+{
+    unsigned char bytes[8192];
+    ssize_t got = recv(connection, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 8)
+        return false;
+    const unsigned char *last = bytes + got - 8; /* version, type, identifier, length, padding */
+    return last[0] == 1 && last[1] == 5 && last[4] == 0 && last[5] == 0 && last[6] == 0;
 }
 
 void listener_keep(struct listener *listener, int connection)

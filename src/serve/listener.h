@@ -21,7 +21,7 @@ struct listener;
  * Silence within a request that a connection is forgiven, at each read: the peer is the web server,
  * which sends a request whole. Nobody else may reach the socket.
  */
-#define LISTENER_SILENCE_SECONDS 10
+#define LISTENER_SILENCE (10 * INT64_C(1000000))
 
 /*
  * `socket` is a listening stream socket (made non-blocking here; it stays the caller's). The
@@ -45,6 +45,15 @@ void listener_free(struct listener *listener);
  * ready any more. A kept connection that its peer has closed is closed here.
  */
 size_t listener_next(struct listener *listener, int ret_connections[static LISTENER_BATCH]);
+
+/*
+ * Has a whole request arrived, so that reading it waits for nobody? It has when what is there ends
+ * in the empty record that closes a request's body (FastCGI, section 5.3). False is always safe.
+ */
+bool listener_request_whole(int connection);
+
+/* Forgives silence on a connection for so long from now on (µs, at least a millisecond counts). */
+void listener_forgive(int connection, int64_t silence);
 
 /* Gives a connection back that the web server keeps. Once stopped it is closed instead. */
 void listener_keep(struct listener *listener, int connection);
