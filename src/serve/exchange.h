@@ -15,6 +15,8 @@
 #include "serve/server.h"
 #include "serve/writer.h"
 
+struct kept;
+
 enum phase {
     PHASE_SEEKING = 1 << 0, /* no answer yet */
     PHASE_FILLED = 1 << 1,  /* an answer made by this request's query */
@@ -56,7 +58,7 @@ enum refresh {
 struct exchange {
     struct desk *desk;
     struct server *server;
-    struct writer *writer;
+    struct writer *writer; /* null: the client has its answer */
     enum phase phase;
 
     int64_t started; /* monotonic µs */
@@ -94,6 +96,7 @@ struct exchange {
     bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
 
+    bool stands_in;                    /* the HELD answer stands in for a failed query */
     const struct failure_row *failure; /* why the query gave nothing, where others share it */
 
     unsigned status; /* SETTLED, and after respond always */

@@ -1,8 +1,6 @@
 /*
  * The steps that look for a kept answer: key, memory, lookup.
  */
-#include <math.h>
-
 #include "base/clock.h"
 #include "http/etag.h"
 #include "serve/policy.h"
@@ -142,6 +140,12 @@ static void take_aged(struct exchange *exchange)
     counters_add(exchange->server->counters, COUNTER_STALE_SERVED, 1);
     if (exchange->lookup.lease.held)
         exchange->refresh = REFRESH_LEASED;
+}
+
+void step_hold_last(struct exchange *exchange)
+{
+    take(exchange, "database-down");
+    counters_add(exchange->server->counters, COUNTER_STALE_SERVED, 1);
 }
 
 /* Somebody fills: this exchange, or, without a lease, the one it waits for. */

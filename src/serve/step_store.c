@@ -44,7 +44,7 @@ void step_store(struct exchange *exchange)
             keep(exchange);
         else
             release(exchange);
-    } else if (exchange->phase == PHASE_SETTLED) {
+    } else if (exchange->refresh != REFRESH_LEASED) {
         release(exchange);
     }
 }
@@ -87,8 +87,7 @@ static void memory_take(struct exchange *exchange, struct kept *kept)
     struct memory *memory = exchange->server->memory;
     struct kept *older = memory_get(memory, exchange->lookup.key, exchange->now);
     struct kept *both = older ? kept_merge(kept, older) : NULL;
-    if (memory_put(memory, exchange->lookup.key, both ? both : kept, exchange->now))
-        counters_add(exchange->server->counters, COUNTER_L1_STORES, 1);
+    memory_put(memory, exchange->lookup.key, both ? both : kept, exchange->now);
     kept_unref(older);
     kept_unref(both);
 }
@@ -109,7 +108,8 @@ static bool timely(const struct exchange *exchange, const struct kept *kept,
 /* Gives the answer, or its failure, to one who waited; else it has to seek for itself. */
 static void hand_out(const struct exchange *exchange, struct kept *kept, struct exchange *parked)
 {
-    if (kept && timely(exchange, kept, parked) && step_hold_kept(parked, kept)) {
+    bool suits = exchange->stands_in || (kept && timely(exchange, kept, parked));
+    if (kept && suits && step_hold_kept(parked, kept)) {
         parked->tier = exchange->tier;
         parked->cache.hit = exchange->cache.hit;
         parked->cache.detail = exchange->cache.detail;

@@ -53,8 +53,14 @@ void steps_walk(struct exchange *exchange, enum part part);
 /* Appends "receive;dur=0.01, match;dur=…" in milliseconds (Server-Timing) for the steps run. */
 void steps_append_timing(const struct exchange *exchange, struct bytes *out);
 
-/* Will a fresh answer be kept, so that its variants pay off? */
-bool step_keeps(const struct exchange *exchange);
+/*
+ * The exchange holds a kept answer from now on (HELD); false: not in a coding its client can have,
+ * and nothing is changed.
+ */
+MUST_CHECK bool step_hold_kept(struct exchange *exchange, struct kept *kept);
+
+/* The exchange holds the entry its look-up found though it may not be served otherwise. */
+void step_hold_last(struct exchange *exchange);
 
 step_function step_receive, step_match, step_bind, step_key, step_memory, step_lookup, step_query,
     step_compress, step_store, step_share, step_suit, step_precondition, step_respond, step_after;
