@@ -64,7 +64,10 @@ static bool store_begin(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
     const char *url = options_text(options, OPTION_REDIS);
-    struct cache_store_settings settings = {.probe = options_number(options, OPTION_REDIS_PROBE),
+    struct cache_store_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
+                                            .probe = options_number(options, OPTION_REDIS_PROBE),
+                                            .lease = options_number(options, OPTION_LEASE),
+                                            .guard = options_number(options, OPTION_GUARD_TTL),
                                             .counters = server->counters};
     if (!*url)
         return true;
