@@ -81,12 +81,18 @@ bool cache_store_keep(struct cache_store *store, struct redis_connection *connec
     milliseconds_write(tag_lifetime(meta), tags);
     bool sent = !record.failed && !judged.failed && store_lease_name(store, key, lease_name);
     if (sent) {
-        struct span words[KEEP_WORDS_MAX] = {SPAN_LITERAL("EVAL"),  span_of(script_keep),
-                                             SPAN_LITERAL("4"),     key,
-                                             span_of(lease_name),   span_of(store->clock),
-                                             span_of(store->journal), span_of(store->tags),
-                                             span_of(lease->owner), span_of(clock),
-                                             bytes_span(&judged),   span_of(lifetime),
+        struct span words[KEEP_WORDS_MAX] = {SPAN_LITERAL("EVAL"),
+                                             span_of(script_keep),
+                                             SPAN_LITERAL("4"),
+                                             key,
+                                             span_of(lease_name),
+                                             span_of(store->clock),
+                                             span_of(store->journal),
+                                             span_of(store->tags),
+                                             span_of(lease->owner),
+                                             span_of(clock),
+                                             bytes_span(&judged),
+                                             span_of(lifetime),
                                              span_of(tags)};
         size_t count = 13 + fields_write(meta, bytes_span(&record), bodies, words + 13);
         sent = store_post(store, connection, words, count, budget, ret_event);

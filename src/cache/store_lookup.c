@@ -181,8 +181,8 @@ static void complete(struct cache_store *store, struct redis_connection *connect
                      struct store_query *query, int64_t *budget, struct error *ret_event)
 {
     if (query->found.reply && query->body_wanted && !body_whole(&query->found)) {
-        enum store_outcome fetched = cache_store_body(store, connection, query->key, budget,
-                                                      &query->found, ret_event);
+        enum store_outcome fetched =
+            cache_store_body(store, connection, query->key, budget, &query->found, ret_event);
         if (fetched != STORE_HIT)
             query->outcome = fetched;
     }

@@ -71,7 +71,7 @@ struct exchange {
     struct live *live; /* a reference */
     struct served *served;
     struct route_match match;
-    size_t pair_count;    /* of desk->pairs: the query's */
+    size_t pair_count;      /* of desk->pairs: the query's */
     struct value *by_param; /* of each of the route's parameters */
     struct value *values;   /* of each $n */
     struct coding_accept accept;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "db/depends.h"
+#include "serve/feed.h"
 
 bool policy_caches(const struct exchange *exchange)
 {
@@ -49,8 +50,8 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
     if (entry_fresh_for(&meta, exchange->now) <= 0 ||
         !clocks_fresh(server->clocks, hashes, count, meta.clock))
         return false;
-    bool heard = feed_floor(server->feed) <= meta.clock &&
-                 feed_beats(server->feed, exchange->started);
+    bool heard =
+        feed_floor(server->feed) <= meta.clock && feed_beats(server->feed, exchange->started);
     return heard || exchange->now - meta.created < guard(exchange);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/flight.h"
 
 #define SECRET_MAX 4096
 
@@ -78,6 +79,31 @@ static bool store_begin(struct server *server, struct error *error)
         return error_set_memory(error);
     tick_resolve(server);
     return true;
+}
+
+static bool clocks_begin(struct server *server, struct error *error)
+{
+    struct error reason;
+    if (!clocks_open(options_text(server->options, OPTION_RUN), &server->clocks, &reason)) {
+        log_event(LOG_WARNING, "clocks",
+                  "%s: this process alone hears of changes, the host's others hear for themselves",
+                  reason.text);
+        server->clocks = clocks_open_private();
+    }
+    return server->clocks ? true : error_set_memory(error);
+}
+
+/* The process' own memory: only beside Redis, which tells of changes. */
+static bool memory_begin(struct server *server, struct error *error)
+{
+    int64_t size = options_number(server->options, OPTION_L1);
+    server->flights = flights_new();
+    if (!server->flights)
+        return error_set_memory(error);
+    if (!server->store || size == 0)
+        return true;
+    server->memory = memory_new((size_t)size, server->counters);
+    return server->memory ? true : error_set_memory(error);
 }
 
 static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
@@ -181,8 +207,8 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     if (!server->arena)
         error_set_memory(error);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && etag_key_begin(server, error) &&
-        routes_begin(server, error)) {
+        store_begin(server, error) && clocks_begin(server, error) && memory_begin(server, error) &&
+        etag_key_begin(server, error) && routes_begin(server, error)) {
         *ret_server = server;
         return true;
     }
@@ -196,7 +222,10 @@ void server_close(struct server *server)
         return;
     live_unref(server->live);
     db_pool_free(server->pool);
+    memory_free(server->memory);
+    flights_free(server->flights);
     cache_store_free(server->store);
+    clocks_close(server->clocks);
     digest_key_free(server->etag_key);
     counters_close(server->counters);
     arena_free(server->arena);

@@ -125,6 +125,8 @@ static void hand_out(const struct exchange *exchange, struct kept *kept, struct 
 
 void step_share(struct exchange *exchange)
 {
+    if (!exchange->asks)
+        return;
     bool wanted = memory_wants(exchange);
     struct kept *kept = wanted ? kept_make(exchange) : NULL;
     if (kept)
