@@ -30,13 +30,13 @@ struct feed_settings {
 MUST_CHECK bool feed_start(const struct feed_settings *settings, struct feed **ret_feed,
                            struct error *error);
 
-/* Ends the thread, within about 100 ms or the settings' time-out. Null is allowed. */
+/* Ends the thread: at once, or when the call to Redis it is in has ended. Null is allowed. */
 void feed_stop(struct feed *feed);
 
-/* The least clock of a fresh answer in memory; UINT64_MAX while not coherent. */
+/* The least clock of a fresh answer in memory; UINT64_MAX while not coherent, or for null. */
 uint64_t feed_floor(const struct feed *feed);
 
-/* Was larderd's heartbeat heard in the last half guard TTL? `now` is monotonic, µs. */
+/* Was larderd's heartbeat heard in the last half guard TTL? `now` is monotonic, µs. Null: never. */
 bool feed_beats(const struct feed *feed, int64_t now);
 
 #endif

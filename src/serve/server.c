@@ -40,6 +40,22 @@ static bool counters_begin(struct server *server, struct error *error)
     return true;
 }
 
+static bool memory_begin(struct server *server, struct error *error)
+{
+    struct error reason;
+    size_t size = (size_t)options_number(server->options, OPTION_L1);
+    if (!clocks_open(options_text(server->options, OPTION_RUN), &server->clocks, &reason)) {
+        log_event(LOG_WARNING, "clocks",
+                  "%s: the clocks of changes are this process's own, not the host's (LARDER_RUN "
+                  "names a folder the responders may write)",
+                  reason.text);
+        server->clocks = clocks_open_private();
+    }
+    if (size)
+        server->memory = memory_new(size, server->counters);
+    return server->clocks && (server->memory || !size) ? true : error_set_memory(error);
+}
+
 static bool pool_begin(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
@@ -167,6 +183,19 @@ static bool routes_begin(struct server *server, struct error *error)
     return loaded;
 }
 
+static bool feed_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const struct feed_settings settings = {.store = server->store,
+                                           .prefix = options_text(options, OPTION_PREFIX),
+                                           .clocks = server->clocks,
+                                           .memory = server->memory,
+                                           .counters = server->counters,
+                                           .timeout = options_number(options, OPTION_REDIS_TIMEOUT),
+                                           .guard = options_number(options, OPTION_GUARD_TTL)};
+    return !server->store || feed_start(&settings, &server->feed, error);
+}
+
 bool server_open(const struct options *options, struct server **ret_server, struct error *error)
 {
     struct server *server = calloc(1, sizeof *server);
@@ -177,9 +206,9 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     server->arena = arena_new();
     if (!server->arena)
         error_set_memory(error);
-    if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && etag_key_begin(server, error) &&
-        routes_begin(server, error)) {
+    if (server->arena && counters_begin(server, error) && memory_begin(server, error) &&
+        pool_begin(server, error) && store_begin(server, error) && etag_key_begin(server, error) &&
+        routes_begin(server, error) && feed_begin(server, error)) {
         *ret_server = server;
         return true;
     }
@@ -191,9 +220,12 @@ void server_close(struct server *server)
 {
     if (!server)
         return;
+    feed_stop(server->feed);
     live_unref(server->live);
     db_pool_free(server->pool);
     cache_store_free(server->store);
+    memory_free(server->memory);
+    clocks_close(server->clocks);
     digest_key_free(server->etag_key);
     counters_close(server->counters);
     arena_free(server->arena);

@@ -11,13 +11,17 @@
 #include "base/options.h"
 #include "cache/store.h"
 #include "db/pool.h"
+#include "serve/feed.h"
 #include "serve/live.h"
 
 struct server {
     const struct options *options;
     struct counters *counters;
     struct db_pool *pool;
+    struct clocks *clocks;
+    struct memory *memory;     /* null: LARDER_L1 is 0 */
     struct cache_store *store; /* null: without Redis */
+    struct feed *feed;         /* null: without Redis */
     struct digest_key *etag_key;
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
