@@ -34,6 +34,7 @@ struct feed {
     struct redis_subscription *subscription;
     struct redis_connection *connection;
     struct feed_place place;
+    bool beat_heard; /* but perhaps long ago, with more behind it */
     bool lost_told;
     _Atomic uint64_t floor;
     _Atomic int64_t beat; /* monotonic µs; 0: never */
@@ -97,8 +98,7 @@ static enum feed_word hear(struct feed *feed, struct span text)
     if (!feed_message_read(text, &message))
         return FEED_GAP;
     apply(feed, &message);
-    if (!message.bump)
-        atomic_store(&feed->beat, clock_monotonic());
+    feed->beat_heard = feed->beat_heard || !message.bump;
     return feed_place_hear(&feed->place, &message);
 }
 
@@ -111,23 +111,35 @@ static bool hear_in_order(struct feed *feed, struct span text, struct error *err
     return coherence_begin(feed, error);
 }
 
-/* Until the line is lost, or (true) it is time to end. */
-static bool listen_on(struct feed *feed, struct error *error)
+/*
+ * Takes one message, if there is one. A heartbeat counts when nothing is left behind it: a process
+ * that was stopped finds old ones, and changes after them.
+ */
+static bool listen_once(struct feed *feed, bool *ret_more, struct error *error)
 {
     struct redis_reply *message;
     struct span text;
-    for (;;) {
-        if (!redis_next_message(feed->subscription, 0, &message, &text, error))
-            return false;
-        bool heard = message && hear_in_order(feed, text, error);
-        if (message && !heard) {
-            redis_reply_free(message);
-            return false;
-        }
-        redis_reply_free(message);
-        if (rest(feed, redis_subscription_fd(feed->subscription), message ? 0 : LOOK_MS))
-            return true;
+    int64_t now = clock_monotonic();
+    if (!redis_next_message(feed->subscription, 0, &message, &text, error))
+        return false;
+    bool good = !message || hear_in_order(feed, text, error);
+    redis_reply_free(message);
+    if (!message && feed->beat_heard) {
+        atomic_store(&feed->beat, now);
+        feed->beat_heard = false;
     }
+    *ret_more = message != NULL;
+    return good;
+}
+
+/* Until the line is lost, or (true) it is time to end. */
+static bool listen_on(struct feed *feed, struct error *error)
+{
+    bool more;
+    while (listen_once(feed, &more, error))
+        if (rest(feed, redis_subscription_fd(feed->subscription), more ? 0 : LOOK_MS))
+            return true;
+    return false;
 }
 
 static bool subscribe(struct feed *feed, struct error *error)
@@ -147,6 +159,7 @@ static void tell_again(struct feed *feed)
 static void lose(struct feed *feed, const struct error *error)
 {
     coherence_end(feed);
+    feed->beat_heard = false;
     redis_disconnect(feed->connection);
     if (!feed->lost_told)
         log_event(LOG_WARNING, "feed", "changes are not heard of: %s", error->text);

@@ -5,7 +5,8 @@
  * gap the feed is coherent, and an answer in memory is fresh when its clock is at least
  * feed_floor and clocks_fresh says so. A gap or a lost line empties the memory and raises the
  * floor out of reach; heard again, the floor is the logical clock of that moment, so whatever was
- * missed is below it.
+ * missed is below it. A lost line is noticed within a second; a process that was itself stopped
+ * for a while knows it by feed_beats, without which no answer older than the guard TTL is fresh.
  */
 #ifndef LARDER_SERVE_FEED_H
 #define LARDER_SERVE_FEED_H
