@@ -61,6 +61,12 @@ struct redis_connection *cache_store_connection(const struct cache_store *store)
     return redis_connection_new(&store->settings.address, store->resolver);
 }
 
+struct redis_subscription *cache_store_subscription(const struct cache_store *store,
+                                                    int64_t silence)
+{
+    return redis_subscription_new(&store->settings.address, store->resolver, silence);
+}
+
 static void count(struct cache_store *store, enum counter counter, int64_t amount)
 {
     counters_add(store->settings.counters, counter, amount);

@@ -12,6 +12,7 @@
 #include "cache/entry.h"
 #include "redis/breaker.h"
 #include "redis/connection.h"
+#include "redis/subscription.h"
 
 struct cache_store;
 
@@ -37,6 +38,10 @@ MUST_CHECK bool cache_store_resolve(struct cache_store *store, int64_t now, stru
 
 /* A thread's own connection to the store's Redis. Null: memory. */
 struct redis_connection *cache_store_connection(const struct cache_store *store) MUST_CHECK;
+
+/* A subscription there; `silence` as in redis_subscription_new. Null: memory. */
+struct redis_subscription *cache_store_subscription(const struct cache_store *store,
+                                                    int64_t silence) MUST_CHECK;
 
 enum store_outcome {
     STORE_HIT,    /* fresh */
