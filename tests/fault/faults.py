@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from support.stack import metrics
+from support.stack import REDIS_TIER, metrics
 from support.waiting import wait_until
 
 ITEMS = 20000
@@ -127,7 +127,7 @@ def assert_redis_returns(stack):
 
 
 PROBE_SECONDS = 0.25
-PROBE = {"LARDER_REDIS_PROBE": "250ms"}
+PROBE = REDIS_TIER | {"LARDER_REDIS_PROBE": "250ms"}
 
 
 def assert_rides_out(stack, timeout=0.1, kept=(), secrets=()):

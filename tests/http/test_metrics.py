@@ -9,7 +9,7 @@ from support import fastcgi
 from support.client import request
 from support.gate import ROUTE as GATE, Gate
 from support.metrics import Metrics
-from support.stack import metrics
+from support.stack import REDIS_TIER, metrics
 from support.waiting import wait_until
 
 ROUTES = {
@@ -25,7 +25,7 @@ KEPT = "GET /kept/{id}"
 
 @pytest.fixture(scope="module")
 def served(shared_stack):
-    return shared_stack(ROUTES)
+    return shared_stack(ROUTES, env=REDIS_TIER)
 
 
 @pytest.fixture(scope="module")
