@@ -84,6 +84,7 @@ void db_forget_prepared(struct db_connection *connection);
 /* Null is allowed. */
 void db_result_free(struct db_result *result);
 int db_result_rows(const struct db_result *result);
+int db_result_columns(const struct db_result *result);
 
 /* Null data for NULL; the bytes live as long as the result. */
 struct span db_result_value(const struct db_result *result, int row, int column);

@@ -74,6 +74,11 @@ int db_result_rows(const struct db_result *result)
     return result ? PQntuples(raw(result)) : 0;
 }
 
+int db_result_columns(const struct db_result *result)
+{
+    return PQnfields((const PGresult *)result);
+}
+
 struct span db_result_value(const struct db_result *result, int row, int column)
 {
     if (PQgetisnull(raw(result), row, column))

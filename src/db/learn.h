@@ -6,6 +6,7 @@
 #define LARDER_DB_LEARN_H
 
 #include "db/connection.h"
+#include "db/depends.h"
 #include "db/shape.h"
 #include "route/route.h"
 
@@ -15,6 +16,7 @@ struct learned {
     size_t sql_offset;    /* characters before the route's own SQL in it */
     uint32_t *types;      /* OID of $n at n-1 */
     struct param *params; /* the route's, with the types PostgreSQL told where it has none */
+    const struct depends *depends; /* what it reads; null: not asked yet */
 };
 
 enum db_shape learn_shape(enum route_result result);

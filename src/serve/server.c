@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/feed.h"
+#include "serve/flight.h"
 
 #define SECRET_MAX 4096
 
@@ -40,22 +42,6 @@ static bool counters_begin(struct server *server, struct error *error)
     return true;
 }
 
-static bool memory_begin(struct server *server, struct error *error)
-{
-    struct error reason;
-    size_t size = (size_t)options_number(server->options, OPTION_L1);
-    if (!clocks_open(options_text(server->options, OPTION_RUN), &server->clocks, &reason)) {
-        log_event(LOG_WARNING, "clocks",
-                  "%s: the clocks of changes are this process's own, not the host's (LARDER_RUN "
-                  "names a folder the responders may write)",
-                  reason.text);
-        server->clocks = clocks_open_private();
-    }
-    if (size)
-        server->memory = memory_new(size, server->counters);
-    return server->clocks && (server->memory || !size) ? true : error_set_memory(error);
-}
-
 static bool pool_begin(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
@@ -80,7 +66,10 @@ static bool store_begin(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
     const char *url = options_text(options, OPTION_REDIS);
-    struct cache_store_settings settings = {.probe = options_number(options, OPTION_REDIS_PROBE),
+    struct cache_store_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
+                                            .probe = options_number(options, OPTION_REDIS_PROBE),
+                                            .lease = options_number(options, OPTION_LEASE),
+                                            .guard = options_number(options, OPTION_GUARD_TTL),
                                             .counters = server->counters};
     if (!*url)
         return true;
@@ -91,6 +80,32 @@ static bool store_begin(struct server *server, struct error *error)
         return error_set_memory(error);
     tick_resolve(server);
     return true;
+}
+
+static bool clocks_begin(struct server *server, struct error *error)
+{
+    struct error reason;
+    if (!clocks_open(options_text(server->options, OPTION_RUN), &server->clocks, &reason)) {
+        log_event(LOG_WARNING, "clocks",
+                  "%s: the clocks of changes are this process's own, not the host's (LARDER_RUN "
+                  "names a folder the responders may write)",
+                  reason.text);
+        server->clocks = clocks_open_private();
+    }
+    return server->clocks ? true : error_set_memory(error);
+}
+
+/* The process' own memory: only beside Redis, which tells of changes. */
+static bool memory_begin(struct server *server, struct error *error)
+{
+    int64_t size = options_number(server->options, OPTION_L1);
+    server->flights = flights_new();
+    if (!server->flights)
+        return error_set_memory(error);
+    if (!server->store || size == 0)
+        return true;
+    server->memory = memory_new((size_t)size, server->counters);
+    return server->memory ? true : error_set_memory(error);
 }
 
 static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
@@ -206,9 +221,9 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     server->arena = arena_new();
     if (!server->arena)
         error_set_memory(error);
-    if (server->arena && counters_begin(server, error) && memory_begin(server, error) &&
-        pool_begin(server, error) && store_begin(server, error) && etag_key_begin(server, error) &&
-        routes_begin(server, error) && feed_begin(server, error)) {
+    if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
+        store_begin(server, error) && clocks_begin(server, error) && memory_begin(server, error) &&
+        etag_key_begin(server, error) && routes_begin(server, error) && feed_begin(server, error)) {
         *ret_server = server;
         return true;
     }
@@ -223,8 +238,9 @@ void server_close(struct server *server)
     feed_stop(server->feed);
     live_unref(server->live);
     db_pool_free(server->pool);
-    cache_store_free(server->store);
     memory_free(server->memory);
+    flights_free(server->flights);
+    cache_store_free(server->store);
     clocks_close(server->clocks);
     digest_key_free(server->etag_key);
     counters_close(server->counters);
