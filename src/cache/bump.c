@@ -51,7 +51,10 @@ static const char jump_text[] =
                 "return 'done'\n";
 
 /* KEYS: clock, journal. */
-static const char read_text[] = CLOCK_BEGIN "return {text(now()), known[2] or '0'}\n";
+static const char read_text[] =
+    CLOCK_BEGIN "local number = text(now())\n"
+                "redis.call('HSET', KEYS[1], 'n', number)\n"
+                "return {number, known[2] or '0'}\n";
 
 /* KEYS: clock. ARGV: the server. */
 static const char settle_text[] = "redis.call('HDEL', KEYS[1], '')\n"

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "serve/feed.h"
 #include "serve/flight.h"
 
 #define SECRET_MAX 4096
@@ -82,9 +81,11 @@ static bool store_begin(struct server *server, struct error *error)
     return true;
 }
 
-static bool clocks_begin(struct server *server, struct error *error)
+/* The process' own memory: only beside Redis, which tells of changes. */
+static bool memory_begin(struct server *server, struct error *error)
 {
     struct error reason;
+    size_t size = (size_t)options_number(server->options, OPTION_L1);
     if (!clocks_open(options_text(server->options, OPTION_RUN), &server->clocks, &reason)) {
         log_event(LOG_WARNING, "clocks",
                   "%s: the clocks of changes are this process's own, not the host's (LARDER_RUN "
@@ -92,20 +93,11 @@ static bool clocks_begin(struct server *server, struct error *error)
                   reason.text);
         server->clocks = clocks_open_private();
     }
-    return server->clocks ? true : error_set_memory(error);
-}
-
-/* The process' own memory: only beside Redis, which tells of changes. */
-static bool memory_begin(struct server *server, struct error *error)
-{
-    int64_t size = options_number(server->options, OPTION_L1);
+    if (server->store && size)
+        server->memory = memory_new(size, server->counters);
     server->flights = flights_new();
-    if (!server->flights)
-        return error_set_memory(error);
-    if (!server->store || size == 0)
-        return true;
-    server->memory = memory_new((size_t)size, server->counters);
-    return server->memory ? true : error_set_memory(error);
+    bool made = server->clocks && server->flights && (server->memory || !server->store || !size);
+    return made ? true : error_set_memory(error);
 }
 
 static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
@@ -222,8 +214,8 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     if (!server->arena)
         error_set_memory(error);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && clocks_begin(server, error) && memory_begin(server, error) &&
-        etag_key_begin(server, error) && routes_begin(server, error) && feed_begin(server, error)) {
+        store_begin(server, error) && memory_begin(server, error) && etag_key_begin(server, error) &&
+        routes_begin(server, error) && feed_begin(server, error)) {
         *ret_server = server;
         return true;
     }

@@ -13,6 +13,7 @@
 #include "cache/memory.h"
 #include "cache/store.h"
 #include "db/pool.h"
+#include "serve/feed.h"
 #include "serve/live.h"
 
 struct crew;
@@ -24,15 +25,15 @@ struct server {
     const struct options *options;
     struct counters *counters;
     struct db_pool *pool;
+    struct clocks *clocks;
+    struct memory *memory;     /* null: LARDER_L1 is 0, or no Redis */
     struct cache_store *store; /* null: without Redis */
+    struct feed *feed;         /* null: without Redis */
     struct digest_key *etag_key;
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
     struct flights *flights;
-    struct clocks *clocks;
-    struct memory *memory; /* null: none (LARDER_L1=0, or without Redis) */
-    struct feed *feed;     /* null: without Redis */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
