@@ -1,4 +1,4 @@
-"""The feed of changes: what a responder notices when messages are missing or the line is lost, and how it comes back."""
+"""The feed of changes: what a responder does when messages are missing or the line is lost, and how it comes back."""
 
 import os
 import struct
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from faults import ROUTES, SCHEMA, SLACK, ask_item, count, grown
+from faults import ROUTES, SCHEMA, SLACK, ask_item, count, fresh_id, grown
 from support.redis_server import Redis
 from support.stack import metrics
 from support.waiting import wait_until
@@ -93,6 +93,38 @@ def test_bumps_in_order_are_heard(served):
     for _ in range(3):
         assert_hears(served)
     assert not feed_lines(served)
+
+
+def l1_hit(stack, number):
+    """Asks for the item; whether the process's own memory had it."""
+    before = metrics(stack)
+    ask_item(stack, number)
+    return grown(stack, before, "l1_hits_total") == 1
+
+
+def kept_in_memory(stack):
+    number = fresh_id()
+    wait_until(lambda: l1_hit(stack, number), what="an answer kept in memory")
+    return number
+
+
+def test_a_bump_strikes_what_memory_holds(served):
+    number = kept_in_memory(served)
+    assert l1_hit(served, number)
+    clock = bump(served, "of.nobody()")
+    wait_until(lambda: newest_clock(served) == clock, what="the bump in the host's clocks")
+    assert l1_hit(served, number)
+    clock = bump(served, "*")
+    wait_until(lambda: newest_clock(served) == clock, what="the bump in the host's clocks")
+    assert not l1_hit(served, number)
+
+
+def test_a_gap_empties_the_memory(served):
+    number = kept_in_memory(served)
+    before = metrics(served)
+    publish(served, "anything")
+    wait_grown(served, before, "l1_clears_total")
+    assert not l1_hit(served, number)
 
 
 def test_every_process_listens(fresh):
