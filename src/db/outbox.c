@@ -44,7 +44,10 @@ static bool lost_if_unavailable(struct db_connection *connection, const struct d
     return false;
 }
 
-/* Opens a transaction and asks; on false there is none open. */
+/*
+ * Opens a transaction and asks; on false there is none open. Index scans, unlike others, stop at the
+ * limit and mark dead entries for those that come after them.
+ */
 static bool begin(struct db_connection *connection, const char *query, int64_t timeout,
                   PGresult **ret_rows, struct db_failure *failure)
 {
@@ -53,7 +56,8 @@ static bool begin(struct db_connection *connection, const char *query, int64_t t
     bytes_append_format(&sql,
                         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
                         "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off; "
-                        "SET LOCAL jit = off; SET LOCAL statement_timeout = %" PRId64 "; "
+                        "SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; "
+                        "SET LOCAL work_mem = '32MB'; SET LOCAL statement_timeout = %" PRId64 "; "
                         "SET LOCAL idle_in_transaction_session_timeout = '" IDLE_LIMIT "'; %s",
                         db_milliseconds(timeout), query);
     if (sql.failed)
