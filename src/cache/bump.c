@@ -43,7 +43,7 @@ static const char bump_text[] = CLOCK_BEGIN
     "redis.call('XADD', KEYS[2], 'MAXLEN', '~', #KEYS > 52 and 1000 or 10000, number .. '-0', "
     "unpack(fields))\n"
     "redis.call('PUBLISH', ARGV[1], table.concat(message, '\\n'))\n"
-    "return number\n";
+    "return number .. ' ' .. message[1]\n";
 
 /* KEYS: clock, journal. ARGV: by how many µs. */
 static const char jump_text[] =
@@ -155,10 +155,10 @@ static bool tag_keys(const struct names *names, const struct span *tags, size_t 
 }
 
 static bool bump_batch(struct redis_connection *connection, const struct names *names,
-                       const struct span *tags, size_t count, int64_t deadline, int64_t *ret_clock,
-                       struct error *error)
+                       const struct span *tags, size_t count, int64_t deadline,
+                       struct cache_bumped *ret_bumped, struct error *error)
 {
-    char length[24];
+    char length[24], *end;
     snprintf(length, sizeof length, "%zu", strlen(names->tag));
     struct bytes memory CLEANUP(bytes_free) = BYTES_EMPTY;
     struct span keys[2 + CACHE_BUMP_BATCH] = {span_of(names->clock), span_of(names->journal)};
@@ -170,23 +170,41 @@ static bool bump_batch(struct redis_connection *connection, const struct names *
         return error_set_memory(error);
     if (!run(connection, &call, deadline, &reply, error))
         return false;
-    *ret_clock = strtoll(redis_reply_text(reply).data, NULL, 10);
+    ret_bumped->clock = strtoll(redis_reply_text(reply).data, &end, 10);
+    ret_bumped->previous = strtoll(end, NULL, 10);
+    ret_bumped->alone = true;
     redis_reply_free(reply);
+    return true;
+}
+
+bool cache_bump_telling(struct redis_connection *connection, const char *prefix,
+                        const struct span *tags, size_t count, int64_t deadline,
+                        struct cache_bumped *ret_bumped, struct error *error)
+{
+    struct names names;
+    struct cache_bumped all = {0}, batch;
+    names_of(prefix, &names);
+    for (size_t done = 0, size; done < count; done += size) {
+        size = count - done < CACHE_BUMP_BATCH ? count - done : CACHE_BUMP_BATCH;
+        if (!bump_batch(connection, &names, tags + done, size, deadline, &batch, error))
+            return false;
+        if (done)
+            batch = (struct cache_bumped){.previous = all.previous,
+                                          .clock = batch.clock,
+                                          .alone = all.alone && batch.previous == all.clock};
+        all = batch;
+    }
+    *ret_bumped = all;
     return true;
 }
 
 bool cache_bump(struct redis_connection *connection, const char *prefix, const struct span *tags,
                 size_t count, int64_t deadline, int64_t *ret_clock, struct error *error)
 {
-    struct names names;
-    int64_t clock = 0;
-    names_of(prefix, &names);
-    for (size_t done = 0, size; done < count; done += size) {
-        size = count - done < CACHE_BUMP_BATCH ? count - done : CACHE_BUMP_BATCH;
-        if (!bump_batch(connection, &names, tags + done, size, deadline, &clock, error))
-            return false;
-    }
-    *ret_clock = clock;
+    struct cache_bumped bumped;
+    if (!cache_bump_telling(connection, prefix, tags, count, deadline, &bumped, error))
+        return false;
+    *ret_clock = bumped.clock;
     return true;
 }
 
@@ -219,10 +237,11 @@ static bool server_take(struct redis_reply *const *replies, struct cache_server 
     struct span role = info_value(redis_reply_text(replies[ASKED_ROLE]), "role");
     if (run_id.size == 0 || run_id.size >= sizeof server.run_id)
         return error_set(error, ERROR_UNAVAILABLE, "Redis: INFO has no run_id");
-    if (!span_is(role, "master"))
-        return error_set(error, ERROR_UNAVAILABLE, "Redis: the server is a replica");
     memcpy(server.run_id, run_id.data, run_id.size);
-    server.is_the_known = span_equal(redis_reply_text(replies[ASKED_KNOWN]), run_id);
+    server.is_replica = !span_is(role, "master");
+    server.is_the_known = span_equal(redis_reply_element(replies[ASKED_KNOWN], 0), run_id);
+    struct span last = redis_reply_element(replies[ASKED_KNOWN], 1);
+    server.last = last.data ? strtoll(last.data, NULL, 10) : 0;
     *ret_server = server;
     return true;
 }
@@ -234,9 +253,10 @@ bool cache_server_read(struct redis_connection *connection, const char *prefix, 
     names_of(prefix, &names);
     const struct span server[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("server")};
     const struct span role[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("replication")};
-    const struct span known[] = {SPAN_LITERAL("HGET"), span_of(names.clock), SPAN_LITERAL("r")};
+    const struct span known[] = {SPAN_LITERAL("HMGET"), span_of(names.clock), SPAN_LITERAL("r"),
+                                 SPAN_LITERAL("b")};
     const struct redis_command commands[ASKED_COUNT] = {
-        [ASKED_SERVER] = {server, 2}, [ASKED_ROLE] = {role, 2}, [ASKED_KNOWN] = {known, 3}};
+        [ASKED_SERVER] = {server, 2}, [ASKED_ROLE] = {role, 2}, [ASKED_KNOWN] = {known, 4}};
     struct redis_reply *replies[ASKED_COUNT];
     if (!redis_ask(connection, commands, ASKED_COUNT, deadline, replies, error))
         return false;
