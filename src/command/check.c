@@ -24,6 +24,34 @@ static void print_unserved(const struct route *route)
                        : "");
 }
 
+/* What a note says behind the name, and what to do. */
+static const char *const hazard_words[] = {
+    [HAZARD_FUNCTION] = "may read tables that PostgreSQL doesn't tell of; add @depends or @tags "
+                        "for what it reads",
+    [HAZARD_CLOCK] = "makes the answer depend on the time it was made; write :now or :today, "
+                     "or keep the ttl short",
+    [HAZARD_RANDOM] = "gives another answer each time; keep the ttl short or leave @cache out",
+    [HAZARD_FOREIGN] = "is a foreign table, whose changes are made elsewhere; keep the ttl "
+                       "short, or add @tags and purge them",
+    [HAZARD_SETTING] = "depends on the session; what it gives is kept for all",
+    [HAZARD_UNWATCHED] = "has no triggers for what the route reads, so its changes are not "
+                         "heard of; run \"larder install\"",
+    [HAZARD_CATALOG] = "can have no triggers, so its changes are not heard of; keep the ttl "
+                       "short, or add @tags and purge them",
+    [HAZARD_REFUSED] = "so it is not known what the route reads; add @tags, or let the role "
+                       "create temporary tables in the database",
+};
+
+/* Of a route that is kept: for the others nothing can be out of date. */
+static void print_hazards(const struct route *route, const struct learned *learned)
+{
+    const struct depends *depends = learned ? learned->depends : NULL;
+    for (size_t i = 0; depends && route->cache.present && i < depends->hazard_count; i++)
+        printf("%s:%u: note: %s%s %s\n", route->file, route->statement.line,
+               depends->hazards[i].name, depends->hazards[i].kind == HAZARD_REFUSED ? ":" : "",
+               hazard_words[depends->hazards[i].kind]);
+}
+
 /* Routes of good files that PostgreSQL, where it was asked, takes too. */
 static size_t good_count(const struct command_folder *folder)
 {
@@ -48,13 +76,15 @@ static void print_summary(const struct command_folder *folder)
 int command_check(const struct options *options, int count, char **arguments)
 {
     struct command_folder folder;
-    int status = command_folder_begin(options, count, arguments, &folder);
+    int status = command_folder_begin(options, count, arguments, NULL, NULL, &folder);
     if (status)
         return status;
     for (size_t i = 0; i < folder.faults.count; i++)
         print_fault(&folder.faults.faults[i]);
-    for (size_t i = 0; i < route_table_count(folder.table); i++)
+    for (size_t i = 0; i < route_table_count(folder.table); i++) {
         print_unserved(route_table_at(folder.table, i));
+        print_hazards(route_table_at(folder.table, i), folder.learned[i]);
+    }
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);
     print_summary(&folder);
