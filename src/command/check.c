@@ -34,22 +34,41 @@ static const char *const hazard_words[] = {
     [HAZARD_FOREIGN] = "is a foreign table, whose changes are made elsewhere; keep the ttl "
                        "short, or add @tags and purge them",
     [HAZARD_SETTING] = "depends on the session; what it gives is kept for all",
-    [HAZARD_UNWATCHED] = "has no triggers for what the route reads, so its changes are not "
-                         "heard of; run \"larder install\"",
+    [HAZARD_UNWATCHED] = "without triggers for what the route reads: changes are not heard of; "
+                         "run \"larder install\"",
     [HAZARD_CATALOG] = "can have no triggers, so its changes are not heard of; keep the ttl "
                        "short, or add @tags and purge them",
     [HAZARD_REFUSED] = "so it is not known what the route reads; add @tags, or let the role "
                        "create temporary tables in the database",
 };
 
-/* Of a route that is kept: for the others nothing can be out of date. */
+static void print_note(const struct route *route, const char *names, enum hazard kind)
+{
+    printf("%s:%u: note: %s%s %s\n", route->file, route->statement.line, names,
+           kind == HAZARD_REFUSED ? ":" : "", hazard_words[kind]);
+}
+
+/* One note for all tables that wait for `larder install`. */
+static void print_unwatched(const struct route *route, const struct depends *depends)
+{
+    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < depends->hazard_count; i++)
+        if (depends->hazards[i].kind == HAZARD_UNWATCHED)
+            bytes_append_format(&names, "%s%s", names.size ? ", " : "", depends->hazards[i].name);
+    if (names.size)
+        print_note(route, bytes_text(&names), HAZARD_UNWATCHED);
+}
+
+/* Of a route that is kept: of the others nothing can be out of date. */
 static void print_hazards(const struct route *route, const struct learned *learned)
 {
     const struct depends *depends = learned ? learned->depends : NULL;
-    for (size_t i = 0; depends && route->cache.present && i < depends->hazard_count; i++)
-        printf("%s:%u: note: %s%s %s\n", route->file, route->statement.line,
-               depends->hazards[i].name, depends->hazards[i].kind == HAZARD_REFUSED ? ":" : "",
-               hazard_words[depends->hazards[i].kind]);
+    if (!depends || !route->cache.present)
+        return;
+    for (size_t i = 0; i < depends->hazard_count; i++)
+        if (depends->hazards[i].kind != HAZARD_UNWATCHED)
+            print_note(route, depends->hazards[i].name, depends->hazards[i].kind);
+    print_unwatched(route, depends);
 }
 
 /* Routes of good files that PostgreSQL, where it was asked, takes too. */

@@ -53,10 +53,10 @@ static const char sources_sql[] =
     " UNION ALL"
     " SELECT 'pg_catalog.pg_proc'::regclass, p.oid,"
     " pg_catalog.to_jsonb(p.*) OPERATOR(pg_catalog.->>) 'prosqlbody'"
-    " FROM pg_catalog.pg_proc AS p WHERE p.oid = ANY ($2::oid[])"
+    " FROM pg_catalog.pg_proc AS p WHERE p.oid = ANY ($2::oid[]) AND p.oid >= 16384"
     " UNION ALL"
     " SELECT 'pg_catalog.pg_aggregate'::regclass, a.aggfnoid,"
-    " pg_catalog.format('{ :funcid %s :funcid %s :funcid %s }', a.aggtransfn::oid,"
+    " pg_catalog.format('{AGGREGATE :funcid %s :funcid %s :funcid %s }', a.aggtransfn::oid,"
     " a.aggfinalfn::oid, a.aggmtransfn::oid)"
     " FROM pg_catalog.pg_aggregate AS a WHERE a.aggfnoid = ANY ($2::oid[])"
     ") SELECT query, (SELECT pg_catalog.string_agg(d.refobjid || '.' || d.refobjsubid, ' ')"
@@ -100,7 +100,10 @@ static struct relation *relation_note(struct reading *reading, uint32_t oid)
             return &relations[i];
     const struct relation fresh = {.oid = oid};
     bytes_append(&reading->relations, &fresh, sizeof fresh);
-    return reading->relations.failed ? NULL : &relations_of(reading, &count)[count];
+    if (reading->relations.failed)
+        return NULL;
+    relations = relations_of(reading, &count);
+    return &relations[count - 1];
 }
 
 static void visit_relation(void *to, uint32_t oid, bool with_children)

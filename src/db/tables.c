@@ -29,7 +29,7 @@ static const char tables_sql[] =
     " AND NOT s.attisdropped"
     " LEFT JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid"
     " LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = a.attcollation"
-    " WHERE c.relkind IN ('r', 'p', 'm', 'f', 'S')"
+    " WHERE (c.relkind IN ('r', 'p', 'm', 'f', 'S') OR n.nspname IN " SYSTEM ")"
     " AND (t.root = c.oid OR NOT c.relispartition OR c.relkind = 'f')"
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", c.oid, a.attname COLLATE \"C\","
     " t.root <> c.oid";
@@ -108,8 +108,9 @@ static bool columns_make(const struct tables_question *question, const struct db
         } else {
             column--;
         }
-        column->read |= question->is_read(question->reader, number_of(result, row, TABLE_ROOT),
-                                          (long)number_of(result, row, TABLE_NUMBER));
+        long number = (long)number_of(result, row, TABLE_NUMBER);
+        column->read |= number && question->is_read(question->reader,
+                                                    number_of(result, row, TABLE_ROOT), number);
     }
     return true;
 }
