@@ -70,6 +70,7 @@ struct db_description {
     uint32_t *parameter_types; /* malloc'd with column names; freed by db_description_free */
     int column_count;
     char **column_names;
+    uint32_t *column_types; /* of a domain: the type below it */
 };
 
 MUST_CHECK bool db_describe(struct db_connection *connection, const char *sql,

@@ -182,7 +182,7 @@ static void fill_rows(struct exchange *exchange)
     if (shape == RESULT_NONE) {
         exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
         exchange_header(exchange, "Cache-Control", "no-store");
-    } else if (rows == 0) {
+    } else if (rows == 0 || !db_result_value(exchange->result, 0, 0).data) {
         fill_missing(exchange);
     } else if (rows > 1) {
         log_event(LOG_ERROR, "query", "%s: @result %s, but the statement gave more than one row",
