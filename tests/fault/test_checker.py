@@ -155,8 +155,8 @@ def records_of(folder, answer):
 
     server = Server(behave, str(folder / "responder.sock"))
     (folder / "targets").write_bytes(model.encode(TARGETS[0]) * 2)
-    command = [compile_reader(folder), str(folder / "responder.sock"), str(folder / "targets"), str(folder / "log"), "1",
-               "1000", "1"]
+    places = [str(folder / name) for name in ("responder.sock", "targets", "log")]
+    command = [compile_reader(folder), *places, "1", "1000", "1"]
     try:
         subprocess.run(command, check=True, timeout=30)
     finally:

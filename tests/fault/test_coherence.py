@@ -3,7 +3,6 @@
 One run, recorded whole; each property of the history is a test of its own.
 """
 
-import os
 import time
 
 import pytest

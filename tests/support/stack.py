@@ -5,6 +5,7 @@ import shutil
 import sys
 
 from . import client, fastcgi
+from .larderd import Larderd, install
 from .metrics import Metrics
 from .nginx import Nginx
 from .paths import TOP
@@ -28,11 +29,13 @@ class Stack:
     routes: {file name: text}, or a folder to copy. schema: SQL run in a fresh database as the role `larder`;
     `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
     redis: True, False, or a dict of redis.conf's options. redis_proxy, database_proxy: put a Proxy between, found
-    as attributes of these names. export: starts that pool as well.
+    as attributes of these names. export: starts that pool as well. install: runs `larder install`. larderd: starts one
+    (and installs).
     """
 
     def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
-                 nginx_workers=1, redis=True, redis_proxy=False, database_proxy=False, export=False, ready=True):
+                 nginx_workers=1, redis=True, redis_proxy=False, database_proxy=False, export=False, ready=True,
+                 install=False, larderd=False):
         self.folder = str(folder)
         self.postgres = postgres
         self.routes = f"{self.folder}/routes"
@@ -40,7 +43,9 @@ class Stack:
         self.overrides = env or {}
         self.processes, self.export, self.ready = processes, export, ready
         self.want = {"nginx": nginx, "redis": redis, "redis_proxy": redis_proxy, "database_proxy": database_proxy}
+        self.want |= {"install": install or larderd, "larderd": larderd}
         self.nginx_workers = nginx_workers
+        self.larderd = None
         self.redis = self.redis_proxy = self.database_proxy = self.nginx = self.api = None
         self.pools = []
         os.makedirs(self.folder)
@@ -64,6 +69,11 @@ class Stack:
     def start(self):
         self.start_database()
         self.start_redis()
+        if self.want["install"]:
+            install(self.environment())
+        if self.want["larderd"]:
+            self.larderd = Larderd(f"{self.folder}/run", self.environment())
+            self.larderd.start()
         self.pools = [Responder(f"{self.folder}/run", name, self.environment(), self.processes)
                       for name in (["api", "export"] if self.export else ["api"])]
         self.api = self.pools[0]
@@ -120,7 +130,7 @@ class Stack:
     def stop(self, quietly=False):
         """Stops everything, whatever fails on the way; a sanitizer's complaint or a bad exit status is a failure."""
         complaints = [complaint for pool in self.pools if (complaint := self.stop_pool(pool))]
-        for each in (self.nginx, self.redis_proxy, self.database_proxy, self.redis):
+        for each in (self.nginx, self.larderd, self.redis_proxy, self.database_proxy, self.redis):
             if each:
                 each.stop()
         if self.own_database and self.database and self.postgres.process.running():
@@ -140,7 +150,8 @@ class Stack:
         return f"{pool.name} ended with status {status}" if was_running and status else None
 
     def show_logs(self):
-        for place in ("run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log", "redis/redis.log"):
+        for place in ("run/api.log", "run/export.log", "run/larderd.log", "nginx/error.log", "nginx/nginx.log",
+                      "redis/redis.log"):
             path = f"{self.folder}/{place}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as log:

@@ -5,6 +5,8 @@ import os
 import time
 from typing import Callable, NamedTuple
 
+from breaking import (killed, larderd_killed, larderd_stopped, redis_full, redis_killed, redis_stopped, shut_down,
+                      stalled)
 from support.waiting import wait_until
 
 from .history import SECOND, Fault
@@ -25,46 +27,6 @@ class Row(NamedTuple):
     bound: int | None
 
 
-@contextlib.contextmanager
-def larderd_killed(site):
-    site.larderd.kill()
-    yield
-    site.larderd.start()
-
-
-@contextlib.contextmanager
-def stopped(server):
-    server.pause()
-    try:
-        yield
-    finally:
-        server.resume()
-
-
-def larderd_stopped(site):
-    return stopped(site.larderd)
-
-
-def redis_stopped(site):
-    return stopped(site.stack.redis)
-
-
-@contextlib.contextmanager
-def redis_killed(site):
-    site.stack.redis.kill()
-    yield
-    site.stack.redis.start()
-
-
-@contextlib.contextmanager
-def stalled(network):
-    network.stall()
-    try:
-        yield
-    finally:
-        network.pass_on()
-
-
 def second_host_stalled(site):
     return stalled(site.second_network)
 
@@ -74,30 +36,24 @@ def larderd_stalled(site):
 
 
 @contextlib.contextmanager
-def redis_full(site):
-    """maxmemory is reached and nothing may be evicted: each write is refused."""
-    site.stack.redis.client().config_set("maxmemory", "1")
-    yield
-    site.stack.redis.client().config_set("maxmemory", "0")
-
-
-@contextlib.contextmanager
 def redis_evicting(site):
     """maxmemory is reached and any key may go; while nothing is left to go, writes are refused."""
-    client = site.stack.redis.client()
+    client = site.redis.client()
     evicted = client.info("stats")["evicted_keys"]
     client.config_set("maxmemory-policy", "allkeys-random")
     client.config_set("maxmemory", str(client.info("memory")["used_memory"] - 100_000))
     wait_until(lambda: client.info("stats")["evicted_keys"] > evicted + 50, 10, "evictions")
-    yield
-    client.config_set("maxmemory", "0")
-    client.config_set("maxmemory-policy", "noeviction")
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", "0")
+        client.config_set("maxmemory-policy", "noeviction")
 
 
 @contextlib.contextmanager
 def keys_lost(site):
     """As eviction does it, one by one, by chance: entries, tags, leases, the clock, the journal."""
-    client = site.stack.redis.client()
+    client = site.redis.client()
     for _ in range(500):
         key = client.randomkey()
         if key:
@@ -108,7 +64,7 @@ def keys_lost(site):
 @contextlib.contextmanager
 def redis_emptied(site):
     for _ in range(5):
-        site.stack.redis.client().flushall()
+        site.redis.client().flushall()
         time.sleep(0.1)
     yield
 
@@ -116,14 +72,14 @@ def redis_emptied(site):
 @contextlib.contextmanager
 def scripts_flushed(site):
     for _ in range(5):
-        site.stack.redis.client().script_flush()
+        site.redis.client().script_flush()
         time.sleep(0.1)
     yield
 
 
 @contextlib.contextmanager
 def tags_deleted(site):
-    client = site.stack.redis.client()
+    client = site.redis.client()
     for _ in range(5):
         for key in client.scan_iter("larder:t:*", count=1000):
             client.delete(key)
@@ -134,7 +90,7 @@ def tags_deleted(site):
 def feed_cut(site):
     """Every subscriber is cut off: what is said before it listens again is lost to it."""
     for _ in range(5):
-        site.stack.redis.client().execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        site.redis.client().execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         time.sleep(0.1)
     yield
 
@@ -148,19 +104,12 @@ def responder_killed(site):
     victim.start()
 
 
-@contextlib.contextmanager
 def database_killed(site):
-    """An immediate shutdown: unlogged tables come back empty."""
-    site.stack.postgres.kill()
-    yield
-    site.stack.postgres.start()
+    return killed(site.postgres)
 
 
-@contextlib.contextmanager
 def database_restarted(site):
-    site.stack.postgres.stop()
-    yield
-    site.stack.postgres.start()
+    return shut_down(site.postgres)
 
 
 LASTING = GUARD + DETECTION + 0.5

@@ -35,8 +35,8 @@ class Site:
     def __init__(self, stack, folder):
         self.stack = stack
         self.folder = str(folder)
-        self.second_network = Proxy(("127.0.0.1", stack.redis.port))
-        self.larderd_network = Proxy(("127.0.0.1", stack.redis.port))
+        self.redis, self.postgres = stack.redis, stack.postgres
+        self.second_network, self.larderd_network = (Proxy(("127.0.0.1", stack.redis.port)) for _ in range(2))
         self.second = Host(stack, f"{self.folder}/second", self.second_network.redis)
         self.larderd = Larderd(self.folder, stack.environment() | {"LARDER_REDIS": self.larderd_network.redis})
         self.sentinels = 0
@@ -80,7 +80,7 @@ class Site:
         assert not any(statuses), f"a writer or reader failed: {statuses}, see {self.folder}/logs"
 
     def writer(self, number, pace, seconds):
-        server = self.stack.postgres
+        server = self.postgres
         dsn = f"host={server.folder} port={server.port} dbname={self.stack.database} user=larder"
         command = [sys.executable, f"{HERE}/writer.py", dsn, f"{self.folder}/logs/writer-{number}", str(number),
                    str(pace), str(seconds)]
