@@ -34,6 +34,12 @@ unused = itertools.count(1)
 names = itertools.count(1)
 
 
+def watched(stack, **options):
+    """A started stack of these tables and routes; `options` are Stack's, on top of the usual ones."""
+    usual = {"schema": SCHEMA, "nginx": False, "install": True, "larderd": True, "env": ENV}
+    return stack(ROUTES, **(usual | options))
+
+
 def ask(stack, target):
     return fastcgi.ask(stack.api.socket, target, timeout=30)
 

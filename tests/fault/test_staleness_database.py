@@ -6,8 +6,7 @@ import pytest
 
 from breaking import DATABASE_FAULTS, killed, larderd_killed, larderd_stopped, redis_killed, shut_down
 from faults import SLACK, is_hit
-from staleness import (BOUND, ENV, GUARD, PATIENT, ROUTES, SCHEMA, Change, ask, assert_healthy, keep_person,
-                       person)
+from staleness import BOUND, ENV, GUARD, PATIENT, Change, ask, assert_healthy, keep_person, person, watched
 from support.coherent import barrier, detail, keep
 from support.waiting import wait_until
 
@@ -18,8 +17,7 @@ DURABLE = {"synchronous_commit": "on"}
 
 @pytest.fixture(scope="module")
 def shared(shared_stack):
-    return shared_stack(ROUTES, postgres=shared_stack.postgres(settings=DURABLE), schema=SCHEMA, env=ENV, nginx=False,
-                        larderd=True)
+    return watched(shared_stack, postgres=shared_stack.postgres(settings=DURABLE))
 
 
 @pytest.fixture
@@ -100,8 +98,7 @@ def change_or_none(stack, number):
 def test_a_change_that_nobody_was_told_of_when_postgresql_ended(stack, away, larderd_away):
     """A crash empties the outbox: then everything is struck. A shutdown keeps it. With a guard time of two minutes
     nothing else could."""
-    served = stack(ROUTES, postgres=stack.postgres(settings=DURABLE), schema=SCHEMA, env=PATIENT, nginx=False,
-                   larderd=True)
+    served = watched(stack, postgres=stack.postgres(settings=DURABLE), env=PATIENT)
     number = keep_person(served)
     keep(lambda: ask(served, f"/near/{number}"), "l1")
     with larderd_away(served):
@@ -131,8 +128,8 @@ def test_both_away(served):
 
 def test_memory_serves_while_both_are_away(stack):
     """With more guard time to see it in."""
-    served = stack(ROUTES, postgres=stack.postgres(settings=DURABLE), schema=SCHEMA, nginx=False, larderd=True,
-                   env=ENV | {"LARDER_GUARD_TTL": "4s"})
+    served = watched(stack, postgres=stack.postgres(settings=DURABLE),
+                     env=ENV | {"LARDER_GUARD_TTL": "4s"})
     number = person()
     ask(served, f"/near/{number}")
     keep(lambda: ask(served, f"/near/{number}"), "l1")
@@ -151,7 +148,7 @@ def test_memory_serves_while_both_are_away(stack):
 
 def test_postgresql_away_from_larderd_alone(stack):
     """larderd's connections are cut again and again; changes show within the bound, and at once when it is over."""
-    served = stack(ROUTES, schema=SCHEMA, env=ENV, nginx=False, larderd=True)
+    served = watched(stack)
     begin = time.monotonic()
     while time.monotonic() - begin < 2 * GUARD:
         number = keep_person(served)

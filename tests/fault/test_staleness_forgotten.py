@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from staleness import (BOUND, ENV, PATIENT, ROUTES, SCHEMA, Change, ask, assert_healthy, keep_person)
+from staleness import BOUND, ENV, PATIENT, Change, ask, assert_healthy, keep_person, watched
 from support.coherent import barrier, keep
 from support.redis_server import Redis
 from support.waiting import wait_until
@@ -16,7 +16,7 @@ SAVED = {"dbfilename": "dump.rdb", "repl-diskless-sync-delay": "0"}
 
 @pytest.fixture
 def fresh(stack):
-    return lambda **options: stack(ROUTES, **{"schema": SCHEMA, "nginx": False, "larderd": True, "env": ENV, **options})
+    return lambda **options: watched(stack, **options)
 
 
 def entry_clock(redis):

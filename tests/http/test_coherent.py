@@ -55,7 +55,7 @@ ROUTES = SENTINEL_ROUTE | {
 
 @pytest.fixture(scope="module")
 def shared(shared_stack):
-    return shared_stack(ROUTES, schema=SCHEMA, export=True, nginx=False, larderd=True)
+    return shared_stack(ROUTES, schema=SCHEMA, export=True, nginx=False, install=True, larderd=True)
 
 
 @pytest.fixture
@@ -320,7 +320,8 @@ def test_lost_tags_are_counted_as_newer(served):
 
 def test_a_table_without_triggers_is_kept_for_the_guard_time_only(stack):
     """And `larder install` mends it while everything runs."""
-    served = stack(ROUTES, schema=SCHEMA + ROWS, nginx=False, larderd=True, env={"LARDER_GUARD_TTL": "1s"})
+    served = stack(ROUTES, schema=SCHEMA + ROWS, nginx=False, install=True, larderd=True,
+                   env={"LARDER_GUARD_TTL": "1s"})
     served.sql("CREATE TABLE loose (id int PRIMARY KEY, word text); INSERT INTO loose VALUES (1, 'old')")
     served.write_route("loose", route("/loose", "SELECT word FROM loose WHERE id = 1", result="row"))
     served.api.reload()

@@ -43,7 +43,7 @@ unused = itertools.count(1)
 @pytest.fixture(scope="module")
 def shared(shared_stack):
     """Four processes on one socket; larderd beats, so that answers are kept for their time."""
-    return shared_stack(ROUTES, schema=SCHEMA, processes=4, nginx=False, larderd=True, env=ENV)
+    return shared_stack(ROUTES, schema=SCHEMA, processes=4, nginx=False, install=True, larderd=True, env=ENV)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def served(shared):
 @pytest.fixture(scope="module")
 def pair(shared_stack):
     """Two processes, each with a socket of its own."""
-    return shared_stack(ROUTES, schema=SCHEMA, export=True, nginx=False, larderd=True, env=ENV)
+    return shared_stack(ROUTES, schema=SCHEMA, export=True, nginx=False, install=True, larderd=True, env=ENV)
 
 
 def ask(socket, target):
@@ -279,7 +279,7 @@ def test_a_popular_answer_is_renewed_before_it_ends(served):
 
 def test_processes_die_under_a_stampede(shared_stack):
     """kill -9 again and again while the keys are cold: every request that reaches a living process is answered."""
-    served = shared_stack(ROUTES, schema=SCHEMA, export=True, nginx=False, larderd=True, env=ENV)
+    served = shared_stack(ROUTES, schema=SCHEMA, export=True, nginx=False, install=True, larderd=True, env=ENV)
     victim, survivor = served.pools
     over = threading.Event()
 

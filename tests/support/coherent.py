@@ -53,3 +53,9 @@ def wait_for_body(ask, body, deadline=5.0):
     begin = time.monotonic()
     wait_until(lambda: ask().json() == body, deadline, f"an answer of {body}", every=0.001)
     return time.monotonic() - begin
+
+
+def wait_for_beat(redis, there=True, deadline=20):
+    """larderd's heartbeat in Redis, or its end."""
+    wait_until(lambda: bool(redis.client().exists("larder:beat")) == there, deadline,
+               "a heartbeat" if there else "the heartbeat's end")

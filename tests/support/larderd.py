@@ -1,19 +1,20 @@
-"""larderd, started as systemd would start it: in the foreground, its log on standard error."""
+"""larderd processes beside a stack."""
 
-import subprocess
+from signal import SIGTERM
 
 from .paths import program
 from .process import Process
-from .waiting import wait_until
+
+SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
 class Larderd:
-    """One daemon. `environment` as for a responder; `name` tells several of one host apart."""
+    """One daemon with a log of its own."""
 
-    def __init__(self, folder, environment, name="larderd"):
+    def __init__(self, folder, name, environment):
         self.folder = str(folder)
-        self.environment = environment
         self.name = name
+        self.environment = environment
         self.process = None
 
     @property
@@ -24,11 +25,12 @@ class Larderd:
         with open(self.log, encoding="utf-8", errors="replace") as log:
             return log.read()
 
-    def start(self):
+    def start(self, environment=None):
+        self.environment = environment or self.environment
         self.process = Process(self.name, [program("larderd")], self.log, env=self.environment)
 
     def running(self):
-        return bool(self.process and self.process.running())
+        return self.process is not None and self.process.running()
 
     def pause(self):
         self.process.pause()
@@ -37,28 +39,15 @@ class Larderd:
         self.process.resume()
 
     def kill(self):
-        if self.process:
-            self.process.kill()
+        self.process.kill()
 
-    def stop(self):
+    def stop(self, deadline=10.0):
         """SIGTERM; the exit status."""
-        return self.process.stop() if self.process else None
+        self.process.resume()
+        self.process.signal(SIGTERM)
+        return self.process.wait(deadline)
 
-
-def beating(redis, prefix="larder"):
-    """Does some larderd say in Redis that it lives?"""
-    return bool(redis.client().exists(f"{prefix}:beat"))
-
-
-def wait_for_beat(redis, there=True, deadline=20):
-    wait_until(lambda: beating(redis) == there, deadline, "larderd's heartbeat" if there else "the heartbeat's end")
-
-
-def install(environment, *words):
-    """`larder install`; fails with what it says when it fails."""
-    done = subprocess.run([program("larder"), "install", *words], env=environment, check=False, timeout=60,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
-
-
+    def sanitizer_report(self):
+        text = self.log_text()
+        places = [text.find(mark) for mark in SANITIZER_MARKS if mark in text]
+        return text[min(places):] if places else None

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import subprocess
 import sys
 
 from . import client, fastcgi
-from .larderd import Larderd, install
+from .larderd import Larderd
 from .metrics import Metrics
 from .nginx import Nginx
-from .paths import TOP
+from .paths import TOP, program
 from .proxy import Proxy
 from .redis_server import Redis
 from .responder import Responder
@@ -29,8 +30,8 @@ class Stack:
     routes: {file name: text}, or a folder to copy. schema: SQL run in a fresh database as the role `larder`;
     `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
     redis: True, False, or a dict of redis.conf's options. redis_proxy, database_proxy: put a Proxy between, found
-    as attributes of these names. export: starts that pool as well. install: runs `larder install`. larderd: starts one
-    (and installs).
+    as attributes of these names. export: starts that pool as well. install: runs `larder install` on the routes
+    first. larderd: True or how many; `self.larderd` is the first, `self.larderds` are all.
     """
 
     def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
@@ -43,11 +44,10 @@ class Stack:
         self.overrides = env or {}
         self.processes, self.export, self.ready = processes, export, ready
         self.want = {"nginx": nginx, "redis": redis, "redis_proxy": redis_proxy, "database_proxy": database_proxy}
-        self.want |= {"install": install or larderd, "larderd": larderd}
         self.nginx_workers = nginx_workers
-        self.larderd = None
         self.redis = self.redis_proxy = self.database_proxy = self.nginx = self.api = None
-        self.pools = []
+        self.want |= {"install": install, "larderds": int(larderd)}
+        self.pools, self.larderds = [], []
         os.makedirs(self.folder)
         os.makedirs(f"{self.folder}/run")
         self.write_routes(routes)
@@ -70,10 +70,9 @@ class Stack:
         self.start_database()
         self.start_redis()
         if self.want["install"]:
-            install(self.environment())
-        if self.want["larderd"]:
-            self.larderd = Larderd(f"{self.folder}/run", self.environment())
-            self.larderd.start()
+            self.install()
+        for number in range(self.want["larderds"]):
+            self.start_larderd(f"larderd{number + 1}")
         self.pools = [Responder(f"{self.folder}/run", name, self.environment(), self.processes)
                       for name in (["api", "export"] if self.export else ["api"])]
         self.api = self.pools[0]
@@ -99,8 +98,25 @@ class Stack:
         if self.want["redis_proxy"]:
             self.redis_proxy = Proxy(("127.0.0.1", self.redis.port))
 
+    def install(self):
+        """`larder install`: the outbox, and the triggers of what the routes read."""
+        done = subprocess.run([program("larder"), "install"], env=self.environment(), capture_output=True, text=True,
+                              check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start_larderd(self, name="larderd1", environment=None):
+        """One larderd more; it ends with the stack."""
+        daemon = Larderd(f"{self.folder}/run", name, self.environment() | (environment or {}))
+        daemon.start()
+        self.larderds.append(daemon)
+        return daemon
+
+    @property
+    def larderd(self):
+        return self.larderds[0]
+
     def environment(self):
-        """What larder-fcgi and larder are started with."""
+        """What larder-fcgi, larderd and larder are started with."""
         settings = clean_environment() | self.postgres.environment
         settings |= {"PGDATABASE": self.database, "LARDER_ROUTES": self.routes, "LARDER_RUN": f"{self.folder}/run",
                      "LARDER_THREADS": "8", "LARDER_LOG_LEVEL": "info"}
@@ -129,8 +145,8 @@ class Stack:
 
     def stop(self, quietly=False):
         """Stops everything, whatever fails on the way; a sanitizer's complaint or a bad exit status is a failure."""
-        complaints = [complaint for pool in self.pools if (complaint := self.stop_pool(pool))]
-        for each in (self.nginx, self.larderd, self.redis_proxy, self.database_proxy, self.redis):
+        complaints = [complaint for each in self.larderds + self.pools if (complaint := self.stop_pool(each))]
+        for each in (self.nginx, self.redis_proxy, self.database_proxy, self.redis):
             if each:
                 each.stop()
         if self.own_database and self.database and self.postgres.process.running():
@@ -150,8 +166,8 @@ class Stack:
         return f"{pool.name} ended with status {status}" if was_running and status else None
 
     def show_logs(self):
-        for place in ("run/api.log", "run/export.log", "run/larderd.log", "nginx/error.log", "nginx/nginx.log",
-                      "redis/redis.log"):
+        daemons = [f"run/{daemon.name}.log" for daemon in self.larderds]
+        for place in (*daemons, "run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log", "redis/redis.log"):
             path = f"{self.folder}/{place}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as log:

@@ -8,7 +8,7 @@ import time
 
 from support import fastcgi
 from support.host import Host
-from support.larderd import Larderd, install
+from support.larderd import Larderd
 from support.metrics import Metrics
 from support.process import Process
 from support.proxy import Proxy
@@ -38,12 +38,13 @@ class Site:
         self.redis, self.postgres = stack.redis, stack.postgres
         self.second_network, self.larderd_network = (Proxy(("127.0.0.1", stack.redis.port)) for _ in range(2))
         self.second = Host(stack, f"{self.folder}/second", self.second_network.redis)
-        self.larderd = Larderd(self.folder, stack.environment() | {"LARDER_REDIS": self.larderd_network.redis})
+        daemon_environment = stack.environment() | {"LARDER_REDIS": self.larderd_network.redis}
+        self.larderd = Larderd(self.folder, "larderd", daemon_environment)
         self.sentinels = 0
         self.begin = self.end = 0
 
     def __enter__(self):
-        install(self.stack.environment())
+        self.stack.install()
         self.larderd.start()
         self.second.start()
         self.settled()
