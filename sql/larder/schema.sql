@@ -46,6 +46,11 @@ CREATE TABLE larder.definition (
     print text NOT NULL
 );
 
+-- The children by inheritance that the install knew of: those that routes read have triggers of their own.
+CREATE TABLE larder.known (
+    child oid PRIMARY KEY
+);
+
 -- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll.
 CREATE FUNCTION larder.wake() RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
@@ -141,25 +146,36 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
          WHERE p.oid >= 16384 AND n.nspname <> 'larder' AND n.nspname !~ '^pg_temp_'))
 $function$;
 
--- Watched tables, partitions and children in which nothing would be heard of a change: their triggers were switched
--- off, or they became children after the install.
-CREATE FUNCTION larder.unheard() RETURNS SETOF text
+-- Those who inherit from the watched tables, at any depth, and are no partitions.
+CREATE FUNCTION larder.children() RETURNS TABLE (name text, child oid)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
     WITH RECURSIVE member AS (
-        SELECT format('%I.%I', n.nspname, c.relname) AS name, c.oid
-        FROM (SELECT DISTINCT w.schema, w."table" FROM larder.watch AS w) AS w
+        SELECT format('%I.%I', w.schema, w."table") AS name, c.oid
+        FROM larder.watch AS w
         JOIN pg_namespace AS n ON n.nspname = w.schema
         JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
+        WHERE c.relkind = 'r'
         UNION
         SELECT m.name, i.inhrelid FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
     )
-    SELECT DISTINCT m.name
-    FROM member AS m
-    JOIN pg_class AS c ON c.oid = m.oid
-    WHERE c.relkind IN ('r', 'p')
-      AND NOT EXISTS (SELECT FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
-                      WHERE t.tgrelid = c.oid AND t.tgenabled IN ('O', 'A') AND t.tgtype & 1 = 1
-                        AND p.pronamespace = 'larder'::regnamespace)
+    SELECT m.name, m.oid FROM member AS m JOIN pg_inherits AS i ON i.inhrelid = m.oid
+    WHERE m.oid IS DISTINCT FROM to_regclass(m.name)::oid
+$function$;
+
+-- Watched tables in which something would not be heard of a change: triggers were switched off or dropped, or a child
+-- came after the install.
+CREATE FUNCTION larder.unheard() RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    SELECT format('%I.%I', w.schema, w."table")
+    FROM (SELECT DISTINCT w.schema, w."table" FROM larder.watch AS w) AS w
+    JOIN pg_namespace AS n ON n.nspname = w.schema
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
+    WHERE c.relkind IN ('r', 'p') AND (
+        SELECT count(*) = 0 OR bool_or(t.tgenabled NOT IN ('O', 'A'))
+        FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = c.oid AND p.pronamespace = 'larder'::regnamespace)
+    UNION
+    SELECT c.name FROM larder.children() AS c WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k)
 $function$;
 
 -- The names whose fingerprint is not the one that larder.changed_definitions() saw last, and the unheard.
@@ -214,6 +230,16 @@ BEGIN
     DELETE FROM larder.definition AS d
     WHERE d.name NOT IN ('*', 'prepared') AND NOT EXISTS (
         SELECT FROM larder.watch AS w WHERE format('%I.%I', w.schema, w."table") = d.name);
+END
+$function$;
+
+-- Ends an install: what is there now is what was meant, and what the definitions changed is struck.
+CREATE FUNCTION larder.know() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    DELETE FROM larder.known;
+    INSERT INTO larder.known SELECT DISTINCT c.child FROM larder.children() AS c;
+    PERFORM larder.changed_definitions();
 END
 $function$;
 
