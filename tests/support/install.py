@@ -13,6 +13,8 @@ class Installed:
     def __init__(self, server, folder, schema, routes):
         self.server = server
         self.name = server.create_database()
+        # The role has the schema's name, so that "$user" would come to mean it.
+        server.execute(f'ALTER DATABASE "{self.name}" SET search_path = public')
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.write(routes)
@@ -74,10 +76,10 @@ class Installed:
     def objects(self):
         """All of Larder's that a dump would show: by their texts, without OIDs."""
         return self.sql(
-            "SELECT 't', tgrelid::regclass::text, pg_get_triggerdef(oid, true) || tgenabled FROM pg_trigger "
+            "SELECT 't', tgrelid::regclass::text, pg_get_triggerdef(oid, true) || tgenabled::text FROM pg_trigger "
             "WHERE NOT tgisinternal "
             "UNION ALL SELECT 'p', proname, pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc "
             "WHERE pronamespace = to_regnamespace('larder') "
-            "UNION ALL SELECT 'c', relname, relkind::text || relpersistence || coalesce(relacl::text, '') FROM pg_class "
+            "UNION ALL SELECT 'c', relname, relkind::text || relpersistence::text || coalesce(relacl::text, '') FROM pg_class "
             "WHERE relnamespace = to_regnamespace('larder') "
             "UNION ALL SELECT 'e', evtname, evtenabled::text FROM pg_event_trigger ORDER BY 1, 2, 3", user="postgres")
