@@ -142,7 +142,7 @@ static void somebody_else_s_bump_makes_it_incomplete_until_it_is_old(void **stat
     assert_false(recent_covers(recent, 1005));
     add(recent, "b", 1006, 150);
     add(recent, "c", 1007, 300);
-    assert_true(recent_covers(recent, 1005));
+    assert_true(recent_covers(recent, 1006));
     recent_free(recent);
 }
 
