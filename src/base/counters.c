@@ -32,7 +32,7 @@ static const struct counter_row {
 #undef COUNTER
 };
 
-static const char *const tier_names[TIER_COUNT] = {"none", "redis", "database"};
+static const char *const tier_names[TIER_COUNT] = {"none", "l1", "redis", "database"};
 
 /* The statuses Larder gives; the last row is for any other. */
 static const unsigned statuses[] = {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 406, 409, 412,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cache/feed_message.h"
 #include "redis/script.h"
 
 /*
@@ -49,6 +50,12 @@ static const char jump_text[] =
     CLOCK_BEGIN "redis.call('HSET', KEYS[1], 'n', text(now() + ARGV[1]))\n"
                 "return 'done'\n";
 
+/* KEYS: clock, journal. */
+static const char read_text[] =
+    CLOCK_BEGIN "local number = text(now())\n"
+                "redis.call('HSET', KEYS[1], 'n', number)\n"
+                "return {number, known[2] or '0'}\n";
+
 /* KEYS: clock. ARGV: the server. */
 static const char settle_text[] = "redis.call('HDEL', KEYS[1], '')\n"
                                   "redis.call('HSET', KEYS[1], 'r', ARGV[1])\n"
@@ -67,7 +74,7 @@ static const char beat_text[] =
                 "redis.call('PUBLISH', ARGV[1], known[2] or '0')\n"
                 "return 'done'\n";
 
-static struct redis_script bump_script, jump_script, settle_script, beat_script;
+static struct redis_script bump_script, jump_script, read_script, settle_script, beat_script;
 static bool scripts_made;
 static pthread_once_t scripts_once = PTHREAD_ONCE_INIT;
 
@@ -75,6 +82,7 @@ static void scripts_make(void)
 {
     scripts_made = redis_script_init(&bump_script, bump_text, NULL) &&
                    redis_script_init(&jump_script, jump_text, NULL) &&
+                   redis_script_init(&read_script, read_text, NULL) &&
                    redis_script_init(&settle_script, settle_text, NULL) &&
                    redis_script_init(&beat_script, beat_text, NULL);
 }
@@ -88,15 +96,22 @@ static bool refused(const struct redis_reply *reply, struct error *error)
     return error_set(error, ERROR_UNAVAILABLE, "Redis: an answer of another kind");
 }
 
-/* Runs one script; *ret_reply has a text and is the caller's. */
+/* Runs one script; *ret_reply is the caller's. */
+static bool run_any(struct redis_connection *connection, const struct redis_script_call *call,
+                    int64_t deadline, struct redis_reply **ret_reply, struct error *error)
+{
+    pthread_once(&scripts_once, scripts_make);
+    if (!scripts_made)
+        return error_set(error, ERROR_INTERNAL, "libcrypto refused to name a script");
+    return redis_script_run(connection, call, 1, deadline, ret_reply, error);
+}
+
+/* The same for a script whose reply is a text. */
 static bool run(struct redis_connection *connection, const struct redis_script_call *call,
                 int64_t deadline, struct redis_reply **ret_reply, struct error *error)
 {
     struct redis_reply *reply;
-    pthread_once(&scripts_once, scripts_make);
-    if (!scripts_made)
-        return error_set(error, ERROR_INTERNAL, "libcrypto refused to name a script");
-    if (!redis_script_run(connection, call, 1, deadline, &reply, error))
+    if (!run_any(connection, call, deadline, &reply, error))
         return false;
     if (redis_reply_text(reply).data) {
         *ret_reply = reply;
@@ -265,6 +280,29 @@ bool cache_clock_jump(struct redis_connection *connection, const char *prefix, i
     if (!run(connection, &call, deadline, &reply, error))
         return false;
     redis_reply_free(reply);
+    return true;
+}
+
+bool cache_clock_read(struct redis_connection *connection, const char *prefix, int64_t deadline,
+                      uint64_t *ret_clock, uint64_t *ret_bump, struct error *error)
+{
+    struct names names;
+    struct redis_reply *reply;
+    names_of(prefix, &names);
+    const struct span keys[] = {span_of(names.clock), span_of(names.journal)};
+    const struct redis_script_call call = {&read_script, keys, ARRAY_COUNT(keys), NULL, 0};
+    if (!run_any(connection, &call, deadline, &reply, error))
+        return false;
+    uint64_t clock, bump;
+    bool good = feed_number_read(redis_reply_element(reply, 0), &clock) &&
+                feed_number_read(redis_reply_element(reply, 1), &bump);
+    if (!good)
+        refused(reply, error);
+    redis_reply_free(reply);
+    if (!good)
+        return false;
+    *ret_clock = clock;
+    *ret_bump = bump;
     return true;
 }
 

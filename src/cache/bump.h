@@ -33,6 +33,14 @@ MUST_CHECK bool cache_bump(struct redis_connection *connection, const char *pref
                            const struct span *tags, size_t count, int64_t deadline,
                            int64_t *ret_clock, struct error *error);
 
+/*
+ * Reads the clock and the last bump's number (0: none), of a server that takes writes: every bump
+ * so far is at most *ret_clock, every later one follows *ret_bump. Errors as redis_call's.
+ */
+MUST_CHECK bool cache_clock_read(struct redis_connection *connection, const char *prefix,
+                                 int64_t deadline, uint64_t *ret_clock, uint64_t *ret_bump,
+                                 struct error *error);
+
 /* What a bump met. */
 struct cache_bumped {
     int64_t previous; /* the number of the last bump before it, by whomever */

@@ -24,6 +24,10 @@ def clean_environment():
     return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
 
 
+# For tests of the tier in Redis alone: no answer from memory, and none bounded by the guard, which would need larderd.
+REDIS_TIER = {"LARDER_L1": "0", "LARDER_GUARD_TTL": "10m"}
+
+
 class Stack:
     """Starts on entering, stops everything on leaving.
 

@@ -1,0 +1,207 @@
+#include "db/watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+
+/* Bytes of a digest that stand for what is too long for a tag. */
+#define HASH_SIZE 8
+
+/* What quote_ident quotes though it is in lower case, in any version; sorted. */
+/* clang-format off */
+static const char *const keywords[] = {
+    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric",
+    "authorization", "between", "bigint", "binary", "bit", "boolean", "both", "case", "cast",
+    "char", "character", "check", "coalesce", "collate", "collation", "column", "concurrently",
+    "constraint", "create", "cross", "current_catalog", "current_date", "current_role",
+    "current_schema", "current_time", "current_timestamp", "current_user", "dec", "decimal",
+    "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "exists",
+    "extract", "false", "fetch", "float", "for", "foreign", "freeze", "from", "full", "grant",
+    "greatest", "group", "grouping", "having", "ilike", "in", "initially", "inner", "inout",
+    "int", "integer", "intersect", "interval", "into", "is", "isnull", "join", "json",
+    "json_array", "json_arrayagg", "json_exists", "json_object", "json_objectagg", "json_query",
+    "json_scalar", "json_serialize", "json_table", "json_value", "lateral", "leading", "least",
+    "left", "like", "limit", "localtime", "localtimestamp", "merge_action", "national", "natural",
+    "nchar", "none", "normalize", "not", "notnull", "null", "nullif", "numeric", "offset", "on",
+    "only", "or", "order", "out", "outer", "overlaps", "overlay", "placing", "position",
+    "precision", "primary", "real", "references", "returning", "right", "row", "select",
+    "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric",
+    "system_user", "table", "tablesample", "then", "time", "timestamp", "to", "trailing", "treat",
+    "trim", "true", "union", "unique", "user", "using", "values", "varchar", "variadic",
+    "verbose", "when", "where", "window", "with", "xmlattributes", "xmlconcat", "xmlelement",
+    "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot", "xmlserialize",
+    "xmltable",
+};
+/* clang-format on */
+
+static int by_text(const void *word, const void *row)
+{
+    return strcmp(word, *(const char *const *)row);
+}
+
+static bool is_plain(const char *name)
+{
+    bool first = true;
+    for (const char *at = name; *at; at++, first = false) {
+        bool letter = (*at >= 'a' && *at <= 'z') || *at == '_';
+        if (!letter && (first || *at < '0' || *at > '9'))
+            return false;
+    }
+    return *name && !bsearch(name, keywords, ARRAY_COUNT(keywords), sizeof keywords[0], by_text);
+}
+
+/* The text between quotes, those in it doubled. */
+static void append_doubled(const char *text, char quote, struct bytes *out)
+{
+    bytes_append_byte(out, quote);
+    for (; *text; text++) {
+        if (*text == quote)
+            bytes_append_byte(out, quote);
+        bytes_append_byte(out, *text);
+    }
+    bytes_append_byte(out, quote);
+}
+
+void watch_append_identifier(const char *name, struct bytes *out)
+{
+    if (is_plain(name))
+        bytes_append_text(out, name);
+    else
+        append_doubled(name, '"', out);
+}
+
+void watch_append_literal(const char *text, struct bytes *out)
+{
+    if (!strchr(text, '\\')) {
+        append_doubled(text, '\'', out);
+        return;
+    }
+    bytes_append_text(out, "E'");
+    for (; *text; text++) {
+        if (*text == '\\' || *text == '\'')
+            bytes_append_byte(out, *text);
+        bytes_append_byte(out, *text);
+    }
+    bytes_append_byte(out, '\'');
+}
+
+/* '#' and the beginning of the text's SHA-256. */
+static void append_hash(struct span text, struct bytes *out)
+{
+    unsigned char digest[DIGEST_SIZE];
+    char hex[2 * HASH_SIZE + 1];
+    if (!digest_sha256(text, digest, NULL)) {
+        out->failed = true;
+        return;
+    }
+    digest_hex(digest, HASH_SIZE, hex);
+    bytes_append_byte(out, '#');
+    bytes_append_text(out, hex);
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
+}
+
+/* Tags are lines of text elsewhere, so a name must not break them. */
+static void append_name(const char *name, struct bytes *out)
+{
+    if (has_control(name))
+        append_hash(span_of(name), out);
+    else
+        watch_append_identifier(name, out);
+}
+
+static void append_columns(const struct watch *watch, struct bytes *out)
+{
+    for (size_t i = 0; i < watch->column_count; i++) {
+        if (i)
+            bytes_append_byte(out, ',');
+        append_name(watch->columns[i], out);
+    }
+}
+
+void watch_append_tag(const struct watch *watch, struct bytes *out)
+{
+    struct bytes columns CLEANUP(bytes_free) = BYTES_EMPTY;
+    size_t begin = out->size;
+    append_name(watch->schema, out);
+    bytes_append_byte(out, '.');
+    append_name(watch->table, out);
+    bytes_append_byte(out, '(');
+    append_columns(watch, &columns);
+    if (out->size - begin + columns.size + 1 > WATCH_TAG_MAX && columns.size)
+        append_hash(bytes_span(&columns), out);
+    else
+        bytes_append_span(out, bytes_span(&columns));
+    bytes_append_byte(out, ')');
+    out->failed = out->failed || columns.failed;
+}
+
+/* `schema.table(col,col).column` */
+static void append_narrowed(const struct watch *watch, struct bytes *out)
+{
+    watch_append_tag(watch, out);
+    bytes_append_byte(out, '.');
+    append_name(watch->narrow, out);
+}
+
+void watch_append_bulk_tag(const struct watch *watch, struct bytes *out)
+{
+    append_narrowed(watch, out);
+    bytes_append_text(out, "=*");
+}
+
+static void append_narrowed_literal(const struct watch *watch, const char *end, struct bytes *out)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    append_narrowed(watch, &text);
+    bytes_append_text(&text, end);
+    watch_append_literal(bytes_text(&text), out);
+    out->failed = out->failed || text.failed;
+}
+
+/* "C" makes trigger and fill see the same control characters, whatever collation the column has. */
+void watch_append_value_sql(const struct watch *watch, const char *value, struct bytes *out)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    bytes_append_format(&text, "((%s)::pg_catalog.text COLLATE pg_catalog.\"C\")", value);
+    bytes_append_format(out, "(CASE WHEN (%s) IS NULL THEN ", value);
+    append_narrowed_literal(watch, " is null", out);
+    bytes_append_text(out, " ELSE ");
+    append_narrowed_literal(watch, "=", out);
+    bytes_append_format(out,
+                        " OPERATOR(pg_catalog.||) CASE WHEN pg_catalog.octet_length(%s)"
+                        " OPERATOR(pg_catalog.>) 64 OR %s OPERATOR(pg_catalog.~)"
+                        " E'[\\\\x01-\\\\x1f\\\\x7f]' THEN '#' OPERATOR(pg_catalog.||)"
+                        " pg_catalog.md5(%s) ELSE %s END END COLLATE pg_catalog.\"C\")",
+                        bytes_text(&text), bytes_text(&text), bytes_text(&text), bytes_text(&text));
+    out->failed = out->failed || text.failed;
+}
+
+static int columns_compare(const struct watch *left, const struct watch *right)
+{
+    for (size_t i = 0; i < left->column_count && i < right->column_count; i++) {
+        int order = strcmp(left->columns[i], right->columns[i]);
+        if (order)
+            return order;
+    }
+    return (left->column_count > right->column_count) - (left->column_count < right->column_count);
+}
+
+int watch_compare(const struct watch *left, const struct watch *right)
+{
+    int order = strcmp(left->schema, right->schema);
+    if (!order)
+        order = strcmp(left->table, right->table);
+    if (!order)
+        order = columns_compare(left, right);
+    if (!order)
+        order = (left->narrow != NULL) - (right->narrow != NULL);
+    return order || !left->narrow ? order : strcmp(left->narrow, right->narrow);
+}
