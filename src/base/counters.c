@@ -15,7 +15,7 @@
 #define ROUTES_MAX 1024
 #define ROUTE_NAME_MAX 192
 #define FILE_NAME "counters-1"
-#define FILE_MAGIC UINT64_C(0x3173746e756f634c) /* changes with any change of the structs here */
+#define FILE_MAGIC UINT64_C(0x3273746e756f634c) /* changes with any change of the structs here */
 
 typedef _Atomic int64_t number;
 
@@ -31,7 +31,7 @@ static const struct counter_row {
 #undef COUNTER
 };
 
-static const char *const tier_names[TIER_COUNT] = {"none", "redis", "database"};
+static const char *const tier_names[TIER_COUNT] = {"none", "l1", "redis", "database"};
 
 /* The statuses Larder gives; the last row is for any other. */
 static const unsigned statuses[] = {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 406, 409, 412,

@@ -25,6 +25,7 @@ enum counter {
 /* Which tier answered. */
 enum counter_tier {
     TIER_NONE, /* answered without a lookup or a query: errors, OPTIONS */
+    TIER_L1,
     TIER_REDIS,
     TIER_DATABASE,
     TIER_COUNT,

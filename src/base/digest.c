@@ -14,13 +14,21 @@ struct digest_key {
 
 static bool refused(struct error *error)
 {
-    return error_set(error, ERROR_INTERNAL, "libcrypto refused to compute SHA-256");
+    return error_set(error, ERROR_INTERNAL, "libcrypto refused to compute a digest");
 }
 
 bool digest_sha256(struct span data, unsigned char ret_digest[static DIGEST_SIZE],
                    struct error *error)
 {
     if (!EVP_Digest(data.data, data.size, ret_digest, NULL, EVP_sha256(), NULL))
+        return refused(error);
+    return true;
+}
+
+bool digest_sha1(struct span data, unsigned char ret_digest[static DIGEST_SHA1_SIZE],
+                 struct error *error)
+{
+    if (!EVP_Digest(data.data, data.size, ret_digest, NULL, EVP_sha1(), NULL))
         return refused(error);
     return true;
 }

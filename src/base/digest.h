@@ -1,5 +1,5 @@
 /*
- * SHA-256 and HMAC-SHA-256 (FIPS 180-4, RFC 2104), through libcrypto: its only user.
+ * SHA-256, HMAC-SHA-256 and SHA-1 (FIPS 180-4, RFC 2104), through libcrypto: its only user.
  */
 #ifndef LARDER_BASE_DIGEST_H
 #define LARDER_BASE_DIGEST_H
@@ -12,6 +12,12 @@
 /* One shot. ERROR_INTERNAL only if libcrypto refuses. */
 MUST_CHECK bool digest_sha256(struct span data, unsigned char ret_digest[static DIGEST_SIZE],
                               struct error *error);
+
+#define DIGEST_SHA1_SIZE 20
+
+/* For what another program names by it, as Redis does its scripts; no protection. Errors as above. */
+MUST_CHECK bool digest_sha1(struct span data, unsigned char ret_digest[static DIGEST_SHA1_SIZE],
+                            struct error *error);
 
 /* A key made ready once; usable by many threads at a time. */
 struct digest_key;

@@ -1,4 +1,4 @@
-#include "redis/connection.h"
+#include "redis/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,24 +11,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <hiredis/hiredis.h>
-
 #include "base/clock.h"
 
-/* How many words a command may have; the longest here is a store's HSET. */
-#define WORDS_MAX 32
-
-struct redis_connection {
-    const struct redis_address *address;
-    struct redis_resolver *resolver;
-    redisContext *context; /* null: not connected */
-    unsigned owed;         /* replies of posted commands still to come */
-    int64_t block_limit;   /* µs a read or write on the socket waits by itself */
-    bool may_block;        /* the next read may do so within the call's deadline */
-    bool closed_by_peer;   /* why the last call failed: worth one attempt on a new connection */
-    unsigned dropped_errors;
-    char dropped_text[128];
-};
+/* How many words a command may have; the longest here is a bump of many tags. */
+#define WORDS_MAX 1024
 
 struct redis_connection *redis_connection_new(const struct redis_address *address,
                                               struct redis_resolver *resolver)
@@ -41,7 +27,7 @@ struct redis_connection *redis_connection_new(const struct redis_address *addres
     return connection;
 }
 
-static void disconnect(struct redis_connection *connection)
+void redis_disconnect(struct redis_connection *connection)
 {
     if (connection->context)
         redisFree(connection->context);
@@ -53,11 +39,11 @@ void redis_connection_free(struct redis_connection *connection)
 {
     if (!connection)
         return;
-    disconnect(connection);
+    redis_disconnect(connection);
     free(connection);
 }
 
-static bool broken(struct redis_connection *connection, struct error *error)
+bool redis_wire_broken(struct redis_connection *connection, struct error *error)
 {
     const redisContext *context = connection->context;
     connection->closed_by_peer =
@@ -65,18 +51,18 @@ static bool broken(struct redis_connection *connection, struct error *error)
                     (context->err == REDIS_ERR_IO && (errno == EPIPE || errno == ECONNRESET)));
     error_set(error, ERROR_UNAVAILABLE, "Redis: %s",
               context && context->err ? context->errstr : "connection lost");
-    disconnect(connection);
+    redis_disconnect(connection);
     return false;
 }
 
 static bool late(struct redis_connection *connection, struct error *error)
 {
-    disconnect(connection);
+    redis_disconnect(connection);
     return error_set(error, ERROR_TIMEOUT, "Redis did not answer in time");
 }
 
 /* Waits until the socket is ready for `events`, or the deadline. */
-static bool wait_for(struct redis_connection *connection, short events, int64_t deadline,
+bool redis_wire_wait(struct redis_connection *connection, short events, int64_t deadline,
                      struct error *error)
 {
     struct pollfd pollfd = {.fd = connection->context->fd, .events = events};
@@ -87,18 +73,18 @@ static bool wait_for(struct redis_connection *connection, short events, int64_t 
         if (ready == 0)
             return late(connection, error);
         if (errno != EINTR)
-            return broken(connection, error);
+            return redis_wire_broken(connection, error);
     }
 }
 
-static bool flush(struct redis_connection *connection, int64_t deadline, struct error *error)
+bool redis_wire_flush(struct redis_connection *connection, int64_t deadline, struct error *error)
 {
     for (int done = 0;;) {
         if (redisBufferWrite(connection->context, &done) != REDIS_OK)
-            return broken(connection, error);
+            return redis_wire_broken(connection, error);
         if (done)
             return true;
-        if (!wait_for(connection, POLLOUT, deadline, error))
+        if (!redis_wire_wait(connection, POLLOUT, deadline, error))
             return false;
     }
 }
@@ -107,22 +93,22 @@ static bool flush(struct redis_connection *connection, int64_t deadline, struct 
  * The socket's own time-out bounds the first read, so that the usual reply costs one system call;
  * whatever trickles in after it is bounded by the deadline.
  */
-static bool read_reply(struct redis_connection *connection, int64_t deadline,
-                       redisReply **ret_reply, struct error *error)
+bool redis_wire_read(struct redis_connection *connection, int64_t deadline, redisReply **ret_reply,
+                     struct error *error)
 {
     for (;;) {
         void *reply = NULL;
         if (redisGetReplyFromReader(connection->context, &reply) != REDIS_OK)
-            return broken(connection, error);
+            return redis_wire_broken(connection, error);
         if (reply) {
             *ret_reply = reply;
             return true;
         }
-        if (!connection->may_block && !wait_for(connection, POLLIN, deadline, error))
+        if (!connection->may_block && !redis_wire_wait(connection, POLLIN, deadline, error))
             return false;
         connection->may_block = false;
         if (redisBufferRead(connection->context) != REDIS_OK)
-            return broken(connection, error);
+            return redis_wire_broken(connection, error);
     }
 }
 
@@ -142,8 +128,8 @@ static bool error_reply(const redisReply *reply, struct error *error)
     return error_set(error, kind, "Redis: %.*s", SPAN_PRINTF(text));
 }
 
-static bool append(struct redis_connection *connection, struct redis_command command,
-                   struct error *error)
+bool redis_wire_append(struct redis_connection *connection, struct redis_command command,
+                       struct error *error)
 {
     const char *words[WORDS_MAX];
     size_t sizes[WORDS_MAX];
@@ -154,7 +140,7 @@ static bool append(struct redis_connection *connection, struct redis_command com
         sizes[i] = command.words[i].size;
     }
     if (redisAppendCommandArgv(connection->context, (int)command.count, words, sizes) != REDIS_OK)
-        return broken(connection, error);
+        return redis_wire_broken(connection, error);
     return true;
 }
 
@@ -171,7 +157,7 @@ static bool drop_owed(struct redis_connection *connection, int64_t deadline, str
 {
     for (; connection->owed; connection->owed--) {
         redisReply *reply;
-        if (!read_reply(connection, deadline, &reply, error))
+        if (!redis_wire_read(connection, deadline, &reply, error))
             return false;
         if (reply->type == REDIS_REPLY_ERROR)
             note_dropped(connection, reply->str);
@@ -186,23 +172,31 @@ static void replies_free(redisReply **replies, size_t count)
         redis_reply_free((struct redis_reply *)replies[i]);
 }
 
-/* Error replies become null; one that says the server can't serve now is a failure of them all. */
+/* An error reply that says the server can't serve now is a failure of them all. */
 static bool replies_judge(redisReply **replies, size_t count, struct error *error)
 {
-    bool good = true;
     for (size_t i = 0; i < count; i++) {
         struct error local;
         if (replies[i]->type != REDIS_REPLY_ERROR)
             continue;
         error_reply(replies[i], &local);
+        if (local.kind != ERROR_UNAVAILABLE)
+            continue;
+        replies_free(replies, count);
+        return error_set(error, local.kind, "%s", local.text);
+    }
+    return true;
+}
+
+/* Error replies become null. */
+static void errors_drop(redisReply **replies, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (replies[i]->type != REDIS_REPLY_ERROR)
+            continue;
         freeReplyObject(replies[i]);
         replies[i] = NULL;
-        if (local.kind == ERROR_UNAVAILABLE)
-            good = error_set(error, local.kind, "%s", local.text);
     }
-    if (!good)
-        replies_free(replies, count);
-    return good;
 }
 
 /* Commands on an open connection. */
@@ -211,12 +205,12 @@ static bool exchange(struct redis_connection *connection, const struct redis_com
 {
     connection->may_block = deadline - clock_monotonic() >= connection->block_limit;
     for (size_t i = 0; i < count; i++)
-        if (!append(connection, commands[i], error))
+        if (!redis_wire_append(connection, commands[i], error))
             return false;
-    if (!flush(connection, deadline, error) || !drop_owed(connection, deadline, error))
+    if (!redis_wire_flush(connection, deadline, error) || !drop_owed(connection, deadline, error))
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!read_reply(connection, deadline, &replies[i], error)) {
+        if (!redis_wire_read(connection, deadline, &replies[i], error)) {
             replies_free(replies, i);
             return false;
         }
@@ -230,16 +224,15 @@ static bool greet(struct redis_connection *connection, const struct span *words,
     const struct redis_command command = {words, count};
     redisReply *reply;
     if (!exchange(connection, &command, 1, deadline, &reply, error)) {
-        disconnect(connection);
+        redis_disconnect(connection);
         return false;
     }
-    if (!reply) {
-        disconnect(connection);
-        return error_set(error, ERROR_UNAVAILABLE, "Redis: %.*s was refused",
-                         SPAN_PRINTF(words[0]));
-    }
+    bool refused = reply->type == REDIS_REPLY_ERROR;
     freeReplyObject(reply);
-    return true;
+    if (!refused)
+        return true;
+    redis_disconnect(connection);
+    return error_set(error, ERROR_UNAVAILABLE, "Redis: %.*s was refused", SPAN_PRINTF(words[0]));
 }
 
 static bool authenticate(struct redis_connection *connection, int64_t deadline, struct error *error)
@@ -274,7 +267,7 @@ static bool connect_finished(struct redis_connection *connection, struct error *
     if (getsockopt(connection->context->fd, SOL_SOCKET, SO_ERROR, &failure, &size) == 0 && !failure)
         return true;
     errno = failure;
-    disconnect(connection);
+    redis_disconnect(connection);
     error_set_errno(error, "Redis: connecting");
     if (error)
         error->kind = ERROR_UNAVAILABLE;
@@ -295,7 +288,7 @@ static bool block(struct redis_connection *connection, int64_t deadline, struct 
     if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
-        return broken(connection, error);
+        return redis_wire_broken(connection, error);
     return true;
 }
 
@@ -338,7 +331,7 @@ static void bound_arrays(redisContext *context)
         context->reader->fn = &reply_functions;
 }
 
-static bool connect_to(struct redis_connection *connection, int64_t deadline, struct error *error)
+bool redis_wire_connect(struct redis_connection *connection, int64_t deadline, struct error *error)
 {
     const struct redis_address *address = connection->address;
     char number[REDIS_NUMBER_SIZE];
@@ -349,13 +342,14 @@ static bool connect_to(struct redis_connection *connection, int64_t deadline, st
     if (!connection->context)
         return error_set_memory(error);
     if (connection->context->err)
-        return broken(connection, error);
-    if (!wait_for(connection, POLLOUT, deadline, error) || !connect_finished(connection, error) ||
-        !block(connection, deadline, error))
+        return redis_wire_broken(connection, error);
+    if (!redis_wire_wait(connection, POLLOUT, deadline, error) ||
+        !connect_finished(connection, error) || !block(connection, deadline, error))
         return false;
     bound_arrays(connection->context);
     if (address->host && redisEnableKeepAlive(connection->context) != REDIS_OK)
-        return broken(connection, error);
+        return redis_wire_broken(connection, error);
+    connection->connects++;
     return authenticate(connection, deadline, error) &&
            select_database(connection, deadline, error);
 }
@@ -369,12 +363,12 @@ static bool ready(struct redis_connection *connection, int64_t deadline, bool *r
 {
     *ret_reused = connection->context != NULL;
     connection->closed_by_peer = false;
-    return *ret_reused || connect_to(connection, deadline, error);
+    return *ret_reused || redis_wire_connect(connection, deadline, error);
 }
 
-bool redis_call(struct redis_connection *connection, const struct redis_command *commands,
-                size_t count, int64_t deadline, struct redis_reply **ret_replies,
-                struct error *error)
+bool redis_ask(struct redis_connection *connection, const struct redis_command *commands,
+               size_t count, int64_t deadline, struct redis_reply **ret_replies,
+               struct error *error)
 {
     redisReply **replies = (redisReply **)ret_replies;
     bool reused;
@@ -382,20 +376,35 @@ bool redis_call(struct redis_connection *connection, const struct redis_command 
         return false;
     bool done = exchange(connection, commands, count, deadline, replies, error);
     if (!done && reused && connection->closed_by_peer)
-        done = connect_to(connection, deadline, error) &&
+        done = redis_wire_connect(connection, deadline, error) &&
                exchange(connection, commands, count, deadline, replies, error);
     return done;
+}
+
+bool redis_call(struct redis_connection *connection, const struct redis_command *commands,
+                size_t count, int64_t deadline, struct redis_reply **ret_replies,
+                struct error *error)
+{
+    if (!redis_ask(connection, commands, count, deadline, ret_replies, error))
+        return false;
+    errors_drop((redisReply **)ret_replies, count);
+    return true;
+}
+
+unsigned redis_connects(const struct redis_connection *connection)
+{
+    return connection->connects;
 }
 
 static bool post_all(struct redis_connection *connection, const struct redis_command *commands,
                      size_t count, int64_t deadline, struct error *error)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!append(connection, commands[i], error))
+        if (!redis_wire_append(connection, commands[i], error))
             return false;
         connection->owed++;
     }
-    return flush(connection, deadline, error);
+    return redis_wire_flush(connection, deadline, error);
 }
 
 /* Has the server closed the connection while it lay idle, with nothing left to read? */
@@ -412,12 +421,12 @@ bool redis_post(struct redis_connection *connection, const struct redis_command 
 {
     bool reused;
     if (connection->context && ended(connection))
-        disconnect(connection);
+        redis_disconnect(connection);
     if (!ready(connection, deadline, &reused, error))
         return false;
     bool done = post_all(connection, commands, count, deadline, error);
     if (!done && reused && connection->closed_by_peer)
-        done = connect_to(connection, deadline, error) &&
+        done = redis_wire_connect(connection, deadline, error) &&
                post_all(connection, commands, count, deadline, error);
     return done;
 }
@@ -445,6 +454,20 @@ void redis_reply_free(struct redis_reply *reply)
 static const redisReply *raw(const struct redis_reply *reply)
 {
     return (const redisReply *)reply;
+}
+
+struct span redis_reply_error(const struct redis_reply *reply)
+{
+    if (raw(reply)->type != REDIS_REPLY_ERROR)
+        return (struct span){0};
+    return (struct span){.data = raw(reply)->str, .size = (size_t)raw(reply)->len};
+}
+
+struct span redis_reply_text(const struct redis_reply *reply)
+{
+    if (raw(reply)->type != REDIS_REPLY_STRING && raw(reply)->type != REDIS_REPLY_STATUS)
+        return (struct span){0};
+    return (struct span){.data = raw(reply)->str, .size = (size_t)raw(reply)->len};
 }
 
 size_t redis_reply_count(const struct redis_reply *reply)

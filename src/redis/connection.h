@@ -25,6 +25,15 @@ struct redis_connection *redis_connection_new(const struct redis_address *addres
 /* Null is allowed. */
 void redis_connection_free(struct redis_connection *connection);
 
+/* Closes; the next call opens again, at the number the resolver then knows. */
+void redis_disconnect(struct redis_connection *connection);
+
+/*
+ * How often the connection was opened. A call may have reopened it: whoever must know that two
+ * calls reached the same server compares this around them.
+ */
+unsigned redis_connects(const struct redis_connection *connection);
+
 /* A command's words; their bytes may be anything. */
 struct redis_command {
     const struct span *words;
@@ -40,6 +49,11 @@ struct redis_command {
 MUST_CHECK bool redis_call(struct redis_connection *connection,
                            const struct redis_command *commands, size_t count, int64_t deadline,
                            struct redis_reply **ret_replies, struct error *error);
+
+/* The same, with error replies among the replies: redis_reply_error gives their text. */
+MUST_CHECK bool redis_ask(struct redis_connection *connection, const struct redis_command *commands,
+                          size_t count, int64_t deadline, struct redis_reply **ret_replies,
+                          struct error *error);
 
 /*
  * Sends commands whose replies nobody waits for: they are read and dropped by the next call. They
@@ -64,6 +78,12 @@ unsigned redis_dropped_errors(struct redis_connection *connection, const char **
 
 /* Null is allowed. */
 void redis_reply_free(struct redis_reply *reply);
+
+/* An error reply's text; null data for any other reply. */
+struct span redis_reply_error(const struct redis_reply *reply);
+
+/* The text of a string or status reply; null data for nil and any other reply. */
+struct span redis_reply_text(const struct redis_reply *reply);
 
 /* How many elements an array reply has; 0 for other replies. */
 size_t redis_reply_count(const struct redis_reply *reply);

@@ -12,6 +12,16 @@ static void sha256_of_the_standard_s_example(void **state)
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+static void sha1_of_the_standard_s_example(void **state)
+{
+    unsigned char digest[DIGEST_SHA1_SIZE];
+    char hex[2 * DIGEST_SHA1_SIZE + 1];
+    (void)state;
+    assert_true(digest_sha1(SPAN_LITERAL("abc"), digest, NULL));
+    digest_hex(digest, DIGEST_SHA1_SIZE, hex);
+    assert_string_equal(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
 /* RFC 4231, section 4.3 (test case 2) and 4.7 (a key longer than a block). */
 static void hmac_of_the_rfc_s_examples(void **state)
 {
@@ -45,5 +55,6 @@ static void base64url_of_the_rfc_s_examples(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(sha256_of_the_standard_s_example),
+          cmocka_unit_test(sha1_of_the_standard_s_example),
           cmocka_unit_test(hmac_of_the_rfc_s_examples),
           cmocka_unit_test(base64url_of_the_rfc_s_examples))

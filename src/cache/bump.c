@@ -1,0 +1,284 @@
+#include "cache/bump.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "redis/script.h"
+
+/*
+ * Every script writes something that takes no memory first: a full Redis refuses a script's first
+ * write that would take some, and none after it ("Memory management during script execution").
+ *
+ * Where the clock is missing while the journal is not (evicted), the journal knows how far it was.
+ */
+#define CLOCK_BEGIN                                                                                \
+    "redis.call('HDEL', KEYS[1], '')\n"                                                            \
+    "local known = redis.call('HMGET', KEYS[1], 'n', 'b', 'r')\n"                                  \
+    "local function text(number) return string.format('%.0f', number) end\n"                       \
+    "local function now()\n"                                                                       \
+    "  local time = redis.call('TIME')\n"                                                          \
+    "  local number = math.max(time[1] * 1000000 + time[2], tonumber(known[1] or 0) or 0)\n"       \
+    "  if known[1] then return number end\n"                                                       \
+    "  local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]\n"                   \
+    "  return math.max(number, last and tonumber(string.match(last[1], '^%d+')) or 0)\n"           \
+    "end\n"
+
+/* KEYS: clock, journal, tags. ARGV: channel, the length of a tag's key before the tag. */
+static const char bump_text[] = CLOCK_BEGIN
+    "local number = text(now() + 1)\n"
+    "redis.call('HSET', KEYS[1], 'n', number, 'b', number)\n"
+    "local fields, message = {}, {known[2] or '0', number}\n"
+    "for i = 3, #KEYS do\n"
+    "  local tag = string.sub(KEYS[i], ARGV[2] + 1)\n"
+    "  redis.call('SET', KEYS[i], number, 'XX', 'PX', 86400000)\n"
+    "  fields[#fields + 1] = 't'\n"
+    "  fields[#fields + 1] = tag\n"
+    "  message[#message + 1] = tag\n"
+    "end\n"
+    "redis.call('XADD', KEYS[2], 'MAXLEN', '~', #KEYS > 52 and 1000 or 10000, number .. '-0', "
+    "unpack(fields))\n"
+    "redis.call('PUBLISH', ARGV[1], table.concat(message, '\\n'))\n"
+    "return number\n";
+
+/* KEYS: clock, journal. ARGV: by how many µs. */
+static const char jump_text[] =
+    CLOCK_BEGIN "redis.call('HSET', KEYS[1], 'n', text(now() + ARGV[1]))\n"
+                "return 'done'\n";
+
+/* KEYS: clock. ARGV: the server. */
+static const char settle_text[] = "redis.call('HDEL', KEYS[1], '')\n"
+                                  "redis.call('HSET', KEYS[1], 'r', ARGV[1])\n"
+                                  "return 'done'\n";
+
+/*
+ * KEYS: clock, journal, heartbeat. ARGV: channel, the heartbeat's ms, the server. The journal is
+ * cut to the last minute and the one record before it, which proves that the minute is whole.
+ */
+static const char beat_text[] =
+    CLOCK_BEGIN "if known[3] ~= ARGV[3] then return 'unknown' end\n"
+                "redis.call('SET', KEYS[3], '1', 'PX', ARGV[2])\n"
+                "local minute = text(now() - 60000000)\n"
+                "local last = redis.call('XREVRANGE', KEYS[2], minute, '-', 'COUNT', 1)[1]\n"
+                "if last then redis.call('XTRIM', KEYS[2], 'MINID', '~', last[1]) end\n"
+                "redis.call('PUBLISH', ARGV[1], known[2] or '0')\n"
+                "return 'done'\n";
+
+static struct redis_script bump_script, jump_script, settle_script, beat_script;
+static bool scripts_made;
+static pthread_once_t scripts_once = PTHREAD_ONCE_INIT;
+
+static void scripts_make(void)
+{
+    scripts_made = redis_script_init(&bump_script, bump_text, NULL) &&
+                   redis_script_init(&jump_script, jump_text, NULL) &&
+                   redis_script_init(&settle_script, settle_text, NULL) &&
+                   redis_script_init(&beat_script, beat_text, NULL);
+}
+
+/* An error reply, whose words before the code differ with Redis' version. */
+static bool refused(const struct redis_reply *reply, struct error *error)
+{
+    struct span text = redis_reply_error(reply);
+    if (text.data)
+        return error_set(error, ERROR_UNAVAILABLE, "Redis: %.*s", SPAN_PRINTF(text));
+    return error_set(error, ERROR_UNAVAILABLE, "Redis: an answer of another kind");
+}
+
+/* Runs one script; *ret_reply has a text and is the caller's. */
+static bool run(struct redis_connection *connection, const struct redis_script_call *call,
+                int64_t deadline, struct redis_reply **ret_reply, struct error *error)
+{
+    struct redis_reply *reply;
+    pthread_once(&scripts_once, scripts_make);
+    if (!scripts_made)
+        return error_set(error, ERROR_INTERNAL, "libcrypto refused to name a script");
+    if (!redis_script_run(connection, call, 1, deadline, &reply, error))
+        return false;
+    if (redis_reply_text(reply).data) {
+        *ret_reply = reply;
+        return true;
+    }
+    refused(reply, error);
+    redis_reply_free(reply);
+    return false;
+}
+
+/* The keys that scripts are given, from one prefix. */
+struct names {
+    char clock[80], journal[80], beat[80], feed[80];
+    char tag[80]; /* what stands before a tag */
+};
+
+static void names_of(const char *prefix, struct names *names)
+{
+    snprintf(names->clock, sizeof names->clock, "%s:c", prefix);
+    snprintf(names->journal, sizeof names->journal, "%s:j", prefix);
+    snprintf(names->beat, sizeof names->beat, "%s:beat", prefix);
+    snprintf(names->feed, sizeof names->feed, "%s:f", prefix);
+    snprintf(names->tag, sizeof names->tag, "%s:t:", prefix);
+}
+
+/* The keys of all tags in one piece of memory; two keys more go before them. */
+static bool tag_keys(const struct names *names, const struct span *tags, size_t count,
+                     struct bytes *memory, struct span *keys)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes_append_text(memory, names->tag);
+        bytes_append_span(memory, tags[i]);
+    }
+    for (size_t i = 0; i < count && !memory->failed; i++) {
+        size_t size = strlen(names->tag) + tags[i].size;
+        keys[i] = (struct span){.data = memory->data + at, .size = size};
+        at += size;
+    }
+    return !memory->failed;
+}
+
+static bool bump_batch(struct redis_connection *connection, const struct names *names,
+                       const struct span *tags, size_t count, int64_t deadline, int64_t *ret_clock,
+                       struct error *error)
+{
+    char length[24];
+    snprintf(length, sizeof length, "%zu", strlen(names->tag));
+    struct bytes memory CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct span keys[2 + CACHE_BUMP_BATCH] = {span_of(names->clock), span_of(names->journal)};
+    const struct span arguments[] = {span_of(names->feed), span_of(length)};
+    const struct redis_script_call call = {&bump_script, keys, 2 + count, arguments,
+                                           ARRAY_COUNT(arguments)};
+    struct redis_reply *reply;
+    if (!tag_keys(names, tags, count, &memory, keys + 2))
+        return error_set_memory(error);
+    if (!run(connection, &call, deadline, &reply, error))
+        return false;
+    *ret_clock = strtoll(redis_reply_text(reply).data, NULL, 10);
+    redis_reply_free(reply);
+    return true;
+}
+
+bool cache_bump(struct redis_connection *connection, const char *prefix, const struct span *tags,
+                size_t count, int64_t deadline, int64_t *ret_clock, struct error *error)
+{
+    struct names names;
+    int64_t clock = 0;
+    names_of(prefix, &names);
+    for (size_t done = 0, size; done < count; done += size) {
+        size = count - done < CACHE_BUMP_BATCH ? count - done : CACHE_BUMP_BATCH;
+        if (!bump_batch(connection, &names, tags + done, size, deadline, &clock, error))
+            return false;
+    }
+    *ret_clock = clock;
+    return true;
+}
+
+/* The value of a line `name:value` of INFO. */
+static struct span info_value(struct span info, const char *name)
+{
+    while (info.data) {
+        struct span line = span_split(&info, '\n');
+        size_t colon = span_find(line, ':');
+        if (colon == line.size || !span_is(span_first(line, colon), name))
+            continue;
+        struct span value = span_from(line, colon + 1);
+        if (value.size && value.data[value.size - 1] == '\r')
+            value.size--;
+        return value;
+    }
+    return (struct span){0};
+}
+
+enum { ASKED_SERVER, ASKED_ROLE, ASKED_KNOWN, ASKED_COUNT };
+
+static bool server_take(struct redis_reply *const *replies, struct cache_server *ret_server,
+                        struct error *error)
+{
+    struct cache_server server = {0};
+    for (size_t i = 0; i < ASKED_COUNT; i++)
+        if (redis_reply_error(replies[i]).data)
+            return refused(replies[i], error);
+    struct span run_id = info_value(redis_reply_text(replies[ASKED_SERVER]), "run_id");
+    struct span role = info_value(redis_reply_text(replies[ASKED_ROLE]), "role");
+    if (run_id.size == 0 || run_id.size >= sizeof server.run_id)
+        return error_set(error, ERROR_UNAVAILABLE, "Redis: INFO has no run_id");
+    if (!span_is(role, "master"))
+        return error_set(error, ERROR_UNAVAILABLE, "Redis: the server is a replica");
+    memcpy(server.run_id, run_id.data, run_id.size);
+    server.is_the_known = span_equal(redis_reply_text(replies[ASKED_KNOWN]), run_id);
+    *ret_server = server;
+    return true;
+}
+
+bool cache_server_read(struct redis_connection *connection, const char *prefix, int64_t deadline,
+                       struct cache_server *ret_server, struct error *error)
+{
+    struct names names;
+    names_of(prefix, &names);
+    const struct span server[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("server")};
+    const struct span role[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("replication")};
+    const struct span known[] = {SPAN_LITERAL("HGET"), span_of(names.clock), SPAN_LITERAL("r")};
+    const struct redis_command commands[ASKED_COUNT] = {
+        [ASKED_SERVER] = {server, 2}, [ASKED_ROLE] = {role, 2}, [ASKED_KNOWN] = {known, 3}};
+    struct redis_reply *replies[ASKED_COUNT];
+    if (!redis_ask(connection, commands, ASKED_COUNT, deadline, replies, error))
+        return false;
+    bool done = server_take(replies, ret_server, error);
+    for (size_t i = 0; i < ASKED_COUNT; i++)
+        redis_reply_free(replies[i]);
+    return done;
+}
+
+bool cache_clock_jump(struct redis_connection *connection, const char *prefix, int64_t by,
+                      int64_t deadline, struct error *error)
+{
+    char microseconds[24];
+    struct names names;
+    struct redis_reply *reply;
+    names_of(prefix, &names);
+    snprintf(microseconds, sizeof microseconds, "%" PRId64, by);
+    const struct span keys[] = {span_of(names.clock), span_of(names.journal)};
+    const struct span argument = span_of(microseconds);
+    const struct redis_script_call call = {&jump_script, keys, ARRAY_COUNT(keys), &argument, 1};
+    if (!run(connection, &call, deadline, &reply, error))
+        return false;
+    redis_reply_free(reply);
+    return true;
+}
+
+bool cache_server_settle(struct redis_connection *connection, const char *prefix,
+                         const struct cache_server *server, int64_t deadline, struct error *error)
+{
+    struct names names;
+    struct redis_reply *reply;
+    names_of(prefix, &names);
+    const struct span key = span_of(names.clock), argument = span_of(server->run_id);
+    const struct redis_script_call call = {&settle_script, &key, 1, &argument, 1};
+    if (!run(connection, &call, deadline, &reply, error))
+        return false;
+    redis_reply_free(reply);
+    return true;
+}
+
+bool cache_beat(struct redis_connection *connection, const char *prefix,
+                const struct cache_server *server, int64_t lifetime, int64_t deadline,
+                bool *ret_known, struct error *error)
+{
+    char milliseconds[24];
+    struct names names;
+    struct redis_reply *reply;
+    names_of(prefix, &names);
+    snprintf(milliseconds, sizeof milliseconds, "%" PRId64, (lifetime + 999) / 1000);
+    const struct span keys[] = {span_of(names.clock), span_of(names.journal), span_of(names.beat)};
+    const struct span arguments[] = {span_of(names.feed), span_of(milliseconds),
+                                     span_of(server->run_id)};
+    const struct redis_script_call call = {&beat_script, keys, ARRAY_COUNT(keys), arguments,
+                                           ARRAY_COUNT(arguments)};
+    if (!run(connection, &call, deadline, &reply, error))
+        return false;
+    *ret_known = span_is(redis_reply_text(reply), "done");
+    redis_reply_free(reply);
+    return true;
+}

@@ -1,0 +1,68 @@
+/*
+ * Bumps: what makes cached answers old.
+ *
+ * A bump draws a number from the logical clock in Redis and writes it under each tag. The clock is
+ * a hybrid of its previous value and Redis' own time (µs since 1970), so it never runs backwards:
+ * an entry made before the bump has a lower clock than its tags have now, one made after it none
+ * lower. Numbers stay below 2^53, which Lua's doubles hold exactly.
+ *
+ * In Redis (`P` is the prefix): the hash `P:c` holds the clock `n`, the last bump's number `b` and
+ * `r`, which server the clocks were last proved on; `P:t:<tag>` a tag's number; `P:j` the journal
+ * of recent bumps (a stream, ID `<number>-0`, fields `t <tag>`); the channel `P:f` the feed. A
+ * message is `<previous number>\n<number>\n<tag>\n<tag>…`, or `<number>` alone for a heartbeat.
+ *
+ * A full Redis (maxmemory) does not refuse a bump: it replaces values and bounds the journal.
+ */
+#ifndef LARDER_CACHE_BUMP_H
+#define LARDER_CACHE_BUMP_H
+
+#include "redis/connection.h"
+
+/* The tag that every entry carries. */
+#define CACHE_TAG_ALL "*"
+
+/* The most tags one script run strikes; more are several. */
+#define CACHE_BUMP_BATCH 500
+
+/*
+ * Bumps the tags until `deadline` (monotonic µs); *ret_clock is the highest number drawn (0 for no
+ * tags). After an error some of the tags may have been bumped: doing it again is harmless. Errors
+ * as redis_call's; what Redis refused (a replica, no replicas to write to) is ERROR_UNAVAILABLE.
+ */
+MUST_CHECK bool cache_bump(struct redis_connection *connection, const char *prefix,
+                           const struct span *tags, size_t count, int64_t deadline,
+                           int64_t *ret_clock, struct error *error);
+
+/* Which Redis this is, compared with the one on which the clocks were last proved. */
+struct cache_server {
+    char run_id[48];   /* Redis': another after each start, and on each replica */
+    bool is_the_known; /* cache_server_settle said so of this very run_id */
+};
+
+/* Asks. A replica is ERROR_UNAVAILABLE. Errors as redis_call's. */
+MUST_CHECK bool cache_server_read(struct redis_connection *connection, const char *prefix,
+                                  int64_t deadline, struct cache_server *ret_server,
+                                  struct error *error);
+
+/*
+ * Sets the clock `by` µs ahead of what it is, or of Redis' time: on a server that may have
+ * forgotten the last numbers drawn, so that new ones exceed them all the same.
+ */
+MUST_CHECK bool cache_clock_jump(struct redis_connection *connection, const char *prefix,
+                                 int64_t by, int64_t deadline, struct error *error);
+
+/* Notes that the clocks are proved on this server: what was lost was bumped again. */
+MUST_CHECK bool cache_server_settle(struct redis_connection *connection, const char *prefix,
+                                    const struct cache_server *server, int64_t deadline,
+                                    struct error *error);
+
+/*
+ * The heartbeat: changes are being heard of. It lasts `lifetime` µs in Redis and is published with
+ * the last bump's number. False in *ret_known: the server has forgotten, or is another one than
+ * `server`; nothing was done.
+ */
+MUST_CHECK bool cache_beat(struct redis_connection *connection, const char *prefix,
+                           const struct cache_server *server, int64_t lifetime, int64_t deadline,
+                           bool *ret_known, struct error *error);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * The tag clocks a host knows, in memory that all its responders share.
+ *
+ * A slot holds the newest clock of all tags whose hash falls on it, so an entry's tag was struck
+ * after the entry's fill only if its slot is above the entry's clock. Two tags on one slot cost a
+ * miss, never a stale answer; nothing is ever taken out, so there is no bound to keep. Lock-free,
+ * for any thread and process.
+ *
+ * The memory is the file clocks-1 in LARDER_RUN. A file that is not a whole one of this format is
+ * replaced by a new one under the same name: who has the old one mapped keeps it.
+ */
+#ifndef LARDER_CACHE_CLOCKS_H
+#define LARDER_CACHE_CLOCKS_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+
+struct clocks;
+
+/*
+ * Opens or makes the file in `folder`. Fails with ERROR_SYSTEM when the folder can't be written,
+ * ERROR_INVALID when what is there is another user's, ERROR_BUSY when another process holds the
+ * folder's lock; clocks_open_private then gives memory of this process alone.
+ */
+MUST_CHECK bool clocks_open(const char *folder, struct clocks **ret_clocks, struct error *error);
+
+/* Null on memory. */
+struct clocks *clocks_open_private(void) MUST_CHECK;
+
+/* Null is allowed. */
+void clocks_close(struct clocks *clocks);
+
+/* The same in every process of the host. */
+uint64_t clocks_hash(struct span tag);
+
+/* The tag of this hash was struck at `clock`; an older clock than the slot's changes nothing. */
+void clocks_bump(struct clocks *clocks, uint64_t hash, uint64_t clock);
+
+/* The newest clock of any bump; 0: none yet. */
+uint64_t clocks_newest(const struct clocks *clocks);
+
+/* Was no tag of these hashes struck after `clock`, as far as this host knows? */
+bool clocks_fresh(const struct clocks *clocks, const uint64_t *hashes, size_t count,
+                  uint64_t clock);
+
+#endif

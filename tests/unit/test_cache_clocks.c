@@ -1,0 +1,216 @@
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cache/clocks.h"
+
+#define PROCESSES 4
+#define BUMPS 20000
+
+static const struct span feeds = {"public.feeds(id)", 16}, users = {"public.users(id)", 16};
+
+static char folder[64], file[96];
+
+static int folder_make(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/larder-clocks-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/clocks-1", folder);
+    return 0;
+}
+
+static int folder_remove(void **state)
+{
+    (void)state;
+    unlink(file);
+    return rmdir(folder); /* fails if anything else was left there */
+}
+
+static struct clocks *opened(void)
+{
+    struct clocks *clocks;
+    struct error error;
+    if (!clocks_open(folder, &clocks, &error))
+        fail_msg("%s", error.text);
+    return clocks;
+}
+
+static bool fresh(struct clocks *clocks, struct span tag, uint64_t clock)
+{
+    uint64_t hash = clocks_hash(tag);
+    return clocks_fresh(clocks, &hash, 1, clock);
+}
+
+static void an_answer_is_fresh_until_one_of_its_tags_is_struck_later(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t both[] = {clocks_hash(feeds), clocks_hash(users)};
+    (void)state;
+    assert_true(clocks_fresh(clocks, both, 2, 0));
+    clocks_bump(clocks, both[1], 100);
+    assert_false(clocks_fresh(clocks, both, 2, 99));
+    assert_true(clocks_fresh(clocks, both, 2, 100));
+    assert_true(clocks_fresh(clocks, both, 1, 99));
+    assert_true(clocks_fresh(clocks, NULL, 0, 0));
+    clocks_close(clocks);
+}
+
+static void clocks_never_run_backwards(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    (void)state;
+    assert_int_equal(clocks_newest(clocks), 0);
+    clocks_bump(clocks, clocks_hash(feeds), 100);
+    clocks_bump(clocks, clocks_hash(feeds), 50);
+    clocks_bump(clocks, clocks_hash(users), 70);
+    assert_false(fresh(clocks, feeds, 99));
+    assert_int_equal(clocks_newest(clocks), 100);
+    clocks_close(clocks);
+}
+
+/* Every process that opens it, of whatever build, must find the same slots. */
+static void the_hash_is_fixed(void **state)
+{
+    (void)state;
+    assert_true(clocks_hash(SPAN_LITERAL("*")) == UINT64_C(0x2173ab14281549b4));
+}
+
+static void bump_all(void)
+{
+    struct clocks *clocks = opened();
+    for (uint64_t i = 1; i <= BUMPS; i++)
+        clocks_bump(clocks, clocks_hash(feeds), i * 10);
+    _exit(fresh(clocks, feeds, BUMPS * 10) ? 0 : 1);
+}
+
+static void processes_share_them(void **state)
+{
+    pid_t children[PROCESSES];
+    int status;
+    (void)state;
+    for (size_t i = 0; i < PROCESSES; i++) {
+        children[i] = fork();
+        if (children[i] == 0)
+            bump_all();
+    }
+    for (size_t i = 0; i < PROCESSES; i++) {
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    struct clocks *clocks = opened();
+    assert_int_equal(clocks_newest(clocks), BUMPS * 10);
+    assert_false(fresh(clocks, feeds, BUMPS * 10 - 1));
+    clocks_close(clocks);
+}
+
+static void they_outlive_the_processes(void **state)
+{
+    struct clocks *clocks = opened();
+    (void)state;
+    clocks_bump(clocks, clocks_hash(feeds), 9);
+    clocks_close(clocks);
+    clocks = opened();
+    assert_false(fresh(clocks, feeds, 8));
+    clocks_close(clocks);
+}
+
+static void write_file(const char *text, off_t size)
+{
+    int descriptor = open(file, O_RDWR | O_CREAT, 0640);
+    assert_true(descriptor >= 0);
+    assert_int_equal(pwrite(descriptor, text, strlen(text), 0), strlen(text));
+    assert_int_equal(ftruncate(descriptor, size), 0);
+    close(descriptor);
+}
+
+static void a_file_of_another_format_is_replaced_and_left_to_its_users(void **state)
+{
+    struct clocks *old = opened();
+    struct stat status;
+    (void)state;
+    assert_int_equal(stat(file, &status), 0);
+    clocks_bump(old, clocks_hash(feeds), 9);
+    write_file("another!", status.st_size);
+    struct clocks *new = opened();
+    assert_true(fresh(new, feeds, 8));
+    clocks_bump(new, clocks_hash(users), 9);
+    assert_false(fresh(old, feeds, 8));
+    assert_true(fresh(old, users, 8));
+    struct clocks *third = opened();
+    assert_false(fresh(third, users, 8));
+    clocks_close(old);
+    clocks_close(new);
+    clocks_close(third);
+}
+
+static void a_file_of_another_size_is_replaced(void **state)
+{
+    static const off_t sizes[] = {0, 5, 8, 4096, 1 << 20, 1 << 22};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        unlink(file);
+        write_file("Clocks1", sizes[i]);
+        struct clocks *clocks = opened();
+        clocks_bump(clocks, clocks_hash(feeds), 9);
+        assert_false(fresh(clocks, feeds, 8));
+        clocks_close(clocks);
+    }
+}
+
+static void the_rest_of_one_who_died_on_the_way_is_no_hindrance(void **state)
+{
+    char rest[128];
+    (void)state;
+    snprintf(rest, sizeof rest, "%s.new", file);
+    close(open(rest, O_CREAT | O_WRONLY, 0400));
+    clocks_close(opened());
+    assert_int_not_equal(access(rest, F_OK), 0);
+}
+
+static void a_link_is_not_followed(void **state)
+{
+    struct clocks *clocks;
+    struct error error;
+    (void)state;
+    assert_int_equal(symlink("/tmp/elsewhere", file), 0);
+    assert_false(clocks_open(folder, &clocks, &error));
+    assert_non_null(strstr(error.text, folder));
+}
+
+static void what_is_no_file_is_refused(void **state)
+{
+    struct clocks *clocks;
+    struct error error;
+    (void)state;
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_false(clocks_open(folder, &clocks, &error));
+    assert_int_equal(error.kind, ERROR_INVALID);
+}
+
+static void a_folder_that_is_not_there_is_an_error(void **state)
+{
+    struct clocks *clocks;
+    struct error error;
+    (void)state;
+    assert_false(clocks_open("/nowhere/at/all", &clocks, &error));
+    assert_int_equal(error.kind, ERROR_SYSTEM);
+    assert_non_null(strstr(error.text, "/nowhere/at/all"));
+}
+
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
+
+UNIT_MAIN(cmocka_unit_test(an_answer_is_fresh_until_one_of_its_tags_is_struck_later),
+          cmocka_unit_test(clocks_never_run_backwards), cmocka_unit_test(the_hash_is_fixed),
+          WITH_FOLDER(processes_share_them), WITH_FOLDER(they_outlive_the_processes),
+          WITH_FOLDER(a_file_of_another_format_is_replaced_and_left_to_its_users),
+          WITH_FOLDER(a_file_of_another_size_is_replaced),
+          WITH_FOLDER(the_rest_of_one_who_died_on_the_way_is_no_hindrance),
+          WITH_FOLDER(a_link_is_not_followed), WITH_FOLDER(what_is_no_file_is_refused),
+          cmocka_unit_test(a_folder_that_is_not_there_is_an_error))
