@@ -15,7 +15,8 @@
 #define ROUTES_MAX 1024
 #define ROUTE_NAME_MAX 192
 #define FILE_NAME "counters-1"
-#define FILE_MAGIC UINT64_C(0x3273746e756f634c) /* changes with any change of the structs here */
+/* Changes with any change of the structs here; with that of their size, as by a counter, by itself. */
+#define FILE_MAGIC (UINT64_C(0x3273746e756f634c) + sizeof(struct shared))
 
 typedef _Atomic int64_t number;
 

@@ -16,7 +16,7 @@ const struct annotation annotations[] = {
     {"@cache", annotate_cache, "ttl= [stale=] [error=] [negative=] [l1=on|off] [compress=on|off]",
      GET, false, 0},
     {"@control", annotate_control, "directive, …", ANY, false, 0},
-    {"@nginx", annotate_nginx, "ttl=", GET, false, UNSERVED_NGINX},
+    {"@nginx", annotate_nginx, "ttl=", GET, false, 0},
     {"@timeout", annotate_timeout, "2s", ANY, false, 0},
     {"@depends", annotate_depends, "table.column = :param | = column", GET, true, UNSERVED_DEPENDS},
     {"@tags", annotate_tags, "name name:{param} …", GET, true, UNSERVED_TAGS},

@@ -31,7 +31,6 @@ const struct unserved_name route_unserved_names[] = {
     {UNSERVED_L1, "@cache l1=off"},
     {UNSERVED_DEPENDS, "@depends"},
     {UNSERVED_TAGS, "@tags"},
-    {UNSERVED_NGINX, "@nginx"},
     {UNSERVED_CLAIM, ":auth.x"},
     {UNSERVED_BODY, "in=body and :body"},
     {UNSERVED_LOCATION, "@location"},

@@ -86,12 +86,11 @@ enum route_unserved {
     UNSERVED_L1 = 1 << 10,   /* l1=off */
     UNSERVED_DEPENDS = 1 << 11,
     UNSERVED_TAGS = 1 << 12,
-    UNSERVED_NGINX = 1 << 13,
-    UNSERVED_CLAIM = 1 << 14, /* :auth.x in the statement */
-    UNSERVED_BODY = 1 << 15,  /* in=body, :body */
-    UNSERVED_LOCATION = 1 << 16,
-    UNSERVED_VERSION = 1 << 17,
-    UNSERVED_PAGE = 1 << 18,
+    UNSERVED_CLAIM = 1 << 13, /* :auth.x in the statement */
+    UNSERVED_BODY = 1 << 14,  /* in=body, :body */
+    UNSERVED_LOCATION = 1 << 15,
+    UNSERVED_VERSION = 1 << 16,
+    UNSERVED_PAGE = 1 << 17,
 };
 
 /*

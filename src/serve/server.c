@@ -77,6 +77,15 @@ static bool store_begin(struct server *server, struct error *error)
     return true;
 }
 
+/* Without the shared memory nginx has the ttl alone. */
+static void urls_begin(struct server *server)
+{
+    struct error reason;
+    if (*options_text(server->options, OPTION_NGINX) &&
+        !urls_open(options_text(server->options, OPTION_RUN), &server->urls, &reason))
+        log_event(LOG_WARNING, "nginx", "%s: what nginx keeps is not refreshed", reason.text);
+}
+
 static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
                         struct error *error)
 {
@@ -177,6 +186,7 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     server->arena = arena_new();
     if (!server->arena)
         error_set_memory(error);
+    urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
         store_begin(server, error) && etag_key_begin(server, error) &&
         routes_begin(server, error)) {
@@ -194,6 +204,7 @@ void server_close(struct server *server)
     live_unref(server->live);
     db_pool_free(server->pool);
     cache_store_free(server->store);
+    urls_close(server->urls);
     digest_key_free(server->etag_key);
     counters_close(server->counters);
     arena_free(server->arena);

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/options.h"
 #include "cache/store.h"
+#include "cache/urls.h"
 #include "db/pool.h"
 #include "serve/live.h"
 
@@ -19,6 +20,7 @@ struct server {
     struct db_pool *pool;
     struct cache_store *store; /* null: without Redis */
     struct digest_key *etag_key;
+    struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;

@@ -145,7 +145,7 @@ static void reads_tags_and_depends(void **state)
     assert_true(span_is(route->tags[1].text, "feed:{id}"));
     assert_true(span_is(route->tags[2].text, "more"));
     assert_int_equal(route->nginx_ttl, 60 * SECOND);
-    assert_int_equal(route->unserved, UNSERVED_DEPENDS | UNSERVED_TAGS | UNSERVED_NGINX);
+    assert_int_equal(route->unserved, UNSERVED_DEPENDS | UNSERVED_TAGS);
 }
 
 /* Files without a fault, and what they don't serve yet. */
@@ -242,6 +242,7 @@ static const struct {
      "@nginx keeps one answer for everybody, but @control"},
     {"@auth required\n-- @nginx ttl=5s", 3, 11, "@nginx keeps one answer for everybody, but @auth"},
     {"@nginx", 2, 0, "@nginx: ttl= is missing"},
+    {"@nginx ttl=500ms", 2, 11, "@nginx: ttl= is less than 1s"},
     {"@auth", 2, 0, "@auth: \"\" must be none, optional or required"},
     {"@auth maybe", 2, 10, "@auth: \"maybe\" must be none, optional or required"},
     {"@auth none rls", 2, 15, "@auth none: role= and rls need optional or required"},
