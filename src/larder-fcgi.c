@@ -15,15 +15,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/setup.h"
 #include "serve/job.h"
 #include "serve/worker.h"
 
 #define SYSTEMD_FIRST_SOCKET 3
-
-static const char *from_environment(const char *name)
-{
-    return getenv(name);
-}
 
 /* systemd's protocol (sd_listen_fds(3)): the variables are meant for the process they name. */
 static int listening_socket(void)
@@ -52,32 +48,6 @@ static void descriptors_raise(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-}
-
-static void log_lines(enum log_level level, const char *event, struct span lines)
-{
-    while (lines.data) {
-        struct span line = span_split(&lines, '\n');
-        if (line.size)
-            log_event(level, event, "%.*s", SPAN_PRINTF(line));
-    }
-}
-
-static bool configure(struct options *options)
-{
-    extern char **environ;
-    struct bytes unknown = BYTES_EMPTY, faults = BYTES_EMPTY;
-    if (!options_load(from_environment, options, &faults)) {
-        log_lines(LOG_ERROR, "config", bytes_span(&faults));
-        bytes_free(&faults);
-        return false;
-    }
-    log_setup((enum log_format)options_number(options, OPTION_LOG_FORMAT),
-              (enum log_level)options_number(options, OPTION_LOG_LEVEL));
-    options_unknown(environ, &unknown);
-    log_lines(LOG_WARNING, "config", bytes_span(&unknown));
-    bytes_free(&unknown);
-    return true;
 }
 
 static void signals_block(sigset_t *ret_waited)
@@ -161,7 +131,7 @@ int main(int count, char **arguments)
     allocator_tune();
     descriptors_raise();
     signals_block(&waited);
-    if (!configure(&options))
+    if (!setup_configure(&options))
         return 2;
     if (!run(&options, &waited, &error)) {
         log_event(LOG_ERROR, "start", "%s", error.text);

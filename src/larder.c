@@ -12,8 +12,8 @@
 static const struct command commands[] = {
     {"check", command_check, "[--offline] [DIR]",
      "reports every fault of the route files; asks PostgreSQL too where one is configured"},
-    {"routes", command_routes, "[--offline] [DIR]",
-     "prints the routes: method, path, parameters, cache, Cache-Control"},
+    {"routes", command_routes, "[--depends] [--offline] [DIR]",
+     "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read"},
     {"config", command_config, "[--sample | --manual]",
      "prints every option's value and where it comes from"},
 };

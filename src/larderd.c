@@ -1,27 +1,40 @@
 /*
- * larderd: the daemon. Its loops, declared as a table, come with the invalidation feed, the jobs
- * and the warming; today it has none and says so, rather than run and do nothing.
+ * larderd: the daemon. Turns committed changes into invalidations until SIGTERM.
  */
 #include "config.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static int print_usage(FILE *to)
+#include "base/log.h"
+#include "base/setup.h"
+#include "work/daemon.h"
+
+static int answer_argument(const char *argument)
 {
-    fprintf(to,
-            "usage: larderd [--help | --version]\n"
-            "The daemon of invalidations, jobs and warming: version %s has no loop to run "
-            "yet,\nso it need not be started.\n",
-            PACKAGE_VERSION);
+    if (strcmp(argument, "--version") == 0) {
+        printf("larderd %s\n", PACKAGE_VERSION);
+        return 0;
+    }
+    FILE *to = strcmp(argument, "--help") == 0 ? stdout : stderr;
+    fprintf(to, "usage: larderd\n"
+                "The daemon of invalidations: hears of every change that \"larder install\" made\n"
+                "PostgreSQL tell, and makes the cached answers old that it concerns. It is\n"
+                "configured by the environment: \"larder config\" shows every option.\n");
     return to == stdout ? 0 : 2;
 }
 
 int main(int count, char **arguments)
 {
-    if (count == 2 && strcmp(arguments[1], "--version") == 0) {
-        printf("larderd %s\n", PACKAGE_VERSION);
-        return 0;
+    struct options options;
+    struct error error;
+    if (count > 1)
+        return answer_argument(arguments[1]);
+    if (!setup_configure(&options))
+        return 2;
+    if (!daemon_run(&options, &error)) {
+        log_event(LOG_ERROR, "start", "%s", error.text);
+        return error.kind == ERROR_INVALID ? 2 : 1;
     }
-    return print_usage(count == 2 && strcmp(arguments[1], "--help") == 0 ? stdout : stderr);
+    return 0;
 }

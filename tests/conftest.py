@@ -131,7 +131,8 @@ def pytest_runtest_makereport(item, call):
         return
     own = [each for each in item.funcargs.values() if isinstance(each, Stack)]
     for each in own or living:
-        for place in ("run/api.log", "nginx/error.log", "redis/redis.log"):
+        daemons = [f"run/{daemon.name}.log" for daemon in each.larderds]
+        for place in (*daemons, "run/api.log", "nginx/error.log", "redis/redis.log"):
             path = f"{each.folder}/{place}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as log:

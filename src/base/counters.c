@@ -16,7 +16,7 @@
 #define ROUTE_NAME_MAX 192
 #define FILE_NAME "counters-1"
 /* Changes with any change of the structs here; with that of their size, as by a counter, by itself. */
-#define FILE_MAGIC (UINT64_C(0x3273746e756f634c) + sizeof(struct shared))
+#define FILE_MAGIC (UINT64_C(0x3173746e756f634c) + sizeof(struct shared))
 
 typedef _Atomic int64_t number;
 

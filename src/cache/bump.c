@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cache/feed_message.h"
 #include "redis/script.h"
 
 /*
@@ -42,12 +43,18 @@ static const char bump_text[] = CLOCK_BEGIN
     "redis.call('XADD', KEYS[2], 'MAXLEN', '~', #KEYS > 52 and 1000 or 10000, number .. '-0', "
     "unpack(fields))\n"
     "redis.call('PUBLISH', ARGV[1], table.concat(message, '\\n'))\n"
-    "return number\n";
+    "return number .. ' ' .. message[1]\n";
 
 /* KEYS: clock, journal. ARGV: by how many µs. */
 static const char jump_text[] =
     CLOCK_BEGIN "redis.call('HSET', KEYS[1], 'n', text(now() + ARGV[1]))\n"
                 "return 'done'\n";
+
+/* KEYS: clock, journal. */
+static const char read_text[] =
+    CLOCK_BEGIN "local number = text(now())\n"
+                "redis.call('HSET', KEYS[1], 'n', number)\n"
+                "return {number, known[2] or '0'}\n";
 
 /* KEYS: clock. ARGV: the server. */
 static const char settle_text[] = "redis.call('HDEL', KEYS[1], '')\n"
@@ -67,7 +74,7 @@ static const char beat_text[] =
                 "redis.call('PUBLISH', ARGV[1], known[2] or '0')\n"
                 "return 'done'\n";
 
-static struct redis_script bump_script, jump_script, settle_script, beat_script;
+static struct redis_script bump_script, jump_script, read_script, settle_script, beat_script;
 static bool scripts_made;
 static pthread_once_t scripts_once = PTHREAD_ONCE_INIT;
 
@@ -75,6 +82,7 @@ static void scripts_make(void)
 {
     scripts_made = redis_script_init(&bump_script, bump_text, NULL) &&
                    redis_script_init(&jump_script, jump_text, NULL) &&
+                   redis_script_init(&read_script, read_text, NULL) &&
                    redis_script_init(&settle_script, settle_text, NULL) &&
                    redis_script_init(&beat_script, beat_text, NULL);
 }
@@ -88,15 +96,22 @@ static bool refused(const struct redis_reply *reply, struct error *error)
     return error_set(error, ERROR_UNAVAILABLE, "Redis: an answer of another kind");
 }
 
-/* Runs one script; *ret_reply has a text and is the caller's. */
+/* Runs one script; *ret_reply is the caller's. */
+static bool run_any(struct redis_connection *connection, const struct redis_script_call *call,
+                    int64_t deadline, struct redis_reply **ret_reply, struct error *error)
+{
+    pthread_once(&scripts_once, scripts_make);
+    if (!scripts_made)
+        return error_set(error, ERROR_INTERNAL, "libcrypto refused to name a script");
+    return redis_script_run(connection, call, 1, deadline, ret_reply, error);
+}
+
+/* The same for a script whose reply is a text. */
 static bool run(struct redis_connection *connection, const struct redis_script_call *call,
                 int64_t deadline, struct redis_reply **ret_reply, struct error *error)
 {
     struct redis_reply *reply;
-    pthread_once(&scripts_once, scripts_make);
-    if (!scripts_made)
-        return error_set(error, ERROR_INTERNAL, "libcrypto refused to name a script");
-    if (!redis_script_run(connection, call, 1, deadline, &reply, error))
+    if (!run_any(connection, call, deadline, &reply, error))
         return false;
     if (redis_reply_text(reply).data) {
         *ret_reply = reply;
@@ -140,10 +155,10 @@ static bool tag_keys(const struct names *names, const struct span *tags, size_t 
 }
 
 static bool bump_batch(struct redis_connection *connection, const struct names *names,
-                       const struct span *tags, size_t count, int64_t deadline, int64_t *ret_clock,
-                       struct error *error)
+                       const struct span *tags, size_t count, int64_t deadline,
+                       struct cache_bumped *ret_bumped, struct error *error)
 {
-    char length[24];
+    char length[24], *end;
     snprintf(length, sizeof length, "%zu", strlen(names->tag));
     struct bytes memory CLEANUP(bytes_free) = BYTES_EMPTY;
     struct span keys[2 + CACHE_BUMP_BATCH] = {span_of(names->clock), span_of(names->journal)};
@@ -155,23 +170,41 @@ static bool bump_batch(struct redis_connection *connection, const struct names *
         return error_set_memory(error);
     if (!run(connection, &call, deadline, &reply, error))
         return false;
-    *ret_clock = strtoll(redis_reply_text(reply).data, NULL, 10);
+    ret_bumped->clock = strtoll(redis_reply_text(reply).data, &end, 10);
+    ret_bumped->previous = strtoll(end, NULL, 10);
+    ret_bumped->alone = true;
     redis_reply_free(reply);
+    return true;
+}
+
+bool cache_bump_telling(struct redis_connection *connection, const char *prefix,
+                        const struct span *tags, size_t count, int64_t deadline,
+                        struct cache_bumped *ret_bumped, struct error *error)
+{
+    struct names names;
+    struct cache_bumped all = {0}, batch;
+    names_of(prefix, &names);
+    for (size_t done = 0, size; done < count; done += size) {
+        size = count - done < CACHE_BUMP_BATCH ? count - done : CACHE_BUMP_BATCH;
+        if (!bump_batch(connection, &names, tags + done, size, deadline, &batch, error))
+            return false;
+        if (done)
+            batch = (struct cache_bumped){.previous = all.previous,
+                                          .clock = batch.clock,
+                                          .alone = all.alone && batch.previous == all.clock};
+        all = batch;
+    }
+    *ret_bumped = all;
     return true;
 }
 
 bool cache_bump(struct redis_connection *connection, const char *prefix, const struct span *tags,
                 size_t count, int64_t deadline, int64_t *ret_clock, struct error *error)
 {
-    struct names names;
-    int64_t clock = 0;
-    names_of(prefix, &names);
-    for (size_t done = 0, size; done < count; done += size) {
-        size = count - done < CACHE_BUMP_BATCH ? count - done : CACHE_BUMP_BATCH;
-        if (!bump_batch(connection, &names, tags + done, size, deadline, &clock, error))
-            return false;
-    }
-    *ret_clock = clock;
+    struct cache_bumped bumped;
+    if (!cache_bump_telling(connection, prefix, tags, count, deadline, &bumped, error))
+        return false;
+    *ret_clock = bumped.clock;
     return true;
 }
 
@@ -204,10 +237,11 @@ static bool server_take(struct redis_reply *const *replies, struct cache_server 
     struct span role = info_value(redis_reply_text(replies[ASKED_ROLE]), "role");
     if (run_id.size == 0 || run_id.size >= sizeof server.run_id)
         return error_set(error, ERROR_UNAVAILABLE, "Redis: INFO has no run_id");
-    if (!span_is(role, "master"))
-        return error_set(error, ERROR_UNAVAILABLE, "Redis: the server is a replica");
     memcpy(server.run_id, run_id.data, run_id.size);
-    server.is_the_known = span_equal(redis_reply_text(replies[ASKED_KNOWN]), run_id);
+    server.is_replica = !span_is(role, "master");
+    server.is_the_known = span_equal(redis_reply_element(replies[ASKED_KNOWN], 0), run_id);
+    struct span last = redis_reply_element(replies[ASKED_KNOWN], 1);
+    server.last = last.data ? strtoll(last.data, NULL, 10) : 0;
     *ret_server = server;
     return true;
 }
@@ -219,9 +253,10 @@ bool cache_server_read(struct redis_connection *connection, const char *prefix, 
     names_of(prefix, &names);
     const struct span server[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("server")};
     const struct span role[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("replication")};
-    const struct span known[] = {SPAN_LITERAL("HGET"), span_of(names.clock), SPAN_LITERAL("r")};
+    const struct span known[] = {SPAN_LITERAL("HMGET"), span_of(names.clock), SPAN_LITERAL("r"),
+                                 SPAN_LITERAL("b")};
     const struct redis_command commands[ASKED_COUNT] = {
-        [ASKED_SERVER] = {server, 2}, [ASKED_ROLE] = {role, 2}, [ASKED_KNOWN] = {known, 3}};
+        [ASKED_SERVER] = {server, 2}, [ASKED_ROLE] = {role, 2}, [ASKED_KNOWN] = {known, 4}};
     struct redis_reply *replies[ASKED_COUNT];
     if (!redis_ask(connection, commands, ASKED_COUNT, deadline, replies, error))
         return false;
@@ -245,6 +280,29 @@ bool cache_clock_jump(struct redis_connection *connection, const char *prefix, i
     if (!run(connection, &call, deadline, &reply, error))
         return false;
     redis_reply_free(reply);
+    return true;
+}
+
+bool cache_clock_read(struct redis_connection *connection, const char *prefix, int64_t deadline,
+                      uint64_t *ret_clock, uint64_t *ret_bump, struct error *error)
+{
+    struct names names;
+    struct redis_reply *reply;
+    names_of(prefix, &names);
+    const struct span keys[] = {span_of(names.clock), span_of(names.journal)};
+    const struct redis_script_call call = {&read_script, keys, ARRAY_COUNT(keys), NULL, 0};
+    if (!run_any(connection, &call, deadline, &reply, error))
+        return false;
+    uint64_t clock, bump;
+    bool good = feed_number_read(redis_reply_element(reply, 0), &clock) &&
+                feed_number_read(redis_reply_element(reply, 1), &bump);
+    if (!good)
+        refused(reply, error);
+    redis_reply_free(reply);
+    if (!good)
+        return false;
+    *ret_clock = clock;
+    *ret_bump = bump;
     return true;
 }
 

@@ -33,13 +33,35 @@ MUST_CHECK bool cache_bump(struct redis_connection *connection, const char *pref
                            const struct span *tags, size_t count, int64_t deadline,
                            int64_t *ret_clock, struct error *error);
 
+/*
+ * Reads the clock and the last bump's number (0: none), of a server that takes writes: every bump
+ * so far is at most *ret_clock, every later one follows *ret_bump. Errors as redis_call's.
+ */
+MUST_CHECK bool cache_clock_read(struct redis_connection *connection, const char *prefix,
+                                 int64_t deadline, uint64_t *ret_clock, uint64_t *ret_bump,
+                                 struct error *error);
+
+/* What a bump met. */
+struct cache_bumped {
+    int64_t previous; /* the number of the last bump before it, by whomever */
+    int64_t clock;    /* the highest number drawn */
+    bool alone;       /* nobody else's bump came between its batches */
+};
+
+/* cache_bump, telling more. There must be a tag. */
+MUST_CHECK bool cache_bump_telling(struct redis_connection *connection, const char *prefix,
+                                   const struct span *tags, size_t count, int64_t deadline,
+                                   struct cache_bumped *ret_bumped, struct error *error);
+
 /* Which Redis this is, compared with the one on which the clocks were last proved. */
 struct cache_server {
     char run_id[48];   /* Redis': another after each start, and on each replica */
+    bool is_replica;   /* it takes no bumps */
     bool is_the_known; /* cache_server_settle said so of this very run_id */
+    int64_t last;      /* the last bump's number, 0: it knows of none */
 };
 
-/* Asks. A replica is ERROR_UNAVAILABLE. Errors as redis_call's. */
+/* Asks. Errors as redis_call's. */
 MUST_CHECK bool cache_server_read(struct redis_connection *connection, const char *prefix,
                                   int64_t deadline, struct cache_server *ret_server,
                                   struct error *error);

@@ -12,12 +12,16 @@
 #include "cache/entry.h"
 #include "redis/breaker.h"
 #include "redis/connection.h"
+#include "redis/subscription.h"
 
 struct cache_store;
 
 struct cache_store_settings {
     struct redis_address address;
-    int64_t probe; /* µs between probes of an open breaker */
+    const char *prefix; /* of every key */
+    int64_t probe;      /* µs between probes of an open breaker */
+    int64_t lease;      /* µs a lease lasts at most */
+    int64_t guard;      /* µs an entry lives while no heartbeat of larderd is there */
     struct counters *counters;
 };
 
@@ -35,9 +39,14 @@ MUST_CHECK bool cache_store_resolve(struct cache_store *store, int64_t now, stru
 /* A thread's own connection to the store's Redis. Null: memory. */
 struct redis_connection *cache_store_connection(const struct cache_store *store) MUST_CHECK;
 
+/* A subscription there; `silence` as in redis_subscription_new. Null: memory. */
+struct redis_subscription *cache_store_subscription(const struct cache_store *store,
+                                                    int64_t silence) MUST_CHECK;
+
 enum store_outcome {
-    STORE_HIT,
-    STORE_MISS,
+    STORE_HIT,    /* fresh */
+    STORE_AGED,   /* past its ttl, within its stale window */
+    STORE_MISS,   /* nothing that may be served */
     STORE_BYPASS, /* Redis is away, slow or broken: ask the database */
 };
 
@@ -46,7 +55,18 @@ struct store_found {
     struct entry_meta meta;
     struct span body;   /* the variant asked for; null data when only metadata was asked for */
     enum coding coding; /* of the body */
-    struct redis_reply *reply; /* to be freed by the caller after STORE_HIT */
+    struct redis_reply *reply; /* the caller's to free; null: nothing was found */
+};
+
+/* A lease's holder is a process and a number: 16 hexadecimal digits, a dot, a number. */
+#define STORE_OWNER_SIZE 40
+
+/* The right to fill an entry, which one caller at a time has among all processes and hosts. */
+struct store_lease {
+    bool held;
+    bool refused;   /* Redis takes no writes: whoever fills can't keep the answer */
+    uint64_t clock; /* read before the fill's query; what the entry is kept with */
+    char owner[STORE_OWNER_SIZE];
 };
 
 /* The most look-ups in one call. */
@@ -54,11 +74,19 @@ struct store_found {
 
 /* One look-up: what is asked, and what was found. */
 struct store_query {
-    struct span key;
+    struct span key; /* as cache_key_write makes it, with the store's prefix */
     const struct coding_accept *accept;
+    int64_t now;      /* wall clock, µs */
     bool body_wanted; /* false: the metadata alone */
+    bool lease_wanted;
+    bool refresh;     /* the lease is wanted of a fresh entry too */
+    bool last_wanted; /* what is there is wanted even if it may not be served (STORE_MISS) */
     enum store_outcome outcome;
-    struct store_found found; /* after STORE_HIT */
+    struct store_found found; /* after STORE_HIT and STORE_AGED; of STORE_MISS where last_wanted */
+    struct store_lease lease; /* where it was wanted and the entry is not simply fresh */
+    uint64_t clock;           /* after STORE_HIT: every bump up to this one is accounted for */
+    bool existed;             /* there was an entry, though it may not be served */
+    bool fresh;               /* … and by its tags and age it was fresh */
 };
 
 /*
@@ -79,14 +107,20 @@ enum store_outcome cache_store_body(struct cache_store *store, struct redis_conn
                                     struct error *ret_event);
 
 /*
- * Keeps an entry for its lifetime, replacing the old one whole; bodies[coding] for each bit of
- * meta->variants. Sent, not waited for: cache_store_settle, when the request is answered, takes
- * Redis' word on it. True when it was sent.
+ * Keeps an entry for its lifetime, replacing the old one whole, unless a tag of it was struck since
+ * the lease's clock; bodies[coding] for each bit of meta->variants. Ends the lease. Sent, not
+ * waited for: cache_store_settle, when the request is answered, takes Redis' word on it. True when
+ * it was sent.
  */
 bool cache_store_keep(struct cache_store *store, struct redis_connection *connection,
                       struct span key, const struct entry_meta *meta,
-                      const struct span bodies[CODING_COUNT], int64_t *budget,
-                      struct error *ret_event);
+                      const struct span bodies[CODING_COUNT], const struct store_lease *lease,
+                      int64_t *budget, struct error *ret_event);
+
+/* Ends a lease whose fill came to nothing, so that nobody waits for it. Sent, not waited for. */
+void cache_store_release(struct cache_store *store, struct redis_connection *connection,
+                         struct span key, const struct store_lease *lease, int64_t *budget,
+                         struct error *ret_event);
 
 /* Takes the replies to entries kept over this connection, for at most `limit` µs. */
 void cache_store_settle(struct cache_store *store, struct redis_connection *connection,

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/shared_file.h"
+#include "cache/bump.h"
 
 #define FILE_MAGIC UINT64_C(0x31736c7275)
 #define BUCKET_COUNT ((size_t)1024)
@@ -254,8 +255,10 @@ uint64_t urls_notes(const struct urls *urls)
 
 static bool record_is_stale(const struct record *record, const struct clocks *clocks, int64_t now)
 {
+    const uint64_t all = clocks_hash(SPAN_LITERAL(CACHE_TAG_ALL));
     return record->key && !record_is_over(record, now) &&
-           !clocks_fresh(clocks, record->hashes, record->hash_count, record->clock);
+           (!clocks_fresh(clocks, record->hashes, record->hash_count, record->clock) ||
+            !clocks_fresh(clocks, &all, 1, record->clock));
 }
 
 static void found_fill(const struct record *record, struct url_found *ret_found)

@@ -24,6 +24,53 @@ static void print_unserved(const struct route *route)
                        : "");
 }
 
+/* What a note says behind the name, and what to do. */
+static const char *const hazard_words[] = {
+    [HAZARD_FUNCTION] = "may read tables that PostgreSQL doesn't tell of; add @depends or @tags "
+                        "for what it reads",
+    [HAZARD_CLOCK] = "makes the answer depend on the time it was made; write :now or :today, "
+                     "or keep the ttl short",
+    [HAZARD_RANDOM] = "gives another answer each time; keep the ttl short or leave @cache out",
+    [HAZARD_FOREIGN] = "is a foreign table, whose changes are made elsewhere; keep the ttl "
+                       "short, or add @tags and purge them",
+    [HAZARD_SETTING] = "depends on the session; what it gives is kept for all",
+    [HAZARD_UNWATCHED] = "without triggers for what the route reads: changes are not heard of; "
+                         "run \"larder install\"",
+    [HAZARD_CATALOG] = "can have no triggers, so its changes are not heard of; keep the ttl "
+                       "short, or add @tags and purge them",
+    [HAZARD_REFUSED] = "so it is not known what the route reads; add @tags, or let the role "
+                       "create temporary tables in the database",
+};
+
+static void print_note(const struct route *route, const char *names, enum hazard kind)
+{
+    printf("%s:%u: note: %s%s %s\n", route->file, route->statement.line, names,
+           kind == HAZARD_REFUSED ? ":" : "", hazard_words[kind]);
+}
+
+/* One note for all tables that wait for `larder install`. */
+static void print_unwatched(const struct route *route, const struct depends *depends)
+{
+    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < depends->hazard_count; i++)
+        if (depends->hazards[i].kind == HAZARD_UNWATCHED)
+            bytes_append_format(&names, "%s%s", names.size ? ", " : "", depends->hazards[i].name);
+    if (names.size)
+        print_note(route, bytes_text(&names), HAZARD_UNWATCHED);
+}
+
+/* Of a route that is kept: of the others nothing can be out of date. */
+static void print_hazards(const struct route *route, const struct learned *learned)
+{
+    const struct depends *depends = learned ? learned->depends : NULL;
+    if (!depends || !route->cache.present)
+        return;
+    for (size_t i = 0; i < depends->hazard_count; i++)
+        if (depends->hazards[i].kind != HAZARD_UNWATCHED)
+            print_note(route, depends->hazards[i].name, depends->hazards[i].kind);
+    print_unwatched(route, depends);
+}
+
 /* Routes of good files that PostgreSQL, where it was asked, takes too. */
 static size_t good_count(const struct command_folder *folder)
 {
@@ -48,13 +95,15 @@ static void print_summary(const struct command_folder *folder)
 int command_check(const struct options *options, int count, char **arguments)
 {
     struct command_folder folder;
-    int status = command_folder_begin(options, count, arguments, &folder);
+    int status = command_folder_begin(options, count, arguments, NULL, NULL, &folder);
     if (status)
         return status;
     for (size_t i = 0; i < folder.faults.count; i++)
         print_fault(&folder.faults.faults[i]);
-    for (size_t i = 0; i < route_table_count(folder.table); i++)
+    for (size_t i = 0; i < route_table_count(folder.table); i++) {
         print_unserved(route_table_at(folder.table, i));
+        print_hazards(route_table_at(folder.table, i), folder.learned[i]);
+    }
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);
     print_summary(&folder);

@@ -78,34 +78,42 @@ static bool folder_open(const char *path, bool offline, struct command_folder *r
     return true;
 }
 
-static bool arguments_read(const struct options *options, int count, char **arguments,
-                           const char **ret_path, bool *ret_offline)
+struct folder_call {
+    const char *flag; /* the word allowed beside --offline; null: none */
+    const char *path;
+    bool offline;
+    bool flagged;
+};
+
+static bool arguments_read(int count, char **arguments, struct folder_call *call)
 {
-    const char *path = NULL;
-    *ret_offline = false;
     for (int i = 1; i < count; i++) {
         if (strcmp(arguments[i], "--offline") == 0) {
-            *ret_offline = true;
-        } else if (arguments[i][0] == '-' || path) {
-            fprintf(stderr, "larder %s: \"%s\" is not allowed; allowed: [--offline] [DIR]\n",
-                    arguments[0], arguments[i]);
+            call->offline = true;
+        } else if (call->flag && strcmp(arguments[i], call->flag) == 0) {
+            call->flagged = true;
+        } else if (arguments[i][0] == '-' || call->path) {
+            fprintf(stderr, "larder %s: \"%s\" is not allowed; allowed: %s%s%s[--offline] [DIR]\n",
+                    arguments[0], arguments[i], call->flag ? "[" : "", call->flag ? call->flag : "",
+                    call->flag ? "] " : "");
             return false;
         } else {
-            path = arguments[i];
+            call->path = arguments[i];
         }
     }
-    *ret_path = path ? path : options_text(options, OPTION_ROUTES);
     return true;
 }
 
 int command_folder_begin(const struct options *options, int count, char **arguments,
-                         struct command_folder *ret_folder)
+                         const char *flag, bool *ret_flag, struct command_folder *ret_folder)
 {
-    const char *path;
-    bool offline;
-    if (!arguments_read(options, count, arguments, &path, &offline))
+    struct folder_call call = {.flag = flag};
+    if (!arguments_read(count, arguments, &call))
         return 2;
-    if (folder_open(path, offline, ret_folder))
+    if (ret_flag)
+        *ret_flag = call.flagged;
+    if (folder_open(call.path ? call.path : options_text(options, OPTION_ROUTES), call.offline,
+                    ret_folder))
         return 0;
     fprintf(stderr, "larder %s: out of memory\n", arguments[0]);
     return 1;

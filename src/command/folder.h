@@ -28,10 +28,15 @@ struct command_folder {
 void command_folder_close(struct command_folder *folder);
 
 /*
- * Reads [--offline] [DIR] from a subcommand's arguments and opens that folder. Returns 0, or the
- * exit status after saying on stderr what is wrong.
+ * Reads [--offline] [DIR] from a subcommand's arguments and opens that folder; one more word may
+ * be allowed (`flag`, null: none), which raises *ret_flag. Returns 0, or the exit status after
+ * saying on stderr what is wrong.
  */
 MUST_CHECK int command_folder_begin(const struct options *options, int count, char **arguments,
+                                    const char *flag, bool *ret_flag,
                                     struct command_folder *ret_folder);
+
+/* Prints what the routes read, one line a table (`larder routes --depends`). */
+void command_print_depends(struct command_folder *folder);
 
 #endif

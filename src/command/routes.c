@@ -124,12 +124,17 @@ static void print_table(const struct command_folder *folder)
 int command_routes(const struct options *options, int count, char **arguments)
 {
     struct command_folder folder;
-    int status = command_folder_begin(options, count, arguments, &folder);
+    bool depends;
+    int status = command_folder_begin(options, count, arguments, "--depends", &depends, &folder);
     if (status)
         return status;
-    print_table(&folder);
+    if (depends)
+        command_print_depends(&folder);
+    else
+        print_table(&folder);
     if (folder.asked == ASKED_FAILED)
-        fprintf(stderr, "larder routes: types are the files' own, PostgreSQL was not asked: %s\n",
+        fprintf(stderr, "larder routes: %s, PostgreSQL was not asked: %s\n",
+                depends ? "what is read is not known" : "types are the files' own",
                 folder.failure.message);
     size_t faults = folder.faults.count;
     if (faults)

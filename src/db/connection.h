@@ -70,6 +70,7 @@ struct db_description {
     uint32_t *parameter_types; /* malloc'd with column names; freed by db_description_free */
     int column_count;
     char **column_names;
+    uint32_t *column_types; /* of a domain: the type below it */
 };
 
 MUST_CHECK bool db_describe(struct db_connection *connection, const char *sql,
@@ -84,6 +85,7 @@ void db_forget_prepared(struct db_connection *connection);
 /* Null is allowed. */
 void db_result_free(struct db_result *result);
 int db_result_rows(const struct db_result *result);
+int db_result_columns(const struct db_result *result);
 
 /* Null data for NULL; the bytes live as long as the result. */
 struct span db_result_value(const struct db_result *result, int row, int column);

@@ -14,10 +14,12 @@ static bool description_copy(const PGresult *rows, struct db_description *ret_de
                                   .column_count = PQnfields(rows)};
     copy.parameter_types = calloc((size_t)copy.parameter_count + 1, sizeof *copy.parameter_types);
     copy.column_names = calloc((size_t)copy.column_count + 1, sizeof *copy.column_names);
-    bool good = copy.parameter_types && copy.column_names;
+    copy.column_types = calloc((size_t)copy.column_count + 1, sizeof *copy.column_types);
+    bool good = copy.parameter_types && copy.column_names && copy.column_types;
     for (int i = 0; good && i < copy.parameter_count; i++)
         copy.parameter_types[i] = PQparamtype(rows, i);
     for (int i = 0; good && i < copy.column_count; i++) {
+        copy.column_types[i] = PQftype(rows, i);
         copy.column_names[i] = strdup(PQfname(rows, i));
         good = copy.column_names[i] != NULL;
     }
@@ -53,6 +55,7 @@ void db_description_free(struct db_description *description)
     if (!description)
         return;
     free(description->parameter_types);
+    free(description->column_types);
     for (int i = 0; description->column_names && i < description->column_count; i++)
         free(description->column_names[i]);
     free(description->column_names);
@@ -72,6 +75,11 @@ void db_result_free(struct db_result *result)
 int db_result_rows(const struct db_result *result)
 {
     return result ? PQntuples(raw(result)) : 0;
+}
+
+int db_result_columns(const struct db_result *result)
+{
+    return PQnfields((const PGresult *)result);
 }
 
 struct span db_result_value(const struct db_result *result, int row, int column)

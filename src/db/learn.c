@@ -44,7 +44,7 @@ struct learned *learn_unasked(const struct route *route, struct arena *arena)
         return NULL;
     learned->types = arena_array(arena, count, sizeof *learned->types);
     learned->params = arena_array(arena, route->param_count, sizeof *learned->params);
-    learned->sql = db_shape_wrap(learn_shape(route->result), route->statement.sql, arena,
+    learned->sql = db_shape_wrap(learn_shape(route->result), route->statement.sql, NULL, 0, arena,
                                  &learned->sql_offset);
     if (!learned->types || !learned->params || !learned->sql)
         return NULL;
@@ -175,11 +175,52 @@ static void types_take(struct asking *asking, const struct db_description *descr
     }
 }
 
+/* Where the answer depends on values, its statement tells their tags. */
+static bool shape_tags(struct asking *asking)
+{
+    const struct depends *depends = asking->learned->depends;
+    if (!depends->narrowed_count)
+        return true;
+    asking->learned->sql = db_shape_wrap(
+        learn_shape(asking->route->result), asking->route->statement.sql, depends->narrowed,
+        depends->narrowed_count, asking->arena, &asking->learned->sql_offset);
+    return asking->learned->sql
+               ? true
+               : db_failure_set(asking->failure, DB_FAILURE_MEMORY, "out of memory");
+}
+
+static bool depends_learn(struct asking *asking, const struct db_description *bare)
+{
+    if (asking->route->method != METHOD_GET)
+        return true;
+    return depends_ask(asking->connection, asking->route, asking->learned->types, bare,
+                       asking->arena, asking->faults, &asking->learned->depends, asking->failure) &&
+           shape_tags(asking);
+}
+
+/* The whole statement must do as the bare one does. */
+static bool shaped_check(struct asking *asking)
+{
+    struct db_description shaped = {0};
+    bool described;
+    if (!describe(asking, asking->learned->sql, asking->learned->sql_offset, &shaped, &described))
+        return false;
+    db_description_free(&shaped);
+    return true;
+}
+
+static bool bare_take(struct asking *asking, const struct db_description *bare)
+{
+    check_columns(asking, bare);
+    types_take(asking, bare);
+    return asking->faults->count || (depends_learn(asking, bare) && shaped_check(asking));
+}
+
 /* The bare statement first: its complaint has the clearest words and its columns are the route's.
  */
 static bool ask(struct asking *asking)
 {
-    struct db_description bare = {0}, shaped = {0};
+    struct db_description bare = {0};
     bool described;
     if (!types_ask(asking))
         return false;
@@ -192,14 +233,9 @@ static bool ask(struct asking *asking)
         return false;
     if (!described)
         return true;
-    check_columns(asking, &bare);
+    bool taken = bare_take(asking, &bare);
     db_description_free(&bare);
-    if (!describe(asking, asking->learned->sql, asking->learned->sql_offset, &shaped, &described))
-        return false;
-    if (described)
-        types_take(asking, &shaped);
-    db_description_free(&shaped);
-    return true;
+    return taken;
 }
 
 bool learn_route(struct db_connection *connection, const struct route *route, struct arena *arena,

@@ -1,20 +1,27 @@
 /*
- * What only PostgreSQL knows of a route: the types of its parameters, and whether the statement is
- * one at all.
+ * What only PostgreSQL knows of a route: the types of its parameters, what it reads, and whether
+ * the statement is one at all.
  */
 #ifndef LARDER_DB_LEARN_H
 #define LARDER_DB_LEARN_H
 
 #include "db/connection.h"
+#include "db/depends.h"
 #include "db/shape.h"
 #include "route/route.h"
 
 /* A learned route; never changes once made. */
 struct learned {
-    const char *sql;      /* the shaped statement, terminated */
+    /*
+     * The shaped statement, terminated. Its first column is the body. Where depends->narrowed_count
+     * is above 0 there is a second: the narrowed tags of this very answer, newline between them,
+     * never null; then a missing row is one with a null body.
+     */
+    const char *sql;
     size_t sql_offset;    /* characters before the route's own SQL in it */
     uint32_t *types;      /* OID of $n at n-1 */
     struct param *params; /* the route's, with the types PostgreSQL told where it has none */
+    const struct depends *depends; /* null: not asked, or no GET */
 };
 
 enum db_shape learn_shape(enum route_result result);
@@ -27,8 +34,9 @@ struct learned *learn_unasked(const struct route *route, struct arena *arena) MU
 
 /*
  * Asks PostgreSQL. When it complains, or the columns don't fit @result (one column for value and
- * json, no two of one name for rows and row), the complaint is in `faults` with file, line and
- * column, and *ret_learned is null. False only when PostgreSQL could not be asked.
+ * json, no two of one name for rows and row), or a @depends does not fit, the complaint is in
+ * `faults` with file, line and column, and *ret_learned is null. False only when PostgreSQL could
+ * not be asked.
  */
 MUST_CHECK bool learn_route(struct db_connection *connection, const struct route *route,
                             struct arena *arena, struct fault_list *faults,

@@ -20,10 +20,6 @@ void annotate_cache(struct draft *draft, struct span rest)
     if (!attributes_read(draft, rest, cache_attributes, ARRAY_COUNT(cache_attributes), &cache))
         return;
     draft->route->cache = cache;
-    if (cache.stale || cache.error)
-        draft_unserved(draft, UNSERVED_STALE);
-    if (!cache.l1)
-        draft_unserved(draft, UNSERVED_L1);
 }
 
 static const struct attribute nginx_attributes[] = {

@@ -225,9 +225,10 @@ static bool regex_make(regex_t *regex, const char *pattern, struct arena *arena,
     if (!code)
         return true;
     regerror(code, regex, text, sizeof text);
-    *ret_problem = code == REG_ESPACE
-                       ? NULL
-                       : arena_format(arena, "is not a POSIX extended regular expression: %s", text);
+    *ret_problem =
+        code == REG_ESPACE
+            ? NULL
+            : arena_format(arena, "is not a POSIX extended regular expression: %s", text);
     return false;
 }
 

@@ -82,15 +82,11 @@ enum route_unserved {
     UNSERVED_BEHIND = 1 << 6,
     UNSERVED_STREAM = 1 << 7,
     UNSERVED_KV = 1 << 8,
-    UNSERVED_STALE = 1 << 9, /* stale=, error= */
-    UNSERVED_L1 = 1 << 10,   /* l1=off */
-    UNSERVED_DEPENDS = 1 << 11,
-    UNSERVED_TAGS = 1 << 12,
-    UNSERVED_CLAIM = 1 << 13, /* :auth.x in the statement */
-    UNSERVED_BODY = 1 << 14,  /* in=body, :body */
-    UNSERVED_LOCATION = 1 << 15,
-    UNSERVED_VERSION = 1 << 16,
-    UNSERVED_PAGE = 1 << 17,
+    UNSERVED_CLAIM = 1 << 9, /* :auth.x in the statement */
+    UNSERVED_BODY = 1 << 10, /* in=body, :body */
+    UNSERVED_LOCATION = 1 << 11,
+    UNSERVED_VERSION = 1 << 12,
+    UNSERVED_PAGE = 1 << 13,
 };
 
 /*

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/bytes.h"
 #include "base/utf8.h"
 #include "route/place.h"
 #include "route/sql_scan.h"
@@ -429,4 +428,19 @@ void statement_locate(const struct statement *statement, struct span text, size_
     struct place place = place_of(text, file + (target - sql));
     *ret_line = place.line;
     *ret_column = place.column;
+}
+
+void statement_write(const struct statement *statement, const char *const *values,
+                     struct bytes *out)
+{
+    size_t sql = 0, file = statement->file_offset;
+    for (size_t i = 0; i < statement->placeholder_count; i++) {
+        const struct placeholder *placeholder = &statement->placeholders[i];
+        size_t size = placeholder->offset - file;
+        bytes_append(out, statement->sql.data + sql, size);
+        bytes_append_text(out, values[placeholder->number - 1]);
+        sql += size + number_width(placeholder->number);
+        file = placeholder->offset + placeholder->length;
+    }
+    bytes_append_span(out, span_from(statement->sql, sql));
 }

@@ -9,6 +9,7 @@
 #define LARDER_ROUTE_STATEMENT_H
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/span.h"
 #include "route/fault.h"
 
@@ -62,5 +63,9 @@ MUST_CHECK bool statement_parse(const char *file, struct span text, size_t start
  */
 void statement_locate(const struct statement *statement, struct span text, size_t position,
                       unsigned *ret_line, unsigned *ret_column);
+
+/* Appends the statement with values[n-1], terminated SQL, in place of each $n. */
+void statement_write(const struct statement *statement, const char *const *values,
+                     struct bytes *out);
 
 #endif

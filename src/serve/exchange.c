@@ -61,9 +61,30 @@ void exchange_redis_event(const struct error *event)
         log_event(event->kind == ERROR_NONE ? LOG_INFO : LOG_WARNING, "redis", "%s", event->text);
 }
 
+bool exchange_detach(struct exchange *exchange)
+{
+    unsigned count = exchange->served->route->statement.parameter_count;
+    for (unsigned i = 0; i < count; i++) {
+        struct span *text = &exchange->values[i].text;
+        if (exchange->values[i].state != VALUE_TEXT)
+            continue;
+        text->data = arena_text(exchange->desk->arena, *text);
+        if (!text->data)
+            return false;
+    }
+    exchange->request = (struct request){0};
+    exchange->path = exchange->query = (struct span){0};
+    exchange->writer = NULL;
+    return true;
+}
+
 void exchange_end(struct exchange *exchange)
 {
     redis_reply_free(exchange->reply);
+    redis_reply_free(exchange->lookup.found.reply);
+    kept_unref(exchange->kept);
+    exchange->lookup.found.reply = NULL;
+    exchange->kept = NULL;
     db_result_free(exchange->result);
     live_unref(exchange->live);
     exchange->reply = NULL;

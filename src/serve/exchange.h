@@ -15,6 +15,8 @@
 #include "serve/server.h"
 #include "serve/writer.h"
 
+struct kept;
+
 enum phase {
     PHASE_SEEKING = 1 << 0, /* no answer yet */
     PHASE_FILLED = 1 << 1,  /* an answer made by this request's query */
@@ -44,10 +46,19 @@ struct desk {
 
 #define STEP_COUNT_MAX 16
 
+struct flight;
+
+/* Making a cached answer anew in the background, when the client has its answer. */
+enum refresh {
+    REFRESH_NONE,
+    REFRESH_LEASED, /* the lease is this exchange's already */
+    REFRESH_TRY,    /* ahead of the expiry, unless another has the lease */
+};
+
 struct exchange {
     struct desk *desk;
     struct server *server;
-    struct writer *writer;
+    struct writer *writer; /* null: the client has its answer */
     enum phase phase;
 
     int64_t started; /* monotonic µs */
@@ -60,19 +71,33 @@ struct exchange {
     struct live *live; /* a reference */
     struct served *served;
     struct route_match match;
-    size_t pair_count;    /* of desk->pairs: the query's */
-    struct value *values; /* of each $n */
+    size_t pair_count;      /* of desk->pairs: the query's */
+    struct value *by_param; /* of each of the route's parameters */
+    struct value *values;   /* of each $n */
     struct coding_accept accept;
     int64_t timeout;           /* µs for the statement */
     int64_t redis_budget;      /* µs this request may still wait for Redis */
     bool asks;                 /* the cache is to be asked what `lookup` says */
     struct store_query lookup; /* and has answered in it before the lookup step */
+    int64_t asked;             /* monotonic µs: when the look-up or the query at hand began */
+    uint64_t host_clock;       /* the newest bump the host knew of before the query */
+    struct flight *flight;     /* led by this exchange; null: none */
+    bool alone;                /* fills without a lease and without waiting for anybody */
+    bool waits;                /* another process has the lease */
+    int64_t waits_until;       /* monotonic µs: when this stops; 0: has not waited yet */
+    int64_t wait_next;         /* monotonic µs: when to look again */
+    int64_t wait_pause;        /* µs between the last two looks */
+    enum refresh refresh;
 
     struct entry_meta meta;           /* FILLED, HELD */
     struct span bodies[CODING_COUNT]; /* the variants at hand; data null: none */
     struct redis_reply *reply;        /* what HELD bodies point into */
+    struct kept *kept;                /* … or they point into this; a reference */
     bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
+
+    bool stands_in;                    /* the HELD answer stands in for a failed query */
+    const struct failure_row *failure; /* why the query gave nothing, where others share it */
 
     unsigned status; /* SETTLED, and after respond always */
     struct span settled_type, settled_body;
@@ -104,6 +129,12 @@ void exchange_memory(struct exchange *exchange);
 
 /* Logs what the cache has to say of Redis, if anything. */
 void exchange_redis_event(const struct error *event);
+
+/*
+ * Before the request's memory goes and the exchange is worked on: copies what a query needs of it.
+ * False: memory.
+ */
+MUST_CHECK bool exchange_detach(struct exchange *exchange);
 
 /* Frees the foreign handles and the reference to the routes. */
 void exchange_end(struct exchange *exchange);

@@ -124,6 +124,11 @@ struct exchange *job_exchange(struct job *job)
     return &job->exchange;
 }
 
+const struct exchange *job_exchange_const(const struct job *job)
+{
+    return &job->exchange;
+}
+
 void job_lend(struct job *job, const struct tools *tools)
 {
     job->desk.redis = tools->redis;
@@ -158,16 +163,20 @@ static int request_finish(struct job *job)
     return request->ipcFd;
 }
 
-void job_end(struct job *job, struct listener *listener)
+void job_answered(struct job *job, struct listener *listener)
+{
+    int connection = request_finish(job);
+    if (connection >= 0)
+        listener_keep(listener, connection);
+}
+
+void job_end(struct job *job)
 {
     exchange_end(&job->exchange);
-    int connection = request_finish(job);
     arena_reset(job->desk.arena);
     for (size_t i = 0; i < CODING_COUNT; i++)
         if (job->desk.compressed[i].capacity > BUFFER_KEEP)
             bytes_free(&job->desk.compressed[i]);
-    if (connection >= 0)
-        listener_keep(listener, connection);
 }
 
 void job_list_append(struct job_list *list, struct job *job)
@@ -190,5 +199,24 @@ struct job *job_list_take(struct job_list *list)
     if (!list->first)
         list->last = NULL;
     list->count--;
+    job->next = NULL;
     return job;
+}
+
+void job_list_join(struct job_list *list, struct job_list *from)
+{
+    if (!from->first)
+        return;
+    if (list->last)
+        list->last->next = from->first;
+    else
+        list->first = from->first;
+    list->last = from->last;
+    list->count += from->count;
+    *from = (struct job_list){0};
+}
+
+struct job *job_next(const struct job *job)
+{
+    return job->next;
 }

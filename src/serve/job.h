@@ -16,8 +16,6 @@
 #include "serve/exchange.h"
 #include "serve/listener.h"
 
-struct job;
-
 /* What a thread lends. */
 struct tools {
     struct redis_connection *redis; /* null: without Redis */
@@ -42,12 +40,19 @@ void job_free(struct job *job);
 MUST_CHECK bool job_begin(struct job *job, int connection, const struct tools *tools);
 
 struct exchange *job_exchange(struct job *job);
+const struct exchange *job_exchange_const(const struct job *job);
 
 /* Before another thread goes on with the job. */
 void job_lend(struct job *job, const struct tools *tools);
 
-/* The exchange is answered: ends the request and gives the connection back, or closes it. */
-void job_end(struct job *job, struct listener *listener);
+/*
+ * The exchange is answered: ends the request and gives the connection back, or closes it. The job
+ * can still be worked on in the background (exchange_detach first), until job_end.
+ */
+void job_answered(struct job *job, struct listener *listener);
+
+/* Nothing is left to do: the job is empty and can begin again. */
+void job_end(struct job *job);
 
 /* A list of jobs, first in, first out; not safe for two threads at once. */
 struct job_list {
@@ -59,5 +64,11 @@ void job_list_append(struct job_list *list, struct job *job);
 
 /* Null when the list is empty. */
 struct job *job_list_take(struct job_list *list);
+
+/* Moves all of `from` behind the jobs of `list`. */
+void job_list_join(struct job_list *list, struct job_list *from);
+
+/* The job behind this one in its list; null: the last. */
+struct job *job_next(const struct job *job);
 
 #endif

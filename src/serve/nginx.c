@@ -1,6 +1,7 @@
 #include "serve/nginx.h"
 
 #include "http/cache_control.h"
+#include "serve/policy.h"
 
 #define SECOND INT64_C(1000000)
 
@@ -21,17 +22,39 @@ void nginx_begin(struct exchange *exchange)
         exchange->request.if_none_match = (struct span){0};
 }
 
-/* Whole seconds: the route's, or less where the answer itself is fresh for less. */
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The clock up to which the answer is known to be as the database has it. */
+static uint64_t clock_of(const struct exchange *exchange)
+{
+    if (exchange->kept || exchange->lookup.lease.held)
+        return exchange->meta.clock;
+    return exchange->phase == PHASE_HELD ? exchange->lookup.clock : exchange->host_clock;
+}
+
+/* The route's time, or less where the answer is fresh for less or changes are not heard of. */
+static int64_t time_allowed(const struct exchange *exchange)
+{
+    const struct entry_meta *meta = &exchange->meta;
+    int64_t ttl = policy_ttl(exchange, exchange->served->route->nginx_ttl);
+    int64_t guard = options_number(exchange->server->options, OPTION_GUARD_TTL);
+    if (exchange->served->route->cache.present)
+        ttl = least(ttl, entry_fresh_for(meta, exchange->now));
+    if (!policy_hears(exchange, clock_of(exchange)))
+        ttl = least(ttl, meta->created + guard - exchange->now);
+    return ttl > 0 ? ttl : 0;
+}
+
+/* In whole seconds, as nginx counts. */
 static int64_t seconds_allowed(const struct exchange *exchange, unsigned status)
 {
     if (status != 200 || exchange->phase == PHASE_SETTLED || !kept_by_nginx(exchange) ||
         exchange->profile || exchange->request.target.size > URLS_TARGET_MAX)
         return 0;
-    int64_t ttl = exchange->served->route->nginx_ttl;
-    int64_t left = entry_fresh_for(&exchange->meta, exchange->now);
-    if (exchange->served->route->cache.present && left < ttl)
-        ttl = left;
-    return ttl > 0 ? ttl / SECOND : 0;
+    return time_allowed(exchange) / SECOND;
 }
 
 /* What is left of them by the note; 0: there is no note, so no change would reach nginx. */
@@ -39,7 +62,7 @@ static int64_t seconds_noted(struct exchange *exchange, enum url_coding coding, 
 {
     const struct url_note note = {.target = exchange->request.target,
                                   .coding = coding,
-                                  .clock = exchange->meta.clock,
+                                  .clock = clock_of(exchange),
                                   .tags = exchange->meta.tags,
                                   .tag_count = exchange->meta.tag_count,
                                   .ttl = seconds * SECOND,

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/flight.h"
 
 #define SECRET_MAX 4096
 
@@ -64,7 +65,10 @@ static bool store_begin(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
     const char *url = options_text(options, OPTION_REDIS);
-    struct cache_store_settings settings = {.probe = options_number(options, OPTION_REDIS_PROBE),
+    struct cache_store_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
+                                            .probe = options_number(options, OPTION_REDIS_PROBE),
+                                            .lease = options_number(options, OPTION_LEASE),
+                                            .guard = options_number(options, OPTION_GUARD_TTL),
                                             .counters = server->counters};
     if (!*url)
         return true;
@@ -84,6 +88,25 @@ static void urls_begin(struct server *server)
     if (*options_text(server->options, OPTION_NGINX) &&
         !urls_open(options_text(server->options, OPTION_RUN), &server->urls, &reason))
         log_event(LOG_WARNING, "nginx", "%s: what nginx keeps is not refreshed", reason.text);
+}
+
+/* The process' own memory: only beside Redis, which tells of changes. */
+static bool memory_begin(struct server *server, struct error *error)
+{
+    struct error reason;
+    size_t size = (size_t)options_number(server->options, OPTION_L1);
+    if (!clocks_open(options_text(server->options, OPTION_RUN), &server->clocks, &reason)) {
+        log_event(LOG_WARNING, "clocks",
+                  "%s: the clocks of changes are this process's own, not the host's (LARDER_RUN "
+                  "names a folder the responders may write)",
+                  reason.text);
+        server->clocks = clocks_open_private();
+    }
+    if (server->store && size)
+        server->memory = memory_new(size, server->counters);
+    server->flights = flights_new();
+    bool made = server->clocks && server->flights && (server->memory || !server->store || !size);
+    return made ? true : error_set_memory(error);
 }
 
 static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
@@ -176,6 +199,19 @@ static bool routes_begin(struct server *server, struct error *error)
     return loaded;
 }
 
+static bool feed_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const struct feed_settings settings = {.store = server->store,
+                                           .prefix = options_text(options, OPTION_PREFIX),
+                                           .clocks = server->clocks,
+                                           .memory = server->memory,
+                                           .counters = server->counters,
+                                           .timeout = options_number(options, OPTION_REDIS_TIMEOUT),
+                                           .guard = options_number(options, OPTION_GUARD_TTL)};
+    return !server->store || feed_start(&settings, &server->feed, error);
+}
+
 bool server_open(const struct options *options, struct server **ret_server, struct error *error)
 {
     struct server *server = calloc(1, sizeof *server);
@@ -188,8 +224,8 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && etag_key_begin(server, error) &&
-        routes_begin(server, error)) {
+        store_begin(server, error) && memory_begin(server, error) &&
+        etag_key_begin(server, error) && routes_begin(server, error) && feed_begin(server, error)) {
         *ret_server = server;
         return true;
     }
@@ -201,10 +237,14 @@ void server_close(struct server *server)
 {
     if (!server)
         return;
+    feed_stop(server->feed);
     live_unref(server->live);
     db_pool_free(server->pool);
+    memory_free(server->memory);
+    flights_free(server->flights);
     cache_store_free(server->store);
     urls_close(server->urls);
+    clocks_close(server->clocks);
     digest_key_free(server->etag_key);
     counters_close(server->counters);
     arena_free(server->arena);

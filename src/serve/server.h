@@ -9,21 +9,36 @@
 #include "base/counters.h"
 #include "base/digest.h"
 #include "base/options.h"
+#include "cache/clocks.h"
+#include "cache/memory.h"
 #include "cache/store.h"
 #include "cache/urls.h"
 #include "db/pool.h"
+#include "serve/feed.h"
 #include "serve/live.h"
+
+struct crew;
+struct flights;
+struct feed;
+struct job_list;
 
 struct server {
     const struct options *options;
     struct counters *counters;
     struct db_pool *pool;
+    struct clocks *clocks;
+    struct memory *memory;     /* null: LARDER_L1 is 0, or no Redis */
     struct cache_store *store; /* null: without Redis */
+    struct feed *feed;         /* null: without Redis */
     struct digest_key *etag_key;
     struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
+    struct flights *flights;
+    /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
+    void (*wake)(struct crew *crew, struct job_list *jobs);
+    struct crew *crew;
     struct route_counters *unrouted; /* requests that no route matches */
     struct route_counters *internal; /* /_larder/ */
 };

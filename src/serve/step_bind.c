@@ -156,6 +156,7 @@ static bool values_order(struct exchange *exchange, const struct binding *bindin
         arena_array(exchange->desk->arena, statement->parameter_count, sizeof *exchange->values);
     for (unsigned i = 0; exchange->values && i < statement->parameter_count; i++)
         exchange->values[i] = binding->by_param[statement->param_of[i]];
+    exchange->by_param = binding->by_param;
     return exchange->values != NULL;
 }
 

@@ -1,52 +1,42 @@
 /*
- * The steps that speak with the cache: key, lookup, store.
+ * The steps that look for a kept answer: key, memory, lookup.
  */
+#include "base/clock.h"
 #include "http/etag.h"
+#include "serve/policy.h"
 #include "serve/steps.h"
 
-/* Is the route's answer kept in Redis at all? */
-static bool cached(const struct exchange *exchange)
+static bool refuses_identity(const struct exchange *exchange)
 {
-    return exchange->served->route->cache.present && exchange->desk->redis &&
-           options_number(exchange->server->options, OPTION_CACHE);
-}
-
-static bool small_enough(const struct exchange *exchange)
-{
-    return exchange->bodies[CODING_IDENTITY].size <=
-           (uint64_t)options_number(exchange->server->options, OPTION_ENTRY_MAX);
-}
-
-/* A Redis that just failed this request is not asked a second time by it. */
-bool step_keeps(const struct exchange *exchange)
-{
-    return cached(exchange) && exchange->meta.ttl > 0 && !exchange->redis_failed &&
-           small_enough(exchange);
+    return exchange->accept.quality[CODING_IDENTITY] == 0;
 }
 
 /* A conditional request first asks for the metadata alone: usually the client has the body. */
 static void lookup_ask(struct exchange *exchange)
 {
     bool conditional = exchange->request.if_none_match.data != NULL;
-    /* To make a variant for a client that refuses identity, even a HEAD needs the body. */
-    bool refused = exchange->accept.quality[CODING_IDENTITY] == 0;
     exchange->asks = true;
     exchange->redis_budget = options_number(exchange->server->options, OPTION_REDIS_TIMEOUT);
-    exchange->lookup.key = bytes_span(&exchange->desk->key);
-    exchange->lookup.accept = &exchange->accept;
-    exchange->lookup.body_wanted = refused || (!conditional && !exchange->head_only);
+    exchange->lookup = (struct store_query){
+        .key = bytes_span(&exchange->desk->key),
+        .accept = &exchange->accept,
+        .now = exchange->now,
+        /* To make a variant for a client that refuses identity, even a HEAD needs the body. */
+        .body_wanted = refuses_identity(exchange) || (!conditional && !exchange->head_only),
+        .lease_wanted = true,
+        .last_wanted = exchange->served->route->cache.error > 0};
 }
 
 void step_key(struct exchange *exchange)
 {
     const struct served *served = exchange->served;
     struct error error;
-    if (!cached(exchange))
+    if (!policy_caches(exchange))
         return;
     bytes_clear(&exchange->desk->key);
     if (!cache_key_write(options_text(exchange->server->options, OPTION_PREFIX), &served->version,
-                         served->route->name, exchange->values,
-                         served->route->statement.parameter_count, &exchange->desk->key, &error))
+                         served->route->name, exchange->by_param, served->route->param_count,
+                         &exchange->desk->key, &error))
         exchange_memory(exchange);
     else
         lookup_ask(exchange);
@@ -61,15 +51,46 @@ static bool client_has(const struct exchange *exchange, const struct entry_meta 
            etag_list_matches_weak(exchange->request.if_none_match, tags.spans, CODING_COUNT);
 }
 
-static void hold(struct exchange *exchange, const struct store_found *found, int64_t fresh_for)
+static void hold(struct exchange *exchange, enum counter_tier tier, const char *detail)
 {
+    int64_t fresh_for = entry_fresh_for(&exchange->meta, exchange->now);
     exchange->phase = PHASE_HELD;
-    exchange->meta = found->meta;
-    exchange->bodies[found->coding] = found->body;
-    exchange->tier = TIER_REDIS;
+    exchange->tier = tier;
     exchange->cache = (struct cache_status){
-        .hit = true, .ttl = fresh_for / 1000000, .has_ttl = true, .detail = "redis"};
+        .hit = true, .ttl = fresh_for / 1000000, .has_ttl = true, .detail = detail};
     counters_add(exchange->server->counters, COUNTER_CACHE_HITS, 1);
+}
+
+bool step_hold_kept(struct exchange *exchange, struct kept *kept)
+{
+    struct entry_meta meta;
+    kept_meta(kept, &meta);
+    enum coding coding = CODING_IDENTITY;
+    if (meta.status == 200 && !coding_choose(&exchange->accept, meta.variants, &coding))
+        coding = CODING_IDENTITY;
+    bool bare = exchange->head_only || client_has(exchange, &meta);
+    bool needs = !bare || refuses_identity(exchange);
+    if (needs && !kept_body(kept, coding).data)
+        return false;
+    exchange->kept = kept_ref(kept);
+    exchange->meta = meta;
+    for (enum coding each = 0; each < CODING_COUNT; each++)
+        exchange->bodies[each] = each == coding ? kept_body(kept, each) : (struct span){0};
+    hold(exchange, TIER_L1, "l1");
+    return true;
+}
+
+void step_memory(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    if (!exchange->asks || !policy_uses_memory(exchange) || exchange->alone)
+        return;
+    struct kept *kept = memory_get(server->memory, exchange->lookup.key, exchange->now);
+    bool hit = kept && policy_fresh(exchange, kept) && step_hold_kept(exchange, kept);
+    kept_unref(kept);
+    counters_add(server->counters, hit ? COUNTER_L1_HITS : COUNTER_L1_MISSES, 1);
+    if (hit && policy_refresh_early(exchange))
+        exchange->refresh = REFRESH_TRY;
 }
 
 static void missed(struct exchange *exchange, const char *why)
@@ -83,47 +104,87 @@ static void body_fetch(struct exchange *exchange)
 {
     struct store_query *lookup = &exchange->lookup;
     struct error event = {0};
-    if (lookup->outcome != STORE_HIT || lookup->body_wanted || exchange->head_only ||
+    bool held = lookup->outcome == STORE_HIT || lookup->outcome == STORE_AGED;
+    if (!held || lookup->body_wanted || exchange->head_only ||
         client_has(exchange, &lookup->found.meta))
         return;
-    lookup->outcome = cache_store_body(exchange->server->store, exchange->desk->redis, lookup->key,
-                                       &exchange->redis_budget, &lookup->found, &event);
+    enum store_outcome fetched =
+        cache_store_body(exchange->server->store, exchange->desk->redis, lookup->key,
+                         &exchange->redis_budget, &lookup->found, &event);
+    if (fetched != STORE_HIT)
+        lookup->outcome = fetched;
     exchange_redis_event(&event);
+}
+
+/* The exchange holds what Redis had. */
+static void take(struct exchange *exchange, const char *detail)
+{
+    struct store_found *found = &exchange->lookup.found;
+    exchange->reply = found->reply;
+    found->reply = NULL;
+    exchange->meta = found->meta;
+    exchange->bodies[found->coding] = found->body;
+    hold(exchange, TIER_REDIS, detail);
+}
+
+static void take_fresh(struct exchange *exchange)
+{
+    take(exchange, "redis");
+    if (policy_refresh_early(exchange))
+        exchange->refresh = REFRESH_TRY;
+}
+
+static void take_aged(struct exchange *exchange)
+{
+    take(exchange, "stale");
+    counters_add(exchange->server->counters, COUNTER_STALE_SERVED, 1);
+    if (exchange->lookup.lease.held)
+        exchange->refresh = REFRESH_LEASED;
+}
+
+void step_hold_last(struct exchange *exchange)
+{
+    take(exchange, "database-down");
+    counters_add(exchange->server->counters, COUNTER_STALE_SERVED, 1);
+}
+
+/* Somebody fills: this exchange, or, without a lease, the one it waits for. */
+static void seek_on(struct exchange *exchange)
+{
+    const struct store_lease *lease = &exchange->lookup.lease;
+    int64_t now = clock_monotonic();
+    if (!exchange->waits_until) {
+        missed(exchange, exchange->lookup.existed ? "stale" : "uri-miss");
+        exchange->waits_until = now + options_number(exchange->server->options, OPTION_LEASE);
+    }
+    exchange->waits = !lease->held && !lease->refused && now < exchange->waits_until;
+    exchange->alone = !lease->held && !exchange->waits;
+    if (exchange->waits)
+        policy_wait_longer(exchange, now);
 }
 
 void step_lookup(struct exchange *exchange)
 {
-    const struct store_query *lookup = &exchange->lookup;
-    exchange->cache.forward = "bypass";
-    if (!exchange->asks)
+    exchange->waits = false;
+    if (!exchange->asks || exchange->alone) {
+        exchange->cache.forward = exchange->cache.forward ? exchange->cache.forward : "bypass";
         return;
+    }
     body_fetch(exchange);
-    if (lookup->outcome == STORE_BYPASS) {
+    switch (exchange->lookup.outcome) {
+    case STORE_HIT:
+        take_fresh(exchange);
+        break;
+    case STORE_AGED:
+        take_aged(exchange);
+        break;
+    case STORE_MISS:
+        seek_on(exchange);
+        break;
+    case STORE_BYPASS:
+        exchange->cache.forward = "bypass";
         exchange->cache.detail = "redis-down";
         exchange->redis_failed = true;
-        return;
+        break;
     }
-    if (lookup->outcome == STORE_MISS) {
-        missed(exchange, "uri-miss");
-        return;
-    }
-    exchange->reply = lookup->found.reply;
-    int64_t fresh_for = entry_fresh_for(&lookup->found.meta, exchange->now);
-    if (fresh_for > 0)
-        hold(exchange, &lookup->found, fresh_for);
-    else
-        missed(exchange, "stale");
-}
-
-void step_store(struct exchange *exchange)
-{
-    struct error event = {0};
-    if (cached(exchange) && !small_enough(exchange))
-        counters_add(exchange->server->counters, COUNTER_CACHE_TOO_LARGE, 1);
-    if (!step_keeps(exchange))
-        return;
-    exchange->cache.stored = cache_store_keep(exchange->server->store, exchange->desk->redis,
-                                              bytes_span(&exchange->desk->key), &exchange->meta,
-                                              exchange->bodies, &exchange->redis_budget, &event);
-    exchange_redis_event(&event);
 }

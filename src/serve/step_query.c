@@ -4,32 +4,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/compress.h"
+#include "serve/failures.h"
+#include "serve/policy.h"
+#include "serve/tags.h"
 #include "serve/steps.h"
-
-/* What a client and the log are told of a failed statement. The detail never holds PostgreSQL's
- * words. */
-static const struct failure_row {
-    unsigned status;
-    const char *detail;
-    bool retry; /* Retry-After is sent */
-    enum log_level level;
-} failure_rows[] = {
-    [DB_FAILURE_NONE] = {500, "The route's statement failed.", false, LOG_ERROR},
-    [DB_FAILURE_STATEMENT] = {500, "The route's statement failed.", false, LOG_ERROR},
-    [DB_FAILURE_VALUE] = {422, "The database does not take a parameter's value.", false, LOG_INFO},
-    [DB_FAILURE_CONSTRAINT] = {409, "The change contradicts what is stored.", false, LOG_INFO},
-    [DB_FAILURE_READ_ONLY] = {500, "The route's statement tried to write.", false, LOG_ERROR},
-    [DB_FAILURE_FORBIDDEN] = {500, "The server's database role may not run the route's statement.",
-                              false, LOG_ERROR},
-    [DB_FAILURE_TIMEOUT] = {504, "The statement took longer than it may.", false, LOG_WARNING},
-    [DB_FAILURE_UNAVAILABLE] = {503, "The database can't be reached.", true, LOG_ERROR},
-    [DB_FAILURE_BUSY] = {503, "The server is busy.", true, LOG_WARNING},
-    [DB_FAILURE_STALE] = {500, "The route's statement failed.", false, LOG_ERROR},
-    [DB_FAILURE_TOO_LARGE] = {500, "The answer is larger than the database can make.", false,
-                              LOG_ERROR},
-    [DB_FAILURE_RETRY] = {503, "The database is busy with other changes.", true, LOG_WARNING},
-    [DB_FAILURE_MEMORY] = {503, "The server is out of memory.", true, LOG_ERROR},
-};
 
 /* Could only PostgreSQL judge the parameter's value? */
 static bool is_suspect(const struct param *param)
@@ -65,20 +43,42 @@ static void answer_refused_value(struct exchange *exchange, const struct failure
     exchange_problem_items(exchange, row->status, row->detail, items, count);
 }
 
+/*
+ * While the database is away the last good entry may stand in for error=: what the look-up found
+ * though it could not be served.
+ */
+static bool last_good(struct exchange *exchange)
+{
+    struct store_query *lookup = &exchange->lookup;
+    struct error event = {0};
+    bool struck = !lookup->fresh;
+    if (!lookup->found.reply || lookup->found.meta.status != 200 ||
+        !policy_serves_on_error(exchange, &lookup->found.meta, struck))
+        return false;
+    if (!lookup->body_wanted && !exchange->head_only &&
+        cache_store_body(exchange->server->store, exchange->desk->redis, lookup->key,
+                         &exchange->redis_budget, &lookup->found, &event) != STORE_HIT)
+        return false;
+    step_hold_last(exchange);
+    exchange->stands_in = true;
+    return true;
+}
+
 static void answer_failure(struct exchange *exchange, struct db_failure *failure)
 {
     /* A route without parameters has nobody else to blame. */
     if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count == 0)
         failure->kind = DB_FAILURE_STATEMENT;
-    const struct failure_row *row = &failure_rows[failure->kind];
+    const struct failure_row *row = failure_row_of(failure->kind);
     log_event(row->level, "query", failure->sqlstate[0] ? "%s: %s (SQLSTATE %s)" : "%s: %s%s",
               exchange->served->route->name, failure->message, failure->sqlstate);
+    if (row->away && last_good(exchange))
+        return;
     if (failure->kind == DB_FAILURE_VALUE)
         answer_refused_value(exchange, row);
     else
-        exchange_problem(exchange, row->status, row->detail);
-    if (row->retry)
-        exchange_header(exchange, "Retry-After", "1");
+        failure_answer(exchange, row);
+    exchange->failure = row->shared ? row : NULL;
 }
 
 static bool run(struct exchange *exchange, struct db_failure *failure)
@@ -124,6 +124,14 @@ static bool tag_make(struct exchange *exchange, struct span body)
     return true;
 }
 
+/* The narrowed tags that came with the rows (db/learn.h); empty: none. */
+static struct span narrowed_tags(const struct exchange *exchange)
+{
+    if (db_result_columns(exchange->result) < 2 || db_result_rows(exchange->result) < 1)
+        return (struct span){0};
+    return db_result_value(exchange->result, 0, 1);
+}
+
 /* The body becomes an entry: identity only, for now. */
 static void fill(struct exchange *exchange, unsigned status, struct span type, struct span body,
                  int64_t ttl)
@@ -131,14 +139,18 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
     const struct route_cache *cache = &exchange->served->route->cache;
     exchange->meta = (struct entry_meta){.status = status,
                                          .created = exchange->now,
-                                         .ttl = ttl,
+                                         .ttl = policy_ttl(exchange, ttl),
                                          .stale = status == 200 ? cache->stale : 0,
                                          .error = status == 200 ? cache->error : 0,
-                                         .cost = clock_monotonic() - exchange->started,
+                                         .cost = clock_monotonic() - exchange->asked,
+                                         .clock = exchange->lookup.lease.clock,
                                          .variants = CODING_BIT(CODING_IDENTITY),
                                          .type = type};
     exchange->meta.sizes[CODING_IDENTITY] = body.size;
     exchange->bodies[CODING_IDENTITY] = body;
+    bool tagged = cache->present || exchange->served->route->nginx_ttl;
+    if (tagged && !tags_write(exchange, narrowed_tags(exchange)))
+        exchange->meta.tag_count = 0;
     if (!tag_make(exchange, body)) {
         exchange_memory(exchange);
         return;
@@ -171,7 +183,7 @@ static void fill_rows(struct exchange *exchange)
     if (shape == RESULT_NONE) {
         exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
         exchange_header(exchange, "Cache-Control", "no-store");
-    } else if (rows == 0) {
+    } else if (rows == 0 || !db_result_value(exchange->result, 0, 0).data) {
         fill_missing(exchange);
     } else if (rows > 1) {
         log_event(LOG_ERROR, "query", "%s: @result %s, but the statement gave more than one row",
@@ -186,9 +198,12 @@ static void fill_rows(struct exchange *exchange)
 void step_query(struct exchange *exchange)
 {
     struct db_failure failure = {0};
-    int64_t begin = clock_monotonic();
+    exchange->asked = clock_monotonic();
+    exchange->host_clock = clocks_newest(exchange->server->clocks);
+    if (exchange->waits_until)
+        exchange->now = clock_wall(); /* it may have waited, or the client had its answer before */
     bool done = run(exchange, &failure);
-    count_query(exchange, clock_monotonic() - begin, &failure);
+    count_query(exchange, clock_monotonic() - exchange->asked, &failure);
     if (done)
         fill_rows(exchange);
     else
@@ -237,7 +252,7 @@ void step_compress(struct exchange *exchange)
     size_t size = exchange->bodies[CODING_IDENTITY].size;
     if (!worth_compressing(exchange))
         return;
-    if (step_keeps(exchange)) {
+    if (policy_keeps(exchange)) {
         compress_to(exchange, CODING_GZIP, size - 1);
         compress_to(exchange, CODING_BROTLI, size - 1);
     } else {

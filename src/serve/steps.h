@@ -5,10 +5,12 @@
  *   match    finds the route; 404, 405, OPTIONS, and Larder's own pages
  *   bind     turns the request's texts into the statement's values; every fault in one 422
  *   key      names the answer
+ *   memory   looks into the process' own memory (L1)
  *   lookup   takes what Redis answered
  *   query    asks PostgreSQL
  *   compress makes the variants of a fresh answer
  *   store    gives it to Redis
+ *   share    gives it to the memory, and to those who wait for it in this process
  *   suit     makes the variant of a client that refuses identity, where there is none
  *   precondition  304 and 412
  *   respond  writes the answer
@@ -23,11 +25,15 @@
 
 typedef void step_function(struct exchange *exchange);
 
-/* A front walks READ for several requests, asks the cache for all of them at once, and walks LOOK;
- * ANSWER is walked by it or by whoever has the time. */
+/*
+ * A front walks READ for several requests, asks the cache for all of them at once, and walks LOOK;
+ * FILL and ANSWER are walked by it or by whoever has the time. A refresh in the background walks
+ * FILL alone.
+ */
 enum part {
     PART_READ,
     PART_LOOK,
+    PART_FILL,
     PART_ANSWER,
 };
 
@@ -47,10 +53,16 @@ void steps_walk(struct exchange *exchange, enum part part);
 /* Appends "receive;dur=0.01, match;dur=…" in milliseconds (Server-Timing) for the steps run. */
 void steps_append_timing(const struct exchange *exchange, struct bytes *out);
 
-/* Will a fresh answer be kept, so that its variants pay off? */
-bool step_keeps(const struct exchange *exchange);
+/*
+ * The exchange holds a kept answer from now on (HELD); false: not in a coding its client can have,
+ * and nothing is changed.
+ */
+MUST_CHECK bool step_hold_kept(struct exchange *exchange, struct kept *kept);
 
-step_function step_receive, step_match, step_bind, step_key, step_lookup, step_query, step_compress,
-    step_store, step_suit, step_precondition, step_respond, step_after;
+/* The exchange holds the entry its look-up found though it may not be served otherwise. */
+void step_hold_last(struct exchange *exchange);
+
+step_function step_receive, step_match, step_bind, step_key, step_memory, step_lookup, step_query,
+    step_compress, step_store, step_share, step_suit, step_precondition, step_respond, step_after;
 
 #endif

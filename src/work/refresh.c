@@ -23,7 +23,8 @@
 #define REQUEST_TIMEOUT 15000L
 
 /* How often the clocks are looked at while nobody wakes the thread, µs. */
-#define POLL INT64_C(5000)
+#define POLL INT64_C(2000)
+#define POLL_IDLE INT64_C(100000) /* before anything was given to nginx */
 
 /* Of its time a thread spends this part at most with looking for stale records. */
 #define SCAN_PART 5
@@ -259,6 +260,17 @@ static bool scan_due(struct refresh *refresh, int64_t now)
     return true;
 }
 
+/* Without the secret nginx answers from what it keeps, and all looks well from here. */
+static void told_in_vain(struct refresh *refresh)
+{
+    counters_add(refresh->counters, COUNTER_NGINX_FAILURES, 1);
+    if (!refresh->failing)
+        log_event(LOG_WARNING, "nginx",
+                  "a refreshed answer is as old as before: is LARDER_NGINX_SECRET_FILE the file "
+                  "that nginx includes, and LARDER_NGINX the site?");
+    refresh->failing = true;
+}
+
 static void scan(struct refresh *refresh)
 {
     int64_t begin = clock_monotonic(), now = clock_wall();
@@ -267,14 +279,16 @@ static void scan(struct refresh *refresh)
     if (!scan_due(refresh, begin))
         return;
     while (urls_stale_next(refresh->urls, refresh->clocks, now, &place, &found))
-        refresh_plan_add(refresh->plan, &found, found.until - now, begin);
+        if (!refresh_plan_add(refresh->plan, &found, found.until - now, begin))
+            told_in_vain(refresh);
     int64_t end = clock_monotonic();
     refresh->scan_next = end + (SCAN_PART - 1) * (end - begin);
 }
 
 static int pause_ms(const struct refresh *refresh)
 {
-    int64_t now = clock_monotonic(), until = now + POLL, next = refresh_plan_next(refresh->plan);
+    int64_t now = clock_monotonic(), next = refresh_plan_next(refresh->plan);
+    int64_t until = now + (urls_notes(refresh->urls) ? POLL : POLL_IDLE);
     return clock_remaining_ms(next < until ? next : until, now);
 }
 

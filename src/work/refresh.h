@@ -23,7 +23,7 @@ MUST_CHECK bool refresh_start(const struct options *options, struct counters *co
                               const struct clocks *clocks, struct refresh **ret_refresh,
                               struct error *error);
 
-/* The clocks have changed. From any thread; without it a change is seen some milliseconds later. */
+/* The clocks have changed. From any thread; without it a change is seen two milliseconds later. */
 void refresh_wake(struct refresh *refresh);
 
 /* Ends the thread and what is under way. Null is allowed. */

@@ -96,7 +96,7 @@ static void item_write(struct item *item, const struct url_found *found)
     item->job.tag = item->tag;
 }
 
-void refresh_plan_add(struct refresh_plan *plan, const struct url_found *found, int64_t life,
+bool refresh_plan_add(struct refresh_plan *plan, const struct url_found *found, int64_t life,
                       int64_t now)
 {
     struct item *item = item_find(plan, found->key);
@@ -104,10 +104,10 @@ void refresh_plan_add(struct refresh_plan *plan, const struct url_found *found, 
     if (!known)
         item = item_new(plan);
     if (!item || item->running)
-        return;
+        return true;
     item->end = now + life;
     if (known && item->job.kind == REFRESH_FETCH)
-        return; /* due already, or failed and waiting */
+        return true; /* due already, or failed and waiting */
     bool in_vain = known && item->fetched && item->found.clock == found->clock;
     item_write(item, found);
     item->fetched = false;
@@ -115,6 +115,7 @@ void refresh_plan_add(struct refresh_plan *plan, const struct url_found *found, 
         item_failed(item, now);
     else
         item_fetch(item, now);
+    return !in_vain;
 }
 
 /* Fetches before looks, then what was due first. */

@@ -51,9 +51,10 @@ void refresh_plan_free(struct refresh_plan *plan);
 
 /*
  * The URL was found stale; nginx serves it `life` µs more at most. Asked for now, unless it is
- * under way, or was fetched and is as old as before: that is a failure.
+ * under way. False: it was fetched and is as old as before, so it is tried again as after a
+ * failure.
  */
-void refresh_plan_add(struct refresh_plan *plan, const struct url_found *found, int64_t life,
+bool refresh_plan_add(struct refresh_plan *plan, const struct url_found *found, int64_t life,
                       int64_t now);
 
 /* The next that is due and may begin. Null: none. */

@@ -11,6 +11,9 @@ from support.stack import clean_environment, pack
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 TARGET = "/feeds?skip=0&limit=20"
+# The same page kept elsewhere: file name: (path, added to @cache, further lines).
+VARIANTS = {"feeds_redis": ("/redis/feeds", " l1=off", ""),
+            "feeds_public": ("/public/feeds", "", "\n-- @control public, no-cache\n-- @nginx ttl=60s")}
 PAGE_VALUES = {"limit": 20, "skip": 0}
 
 
@@ -37,6 +40,8 @@ class Field:
             self.postgres = Postgres(f"{self.work}/postgres")
             self.database = self.postgres.create_database("bench")
             run([f"{pack('social')}/load", "--scale", str(self.scale)], f"{self.work}/load.log",
+                env=self.environment())
+            run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", f"{BENCH}/schema.sql"], f"{self.work}/load.log",
                 env=self.environment())
             self.redis = Redis(f"{self.work}/redis")
         except BaseException:
@@ -65,13 +70,14 @@ class Field:
                          f"FROM (\n{statement}\n) AS page_row")
         return path
 
-    def compile(self, source, libraries):
+    def compile(self, source, libraries=()):
         """Builds a C helper of the bench and gives the path of the program."""
         program = f"{self.work}/{os.path.basename(source).removesuffix('.c')}"
+        sources = [f"{BENCH}/{source}"] + [f"{BENCH}/timing/link.c"] * source.startswith("timing/")
         flags = subprocess.run(["pkg-config", "--cflags", "--libs", *libraries], check=True, capture_output=True,
-                               text=True).stdout.split()
+                               text=True).stdout.split() if libraries else []
         run([os.environ.get("CC", "gcc"), "-std=gnu17", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-pthread", "-o",
-             program, f"{BENCH}/{source}", *flags], f"{self.work}/compile.log")
+             program, *sources, *flags], f"{self.work}/compile.log")
         return program
 
     def routes(self):
@@ -79,4 +85,12 @@ class Field:
         folder = f"{self.work}/routes"
         shutil.copytree(f"{pack('social')}/routes", folder, dirs_exist_ok=True)
         shutil.copytree(f"{BENCH}/routes", folder, dirs_exist_ok=True)
+        with open(f"{folder}/feeds.sql", encoding="utf-8") as route:
+            text = route.read()
+        for name, (path, cache, more) in VARIANTS.items():
+            changed = re.sub(r"(?m)^(-- @http GET )/feeds$", rf"\g<1>{path}", text)
+            changed = re.sub(r"(?m)^-- @cache .*$", rf"\g<0>{cache}{more}", changed)
+            assert path in changed and cache + more in changed, "the pack's feeds.sql is not as it was"
+            with open(f"{folder}/{name}.sql", "w", encoding="utf-8") as output:
+                output.write(changed)
         return folder

@@ -3,31 +3,17 @@
 import subprocess
 from statistics import median, quantiles
 
-from support import fastcgi
-
 from .field import PAGE_VALUES, TARGET
 from .report import Target, show_table
 from .site import Site
 
 ROUNDS, QUICK_ROUNDS = 5000, 500
-HTTP_REQUEST = f"GET {TARGET} HTTP/1.1\r\nHost: larder\r\n\r\n"
 WAYS = ("bare libpq", "Larder's socket", "through nginx", "Larder's socket, no query")
 
 
-def fastcgi_request(target):
-    """A whole request on a kept connection, as nginx sends it."""
-    pairs = b"".join(fastcgi.pair(*each) for each in fastcgi.cgi_params(target).items())
-    return fastcgi.begin(keep=True) + fastcgi.stream(fastcgi.PARAMS, pairs) + fastcgi.stream(fastcgi.STDIN, b"")
-
-
 def ways(site):
-    requests = {"page": fastcgi_request(TARGET), "http": HTTP_REQUEST.encode(),
-                "health": fastcgi_request("/_larder/health")}
-    for name, request in requests.items():
-        with open(f"{site.folder}/{name}", "wb") as output:
-            output.write(request)
-    return [f"fastcgi:{site.responder.socket}:{site.folder}/page", f"http:{site.nginx.port}:{site.folder}/http",
-            f"fastcgi:{site.responder.socket}:{site.folder}/health"]
+    socket = f"fastcgi:{site.responder.socket}"
+    return [f"{socket} {TARGET}", f"http:{site.nginx.port} {TARGET}", f"{socket} /_larder/health"]
 
 
 def time_rounds(field, site, rounds):
@@ -46,7 +32,7 @@ def time_rounds(field, site, rounds):
 def measure(field, quick):
     rounds = QUICK_ROUNDS if quick else ROUNDS
     print(f"\nmiss: LARDER_CACHE=off, one request at a time, {rounds} rounds in turn; microseconds")
-    with Site(field, "miss", {"LARDER_CACHE": "off"}) as site:
+    with Site(field, "miss", {"LARDER_CACHE": "off"}, coherent=False) as site:
         columns = time_rounds(field, site, rounds)
         queries = site.metrics().sum("larder_queries_total")
     assert queries >= 2 * rounds, f"only {queries} queries ran: the cache was not off"

@@ -4,6 +4,7 @@ import os
 
 from support import client, fastcgi
 from support.metrics import Metrics
+from support.larderd import Larderd, install, wait_for_beat
 from support.nginx import Nginx
 from support.responder import Responder
 from support.waiting import wait_until
@@ -35,25 +36,34 @@ class BenchNginx(Nginx):
 
 
 class Site:
-    """nginx and one larder-fcgi process over the field's servers; `settings` are LARDER_* on top of the defaults."""
+    """nginx and larder-fcgi over the field's servers; `settings` are LARDER_* on top of the defaults.
 
-    def __init__(self, field, name, settings=None):
+    `coherent`: changes are watched, by triggers and by one larderd. Without that nothing is kept longer than the guard
+    time.
+    """
+
+    def __init__(self, field, name, settings=None, processes=1, coherent=True):
         self.field = field
         self.folder = f"{field.work}/{name}"
         self.sockets = f"{self.folder}/run"
         self.settings = settings or {}
-        self.responder = self.nginx = None
+        self.processes = processes
+        self.coherent = coherent
+        self.responder = self.daemon = self.nginx = None
         os.makedirs(self.sockets)
 
     def __enter__(self):
         try:
             self.field.redis.client().flushall()
-            environment = self.field.environment() | {
-                "LARDER_ROUTES": self.field.routes(), "LARDER_RUN": self.sockets, "LARDER_THREADS": str(THREADS),
-                "LARDER_REDIS": self.field.redis.url, "LARDER_LOG_LEVEL": "warning"} | self.settings
-            self.responder = Responder(self.sockets, "api", environment)
+            if self.coherent:
+                install(self.environment())
+            self.responder = Responder(self.sockets, "api", self.environment(), self.processes)
             self.responder.start()
             wait_until(self.healthy, 30, f"larder-fcgi answering, see {self.responder.log}")
+            if self.coherent:
+                self.daemon = Larderd(self.sockets, self.environment())
+                self.daemon.start()
+                wait_for_beat(self.field.redis)
             self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.field.redis.port)
         except BaseException:
             self.__exit__()
@@ -63,8 +73,20 @@ class Site:
     def __exit__(self, *_):
         if self.nginx:
             self.nginx.stop()
-        if self.responder and self.responder.process:
+        if self.daemon:
+            self.daemon.stop()
+        if self.responder and self.responder.pids:
             self.responder.stop()
+
+    def environment(self):
+        return self.field.environment() | {
+            "LARDER_ROUTES": self.field.routes(), "LARDER_RUN": self.sockets, "LARDER_THREADS": str(THREADS),
+            "LARDER_REDIS": self.field.redis.url, "LARDER_LOG_LEVEL": "warning"} | self.settings
+
+    @property
+    def pids(self):
+        """Of Larder's own processes."""
+        return self.responder.pids + ([self.daemon.process.pid] if self.daemon else [])
 
     def healthy(self):
         assert self.responder.running(), f"larder-fcgi ended: {self.responder.log_text()[-2000:]}"

@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from support.stack import metrics
+from support.stack import REDIS_TIER, metrics
 from support.waiting import wait_until
 
 ITEMS = 20000
@@ -127,7 +127,7 @@ def assert_redis_returns(stack):
 
 
 PROBE_SECONDS = 0.25
-PROBE = {"LARDER_REDIS_PROBE": "250ms"}
+PROBE = REDIS_TIER | {"LARDER_REDIS_PROBE": "250ms"}
 
 
 def assert_rides_out(stack, timeout=0.1, kept=(), secrets=()):
@@ -168,12 +168,20 @@ class Deaf:
 
 
 class Server:
-    """A server that treats each connection as `behaviour(connection)` does, in a thread of its own."""
+    """A server that treats each connection as `behaviour(connection)` does, in a thread of its own.
 
-    def __init__(self, behaviour):
+    It listens on a loopback port, or on a UNIX socket at `path`.
+    """
+
+    def __init__(self, behaviour, path=None):
         self.behaviour = behaviour
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self.listener.getsockname()[1]
+        if path:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(path)
+            self.listener.listen(128)
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+            self.port = self.listener.getsockname()[1]
         self.connections = set()
         threading.Thread(target=self.accept, daemon=True).start()
 

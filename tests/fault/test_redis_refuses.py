@@ -200,7 +200,7 @@ def test_right_password_and_database(fresh):
     served = fresh(redis={"requirepass": PASSWORD},
                    env={"LARDER_REDIS": f"redis://:{PASSWORD}@127.0.0.1:{{stack.redis.port}}/3"})
     keep_item(served)
-    assert served.redis.keys(3) and not served.redis.keys(0)
+    assert served.redis.entries(3) and not served.redis.entries(0)
     assert PASSWORD not in served.log_text()
 
 

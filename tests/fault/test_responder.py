@@ -153,7 +153,7 @@ def test_killed_while_storing_leaves_whole_entries(fresh):
         wait_until(served.healthy, 20, "larder-fcgi answering")
         answer = served.direct("/pages/77")
         assert answer.status == 200 and [row["id"] for row in answer.json()] == list(range(77, 177))
-    for key in served.redis.keys():
+    for key in served.redis.entries():
         assert served.redis.client().pttl(key) > 0, "an entry that never ends"
 
 

@@ -8,7 +8,7 @@ import brotli
 import pytest
 
 from support.crowd import ask_together
-from support.stack import metrics, queries
+from support.stack import REDIS_TIER, metrics, queries
 from support.waiting import wait_until
 
 SCHEMA = """
@@ -40,7 +40,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def shared(shared_stack):
-    return shared_stack(ROUTES, schema=SCHEMA)
+    return shared_stack(ROUTES, schema=SCHEMA, env=REDIS_TIER)
 
 
 @pytest.fixture
@@ -57,15 +57,15 @@ def is_hit(answer):
 
 def fill(stack, target, **options):
     """Asks, and waits until Redis has the entry: a store is sent, not waited for."""
-    before = set(stack.redis.keys())
+    before = set(stack.redis.entries())
     answer = stack.get(target, **options)
     assert not is_hit(answer) and "; stored" in answer["Cache-Status"], answer
-    wait_until(lambda: set(stack.redis.keys()) - before, what="an entry in Redis")
+    wait_until(lambda: set(stack.redis.entries()) - before, what="an entry in Redis")
     return answer
 
 
 def only_key(stack, database=0):
-    (key,) = stack.redis.keys(database)
+    (key,) = stack.redis.entries(database)
     return key
 
 
@@ -168,7 +168,7 @@ def test_a_route_without_cache_asks_redis_nothing(served):
 def test_errors_are_not_kept(served):
     served.get("/sized?n=2000000000").problem(500)
     served.get("/sized?n=x").problem(422)
-    assert served.redis.keys() == []
+    assert served.redis.entries() == []
 
 
 # Keys
@@ -201,14 +201,14 @@ def test_spellings_of_one_request_share_an_entry(served, targets):
     for target in targets[1:]:
         answer = served.get(target)
         assert is_hit(answer) and answer.body == first.body, target
-    assert len(served.redis.keys()) == 1
+    assert len(served.redis.entries()) == 1
 
 
 def test_long_keys_are_hashed(served):
     texts = ["x" * 500, "x" * 499 + "y", "x" * 501]
     for text in texts:
         fill(served, f"/page?q={text}")
-    assert all(len(key) <= 200 for key in served.redis.keys())
+    assert all(len(key) <= 200 for key in served.redis.entries())
     for text in texts:
         answer = served.get(f"/page?q={text}")
         assert is_hit(answer) and answer.json()["q"] == text
@@ -331,7 +331,7 @@ def test_a_broken_entry_is_a_miss(served, damage, coding):
 
 @pytest.mark.parametrize("kind", [("SET", "x"), ("RPUSH", "m", "i")])
 def test_a_key_of_another_type_is_a_miss_and_no_outage(stack, kind):
-    own = stack(ROUTES, schema=SCHEMA)
+    own = stack(ROUTES, schema=SCHEMA, env=REDIS_TIER)
     made = fill(own, "/sized?n=5000")
     replaced(*kind)(own.redis.client(), only_key(own))
 

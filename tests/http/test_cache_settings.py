@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.stack import metrics, queries
+from support.stack import REDIS_TIER, metrics, queries
 from support.waiting import wait_until
 
 PASSWORD = "p@ss/w:rd%"
@@ -15,7 +15,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def shared(shared_stack):
-    stack = shared_stack(ROUTES, redis={"requirepass": PASSWORD, "databases": 8}, env={"LARDER_REDIS": None})
+    stack = shared_stack(ROUTES, redis={"requirepass": PASSWORD, "databases": 8}, env=REDIS_TIER | {"LARDER_REDIS": None})
     stack.redis.client().acl_setuser("keeper", enabled=True, passwords=[f"+{PASSWORD}"], keys=["shop:*"],
                                      commands=["+@all"])
     return stack
@@ -47,23 +47,23 @@ def kept(stack, target="/one"):
 def test_an_address_with_a_password_and_a_database(served, address, database):
     stack = served(LARDER_REDIS=address)
     assert kept(stack)
-    assert {each: len(stack.redis.keys(each)) for each in range(8)} == {each: int(each == database)
+    assert {each: len(stack.redis.entries(each)) for each in range(8)} == {each: int(each == database)
                                                                       for each in range(8)}
 
 
 def test_a_user_who_may_only_use_larders_keys(served):
     stack = served(LARDER_REDIS=f"redis://keeper:{QUOTED}@127.0.0.1:PORT/1", LARDER_PREFIX="shop")
     assert kept(stack)
-    (key,) = stack.redis.keys(1)
+    (key,) = stack.redis.entries(1)
     assert key.startswith("shop:e:")
 
 
 @pytest.mark.parametrize("query, database", [("", 0), ("?db=2", 2)])
 def test_a_unix_socket(shared_stack, query, database):
-    stack = shared_stack(ROUTES, nginx=False, env={"LARDER_REDIS": "unix:{stack.redis.socket}" + query})
+    stack = shared_stack(ROUTES, nginx=False, env=REDIS_TIER | {"LARDER_REDIS": "unix:{stack.redis.socket}" + query})
     stack.direct("/one")
     wait_until(lambda: stack.direct("/one")["Cache-Status"].startswith("larder; hit"), 3)
-    assert len(stack.redis.keys(database)) == 1
+    assert len(stack.redis.entries(database)) == 1
 
 
 @pytest.mark.parametrize("address", ["redis://:wrong-secret@127.0.0.1:PORT/0", "redis://127.0.0.1:PORT/0",
@@ -87,8 +87,8 @@ def test_the_prefix_of_all_keys(served, prefix):
     stack = served(LARDER_PREFIX=prefix)
     for number in range(3):
         assert kept(stack, f"/sized?n={number}")
-    assert len(stack.redis.keys()) == 3
-    assert all(key.startswith(f"{prefix or 'larder'}:e:") for key in stack.redis.keys())
+    assert len(stack.redis.entries()) == 3
+    assert all(key.startswith(f"{prefix or 'larder'}:e:") for key in stack.redis.entries())
 
 
 def test_two_installations_share_a_redis_without_sharing_answers(served):
@@ -103,14 +103,14 @@ def test_two_installations_share_a_redis_without_sharing_answers(served):
 def test_without_a_cache_every_answer_comes_from_the_database(served, settings):
     stack = served(**settings)
     before, errors = queries(stack), metrics(stack).sum("larder_redis_errors_total")
-    lookups = stack.redis.calls("hmget")
+    lookups = stack.redis.calls("evalsha")
     for number in range(3):
         answer = stack.get("/one")
         assert (answer.status, answer.json(), answer["Age"]) == (200, {"a": 1}, None)
         assert answer["Cache-Status"] == "larder; fwd=bypass"
         assert stack.get("/one", headers={"If-None-Match": answer["ETag"]}).status == 304
         assert queries(stack) == before + 2 * number + 2
-    assert stack.redis.keys() == [] and stack.redis.calls("hmget") == lookups
+    assert stack.redis.entries() == [] and stack.redis.calls("evalsha") == lookups
     assert metrics(stack).sum("larder_redis_errors_total") == errors
 
 
@@ -121,7 +121,7 @@ def test_an_answer_beyond_the_entry_bound_is_sent_and_not_kept(served):
     for _ in range(2):
         answer = stack.get(f"/sized?n={4097 - least}")
         assert len(answer.body) == 4097 and answer["Cache-Status"] == "larder; fwd=uri-miss"
-    assert len(stack.redis.keys()) == 1
+    assert len(stack.redis.entries()) == 1
     assert metrics(stack).sum("larder_cache_too_large_total") == before + 2
 
 

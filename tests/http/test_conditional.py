@@ -6,7 +6,7 @@ import re
 import brotli
 import pytest
 
-from support.stack import metrics
+from support.stack import REDIS_TIER, metrics
 from support.waiting import wait_until
 
 BODY = "SELECT repeat('abc', 1000)"
@@ -37,7 +37,7 @@ PAST, FUTURE = "Sun, 06 Nov 1994 08:49:37 GMT", "Thu, 01 Jan 2099 00:00:00 GMT"
 
 @pytest.fixture(scope="module")
 def served(shared_stack):
-    return shared_stack(ROUTES)
+    return shared_stack(ROUTES, env=REDIS_TIER)
 
 
 @pytest.fixture(scope="module")

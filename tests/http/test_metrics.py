@@ -9,7 +9,7 @@ from support import fastcgi
 from support.client import request
 from support.gate import ROUTE as GATE, Gate
 from support.metrics import Metrics
-from support.stack import metrics
+from support.stack import REDIS_TIER, metrics
 from support.waiting import wait_until
 
 ROUTES = {
@@ -25,7 +25,7 @@ KEPT = "GET /kept/{id}"
 
 @pytest.fixture(scope="module")
 def served(shared_stack):
-    return shared_stack(ROUTES)
+    return shared_stack(ROUTES, env=REDIS_TIER)
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,8 @@ def test_counters_survive_an_orderly_restart(pair):
 def test_a_run_folder_that_cannot_be_written_is_warned_of_and_counters_are_private(stack):
     served = stack(ROUTES, nginx=False, env={"LARDER_RUN": "{stack.folder}/routes/plain.sql"})
     warnings = [line for line in served.log_text().splitlines() if " warning " in line]
-    assert len(warnings) == 1 and "LARDER_RUN" in warnings[0] and f"{served.folder}/routes/plain.sql" in warnings[0]
+    assert len(warnings) == 2 and "counters: " in warnings[0] and "clocks: " in warnings[1]
+    assert all("LARDER_RUN" in line and f"{served.folder}/routes/plain.sql" in line for line in warnings)
     served.direct("/plain")
     assert metrics(served).sum("larder_requests_total", route="GET /plain") == 1
     served.restart()

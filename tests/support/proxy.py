@@ -27,6 +27,11 @@ class Proxy:
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         threading.Thread(target=self.accept, daemon=True).start()
 
+    @property
+    def redis(self):
+        """The URL at which a Redis behind it is reached."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
     def behave(self, mode, seconds=0.0, reply=b""):
         with self.changed:
             self.mode, self.seconds, self.reply = mode, seconds, reply

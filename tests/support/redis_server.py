@@ -57,6 +57,10 @@ class Redis:
         """Every key there is, sorted. For tests, whose servers are small."""
         return sorted(key.decode() for key in self.client(db=database).keys("*"))
 
+    def entries(self, database=0):
+        """The keys of the answers kept; beside them Redis holds the clock, the journal and the tags."""
+        return [key for key in self.keys(database) if ":e:" in key]
+
     def calls(self, command):
         """How often that command was run since the start, by the server's own count."""
         return self.client().info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0)

@@ -3,13 +3,15 @@
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 
 from . import client, fastcgi
+from .larderd import Larderd
 from .metrics import Metrics
 from .network import free_port
 from .nginx import Nginx
-from .paths import TOP
+from .paths import TOP, program
 from .proxy import Proxy
 from .redis_server import Redis
 from .responder import Responder
@@ -24,17 +26,23 @@ def clean_environment():
     return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
 
 
+# For tests of the tier in Redis alone: no answer from memory, and none bounded by the guard, which would need larderd.
+REDIS_TIER = {"LARDER_L1": "0", "LARDER_GUARD_TTL": "10m"}
+
+
 class Stack:
     """Starts on entering, stops everything on leaving.
 
     routes: {file name: text}, or a folder to copy. schema: SQL run in a fresh database as the role `larder`;
     `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
     redis: True, False, or a dict of redis.conf's options. redis_proxy, database_proxy: put a Proxy between, found
-    as attributes of these names. export: starts that pool as well.
+    as attributes of these names. export: starts that pool as well. install: runs `larder install` on the routes
+    first. larderd: True or how many; `self.larderd` is the first, `self.larderds` are all.
     """
 
     def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
-                 nginx_workers=1, redis=True, redis_proxy=False, database_proxy=False, export=False, ready=True):
+                 nginx_workers=1, redis=True, redis_proxy=False, database_proxy=False, export=False, ready=True,
+                 install=False, larderd=False):
         self.folder = str(folder)
         self.postgres = postgres
         self.routes = f"{self.folder}/routes"
@@ -45,7 +53,8 @@ class Stack:
         self.nginx_workers, self.nginx_port = nginx_workers, free_port()
         self.nginx_secret = secrets.token_hex(16)
         self.redis = self.redis_proxy = self.database_proxy = self.nginx = self.api = None
-        self.pools = []
+        self.want |= {"install": install, "larderds": int(larderd)}
+        self.pools, self.larderds = [], []
         os.makedirs(self.folder)
         os.makedirs(f"{self.folder}/run")
         self.write_routes(routes)
@@ -69,6 +78,10 @@ class Stack:
     def start(self):
         self.start_database()
         self.start_redis()
+        if self.want["install"]:
+            self.install()
+        for number in range(self.want["larderds"]):
+            self.start_larderd(f"larderd{number + 1}")
         self.pools = [Responder(f"{self.folder}/run", name, self.environment(), self.processes)
                       for name in (["api", "export"] if self.export else ["api"])]
         self.api = self.pools[0]
@@ -95,8 +108,25 @@ class Stack:
         if self.want["redis_proxy"]:
             self.redis_proxy = Proxy(("127.0.0.1", self.redis.port))
 
+    def install(self):
+        """`larder install`: the outbox, and the triggers of what the routes read."""
+        done = subprocess.run([program("larder"), "install"], env=self.environment(), capture_output=True, text=True,
+                              check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start_larderd(self, name="larderd1", environment=None):
+        """One larderd more; it ends with the stack."""
+        daemon = Larderd(f"{self.folder}/run", name, self.environment() | (environment or {}))
+        daemon.start()
+        self.larderds.append(daemon)
+        return daemon
+
+    @property
+    def larderd(self):
+        return self.larderds[0]
+
     def environment(self):
-        """What larder-fcgi and larder are started with."""
+        """What larder-fcgi, larderd and larder are started with."""
         settings = clean_environment() | self.postgres.environment
         settings |= {"PGDATABASE": self.database, "LARDER_ROUTES": self.routes, "LARDER_RUN": f"{self.folder}/run",
                      "LARDER_THREADS": "8", "LARDER_LOG_LEVEL": "info"}
@@ -132,7 +162,7 @@ class Stack:
 
     def stop(self, quietly=False):
         """Stops everything, whatever fails on the way; a sanitizer's complaint or a bad exit status is a failure."""
-        complaints = [complaint for pool in self.pools if (complaint := self.stop_pool(pool))]
+        complaints = [complaint for each in self.larderds + self.pools if (complaint := self.stop_pool(each))]
         for each in (self.nginx, self.redis_proxy, self.database_proxy, self.redis):
             if each:
                 each.stop()
@@ -153,7 +183,8 @@ class Stack:
         return f"{pool.name} ended with status {status}" if was_running and status else None
 
     def show_logs(self):
-        for place in ("run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log", "redis/redis.log"):
+        daemons = [f"run/{daemon.name}.log" for daemon in self.larderds]
+        for place in (*daemons, "run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log", "redis/redis.log"):
             path = f"{self.folder}/{place}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as log:

@@ -43,16 +43,18 @@ static void requests_are_counted_by_route_status_and_tier(void **state)
     counters_request(row, 200, TIER_REDIS, 700);
     counters_request(row, 200, TIER_REDIS, 20000000);
     counters_request(row, 299, TIER_NONE, 0);
+    counters_request(row, 304, TIER_L1, 0);
     assert_holds(counters,
                  "larder_requests_total{route=\"GET /a\\\"b\",status=\"200\",tier=\"redis\"} 2\n");
     assert_holds(counters, "{route=\"GET /a\\\"b\",status=\"0\",tier=\"none\"} 1\n");
+    assert_holds(counters, "{route=\"GET /a\\\"b\",status=\"304\",tier=\"l1\"} 1\n");
     assert_holds(counters,
-                 "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"0.0005\"} 1\n");
-    assert_holds(counters, "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"0.001\"} 2\n");
-    assert_holds(counters, "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"10\"} 2\n");
-    assert_holds(counters, "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"+Inf\"} 3\n");
+                 "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"0.0005\"} 2\n");
+    assert_holds(counters, "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"0.001\"} 3\n");
+    assert_holds(counters, "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"10\"} 3\n");
+    assert_holds(counters, "larder_request_seconds_bucket{route=\"GET /a\\\"b\",le=\"+Inf\"} 4\n");
     assert_holds(counters, "larder_request_seconds_sum{route=\"GET /a\\\"b\"} 20.000700\n");
-    assert_holds(counters, "larder_request_seconds_count{route=\"GET /a\\\"b\"} 3\n");
+    assert_holds(counters, "larder_request_seconds_count{route=\"GET /a\\\"b\"} 4\n");
     counters_close(counters);
 }
 

@@ -86,7 +86,7 @@ static void reads_a_whole_file(void **state)
     assert_int_equal(route->cache.negative, 5 * SECOND);
     assert_int_equal(route->timeout, 2 * SECOND);
     assert_true(span_is(route->control, "public, max-age=60"));
-    assert_int_equal(route->unserved, UNSERVED_STALE);
+    assert_int_equal(route->unserved, 0);
 }
 
 static void reads_a_write(void **state)
@@ -145,7 +145,7 @@ static void reads_tags_and_depends(void **state)
     assert_true(span_is(route->tags[1].text, "feed:{id}"));
     assert_true(span_is(route->tags[2].text, "more"));
     assert_int_equal(route->nginx_ttl, 60 * SECOND);
-    assert_int_equal(route->unserved, UNSERVED_DEPENDS | UNSERVED_TAGS);
+    assert_int_equal(route->unserved, 0);
 }
 
 /* Files without a fault, and what they don't serve yet. */
@@ -163,7 +163,7 @@ static const struct {
     {"-- @http GET /a\n-- @auth optional\nSELECT :auth.sub", UNSERVED_AUTH | UNSERVED_CLAIM},
     {"-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1", UNSERVED_STREAM},
     {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", UNSERVED_PAGE},
-    {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", UNSERVED_L1},
+    {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
     {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", UNSERVED_KV},
     {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s",
      UNSERVED_KV | UNSERVED_METHOD | UNSERVED_BODY},

@@ -1,0 +1,46 @@
+/*
+ * What the parts of the store share. Not for other folders, which know store.h alone.
+ */
+#ifndef LARDER_CACHE_STORE_BASE_H
+#define LARDER_CACHE_STORE_BASE_H
+
+#include "cache/scripts.h"
+#include "cache/store.h"
+#include "redis/script.h"
+
+/* A key in Redis of fixed name, or an entry's lease. */
+#define STORE_NAME_SIZE 320
+
+struct cache_store {
+    struct cache_store_settings settings;
+    struct breaker breaker;
+    struct redis_resolver *resolver;
+    struct redis_script lookup;
+    uint64_t process;             /* random: this process among all lease holders */
+    _Atomic uint64_t leases;      /* wanted so far */
+    int64_t resolved;             /* monotonic µs of the last look-up of the name */
+    _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
+    char clock[STORE_NAME_SIZE], beat[STORE_NAME_SIZE], journal[STORE_NAME_SIZE];
+    char tags[STORE_NAME_SIZE]; /* what stands before a tag */
+};
+
+/* May this call, of so many requests, try Redis? Counts those left out. */
+bool store_allowed(struct cache_store *store, size_t requests, int64_t budget);
+
+/* A call that failed so many requests: counted, and told to the breaker. */
+void store_failed(struct cache_store *store, size_t requests, const struct error *failure,
+                  struct error *ret_event);
+
+/* A call that did not fail: told to the breaker; what Redis refused of earlier posts is counted. */
+void store_succeeded(struct cache_store *store, struct redis_connection *connection,
+                     struct error *ret_event);
+
+/* Writes the name of an entry's lease ("…:l:…" for "…:e:…"). False: the key is too long. */
+MUST_CHECK bool store_lease_name(const struct cache_store *store, struct span key,
+                                 char ret_name[static STORE_NAME_SIZE]);
+
+/* A post of one script, under the breaker's rules; its time is taken off the budget. */
+bool store_post(struct cache_store *store, struct redis_connection *connection,
+                const struct span *words, size_t count, int64_t *budget, struct error *ret_event);
+
+#endif

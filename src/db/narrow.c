@@ -1,0 +1,291 @@
+#include "db/narrow.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "route/sql_scan.h"
+
+/* OIDs of pg_type that never change. */
+enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25 };
+enum { OID_VARCHAR = 1043, OID_UUID = 2950 };
+
+#define ALLOWED_TYPES                                                                              \
+    "smallint, integer, bigint, text, varchar, uuid, boolean or an enum, since equal values must " \
+    "have one text"
+
+/* What all checks of one line share. */
+struct line {
+    const struct narrow_question *question;
+    const struct route_depend *depend;
+    struct reads *reads;
+    const struct read_table *table;
+    const struct read_column *column;
+};
+
+static bool memory(const struct narrow_question *question)
+{
+    return db_failure_set(question->failure, DB_FAILURE_MEMORY, "out of memory");
+}
+
+#define LINE_FAULT(line, ...)                                                                      \
+    fault_add((line)->question->faults, (line)->question->route->file, (line)->depend->line, 0,    \
+              "@depends: " __VA_ARGS__)
+
+/* The name an identifier means: unquoted, or in small letters. Null: memory. */
+static char *name_of(struct span written, struct arena *arena)
+{
+    char *name = arena_text(arena, written);
+    bool quoted = written.size && written.data[0] == '"';
+    size_t size = 0;
+    if (!name)
+        return NULL;
+    for (size_t i = quoted; i + quoted < written.size; i++) {
+        char byte = written.data[i];
+        name[size++] = !quoted && byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+        i += quoted && byte == '"';
+    }
+    name[size] = '\0';
+    return name;
+}
+
+/* Parts "schema.table" or "table"; the schema is null where it is not written. */
+static bool table_name_split(struct span written, struct arena *arena, const char **ret_schema,
+                             const char **ret_table)
+{
+    bool quoted = written.size && written.data[0] == '"';
+    size_t end = quoted ? sql_scan_quoted(written, 0) : sql_scan_word(written, 0);
+    bool qualified = end < written.size;
+    *ret_schema = qualified ? name_of(span_first(written, end), arena) : NULL;
+    *ret_table = name_of(qualified ? span_from(written, end + 1) : written, arena);
+    return *ret_table && (!qualified || *ret_schema);
+}
+
+static void append_list(struct bytes *out, const char *item)
+{
+    bytes_append_text(out, out->size ? ", " : "");
+    watch_append_identifier(item, out);
+}
+
+static void append_table(struct bytes *out, const struct read_table *table)
+{
+    append_list(out, table->schema);
+    bytes_append_byte(out, '.');
+    watch_append_identifier(table->name, out);
+}
+
+static bool table_fits(const struct read_table *table, const char *schema, const char *name)
+{
+    return strcmp(table->name, name) == 0 && (!schema || strcmp(table->schema, schema) == 0);
+}
+
+/* All tables that are read, or those of one name. */
+static void append_tables(struct bytes *out, const struct reads *reads, const char *name)
+{
+    for (size_t i = 0; i < reads->table_count; i++)
+        if (!name || table_fits(&reads->tables[i], NULL, name))
+            append_table(out, &reads->tables[i]);
+}
+
+static bool reads_add(struct line *line, const struct read_table *table)
+{
+    struct reads *reads = line->reads;
+    struct read_table *tables =
+        arena_array(line->question->arena, reads->table_count + 1, sizeof *tables);
+    if (!tables)
+        return memory(line->question);
+    if (reads->table_count)
+        memcpy(tables, reads->tables, reads->table_count * sizeof *tables);
+    tables[reads->table_count] = *table;
+    line->table = &tables[reads->table_count++];
+    reads->tables = tables;
+    return true;
+}
+
+/* The function that hides its reads may read this table. */
+static bool table_find_hidden(struct line *line)
+{
+    const struct narrow_question *question = line->question;
+    const char *name = arena_text(question->arena, line->depend->table);
+    struct read_table *table = NULL;
+    if (!name)
+        return memory(question);
+    if (!tables_find(question->connection, name, question->arena, &table, question->failure))
+        return false;
+    if (table && table->kind != 'S' && !table->system)
+        return reads_add(line, table);
+    LINE_FAULT(line, "there is no table \"%s\"", name);
+    return true;
+}
+
+static bool table_not_found(struct line *line)
+{
+    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (line->reads->hidden)
+        return table_find_hidden(line);
+    append_tables(&names, line->reads, NULL);
+    LINE_FAULT(line, "the statement does not read the table \"%.*s\"; it reads %s",
+               SPAN_PRINTF(line->depend->table), names.size ? bytes_text(&names) : "none");
+    return true;
+}
+
+/* Leaves line->table null after a fault. */
+static bool table_resolve(struct line *line)
+{
+    const char *schema, *name;
+    size_t found = 0;
+    if (!table_name_split(line->depend->table, line->question->arena, &schema, &name))
+        return memory(line->question);
+    for (size_t i = 0; i < line->reads->table_count; i++)
+        if (table_fits(&line->reads->tables[i], schema, name)) {
+            line->table = &line->reads->tables[i];
+            found++;
+        }
+    if (found == 0)
+        return table_not_found(line);
+    if (found > 1) {
+        struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+        append_tables(&names, line->reads, name);
+        LINE_FAULT(line, "\"%.*s\" is the name of several tables that are read: write one of %s",
+                   SPAN_PRINTF(line->depend->table), bytes_text(&names));
+        line->table = NULL;
+    }
+    return true;
+}
+
+static bool column_find(struct line *line, const char *name)
+{
+    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < line->table->column_count; i++) {
+        if (strcmp(line->table->columns[i].name, name) == 0)
+            line->column = &line->table->columns[i];
+        append_list(&names, line->table->columns[i].name);
+    }
+    if (line->column)
+        return true;
+    LINE_FAULT(line, "%s.%s has no column \"%s\"; it has %s", line->table->schema,
+               line->table->name, name, names.size ? bytes_text(&names) : "none");
+    return false;
+}
+
+static bool column_type_check(struct line *line)
+{
+    static const uint32_t allowed[] = {OID_BOOL, OID_INT8,    OID_INT2, OID_INT4,
+                                       OID_TEXT, OID_VARCHAR, OID_UUID};
+    const struct read_column *column = line->column;
+    bool good = column->is_enum;
+    for (size_t i = 0; i < ARRAY_COUNT(allowed); i++)
+        good = good || column->type == allowed[i];
+    if (!good)
+        LINE_FAULT(line, "%s.%s is of type %s; a column to narrow by must be " ALLOWED_TYPES,
+                   line->table->name, column->name, column->type_name);
+    else if (!column->exact)
+        LINE_FAULT(line,
+                   "%s.%s has a collation that takes different texts for equal; a column to "
+                   "narrow by must be " ALLOWED_TYPES,
+                   line->table->name, column->name);
+    return good && column->exact;
+}
+
+/* Types whose equal values have equal texts are as one. */
+static uint32_t type_class(uint32_t type)
+{
+    switch (type) {
+    case OID_INT2:
+    case OID_INT4:
+    case OID_INT8:
+        return OID_INT8;
+    case OID_VARCHAR:
+    case OID_TEXT:
+        return OID_TEXT;
+    default:
+        return type;
+    }
+}
+
+static bool value_type_check(struct line *line, uint32_t type)
+{
+    if (type_class(type) == type_class(line->column->type))
+        return true;
+    LINE_FAULT(line, "%s.%s is %s, which is not the type of %s%.*s: cast it in the statement",
+               line->table->name, line->column->name, line->column->type_name,
+               line->depend->by_param ? ":" : "", SPAN_PRINTF(line->depend->value));
+    return false;
+}
+
+static bool parameter_resolve(struct line *line, struct narrowing *narrowing)
+{
+    const struct route *route = line->question->route;
+    for (unsigned i = 0; i < route->statement.parameter_count; i++) {
+        const struct param *param = &route->params[route->statement.param_of[i]];
+        if (!span_is(line->depend->value, param->name))
+            continue;
+        narrowing->parameter = i + 1;
+        narrowing->optional = !param->required && !param->default_text.data;
+        return value_type_check(line, line->question->types[i]);
+    }
+    LINE_FAULT(line, "the statement does not use :%.*s", SPAN_PRINTF(line->depend->value));
+    return false;
+}
+
+static bool result_resolve(struct line *line, const char *name, struct narrowing *narrowing)
+{
+    const struct db_description *description = line->question->description;
+    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (int i = 0; i < description->column_count; i++) {
+        if (strcmp(description->column_names[i], name) == 0) {
+            narrowing->result_column = name;
+            return value_type_check(line, description->column_types[i]);
+        }
+        append_list(&names, description->column_names[i]);
+    }
+    LINE_FAULT(line, "the result has no column \"%s\"; it has %s", name,
+               names.size ? bytes_text(&names) : "none");
+    return false;
+}
+
+/* False only on a failure; a fault leaves narrowing->column null. */
+static bool line_resolve(struct line *line, struct narrowing *narrowing)
+{
+    struct arena *arena = line->question->arena;
+    const struct route_depend *depend = line->depend;
+    const char *column = name_of(depend->column, arena);
+    const char *value = name_of(depend->value, arena);
+    narrowing->note = arena_format(arena, "%.*s = %s%.*s", SPAN_PRINTF(depend->column),
+                                   depend->by_param ? ":" : "", SPAN_PRINTF(depend->value));
+    if (!column || !value || !narrowing->note)
+        return memory(line->question);
+    if (!table_resolve(line))
+        return false;
+    if (!line->table || !column_find(line, column) || !column_type_check(line))
+        return true;
+    bool good = depend->by_param ? parameter_resolve(line, narrowing)
+                                 : result_resolve(line, value, narrowing);
+    if (good) {
+        narrowing->table = line->table->oid;
+        narrowing->column = line->column->name;
+    }
+    return true;
+}
+
+bool narrow_all(const struct narrow_question *question, struct reads *reads,
+                struct narrowing **ret_narrowings, size_t *ret_count)
+{
+    const struct route *route = question->route;
+    struct narrowing *narrowings =
+        arena_array(question->arena, route->depend_count, sizeof *narrowings);
+    size_t count = 0;
+    if (!narrowings)
+        return memory(question);
+    for (size_t i = 0; i < route->depend_count; i++) {
+        struct line line = {.question = question, .depend = &route->depends[i], .reads = reads};
+        if (!line_resolve(&line, &narrowings[count]))
+            return false;
+        if (narrowings[count].column)
+            count++;
+        else
+            narrowings[count] = (struct narrowing){0};
+    }
+    *ret_narrowings = narrowings;
+    *ret_count = count;
+    return true;
+}

@@ -1,0 +1,274 @@
+#include "db/outbox.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "db/round.h"
+
+/* A peer that is stopped in the midst of a batch loses its locks after this long. */
+#define IDLE_LIMIT "5s"
+
+/* One bounded round trip of statements without parameters. */
+static bool execute(struct db_connection *connection, const char *sql, int64_t timeout,
+                    PGresult **ret_rows, struct db_failure *failure)
+{
+    if (!PQsendQuery(connection->handle, sql))
+        return db_lost(connection, failure);
+    return db_round_trip(connection, clock_monotonic() + timeout + DB_GRACE, ret_rows, failure);
+}
+
+static bool command(struct db_connection *connection, const char *sql, int64_t timeout,
+                    struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    if (!execute(connection, sql, timeout, &rows, failure))
+        return false;
+    PQclear(rows);
+    return true;
+}
+
+/* A transaction that can't be ended is the end of the connection. */
+static void roll_back(struct db_connection *connection, int64_t timeout)
+{
+    if (!connection->dead && PQtransactionStatus(connection->handle) != PQTRANS_IDLE &&
+        !command(connection, "ROLLBACK", timeout, NULL))
+        connection->dead = true;
+}
+
+static bool lost_if_unavailable(struct db_connection *connection, const struct db_failure *failure)
+{
+    if (failure->kind == DB_FAILURE_UNAVAILABLE)
+        connection->dead = true;
+    return false;
+}
+
+/*
+ * Opens a transaction and asks; on false there is none open. Index scans, unlike others, stop at the
+ * limit and mark dead entries for those that come after them.
+ */
+static bool begin(struct db_connection *connection, const char *query, int64_t timeout,
+                  PGresult **ret_rows, struct db_failure *failure)
+{
+    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct db_failure local = {0};
+    bytes_append_format(&sql,
+                        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+                        "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off; "
+                        "SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; "
+                        "SET LOCAL work_mem = '32MB'; SET LOCAL statement_timeout = %" PRId64 "; "
+                        "SET LOCAL idle_in_transaction_session_timeout = '" IDLE_LIMIT "'; %s",
+                        db_milliseconds(timeout), query);
+    if (sql.failed)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    if (execute(connection, sql.data, timeout, ret_rows, &local))
+        return true;
+    roll_back(connection, timeout);
+    lost_if_unavailable(connection, &local);
+    if (failure)
+        *failure = local;
+    return false;
+}
+
+/*
+ * The first row tells of the poll, the others are its tags. Numbers from the snapshot's end on are
+ * not looked at, nor pending ones that still run: their rows can't be seen. A number whose rows
+ * were not all taken has some that a peer holds; that is only asked when the limit was not reached.
+ */
+static const char take_format[] =
+    "WITH now AS MATERIALIZED (SELECT pg_catalog.pg_current_snapshot() AS snapshot), "
+    "pending AS MATERIALIZED (SELECT number FROM "
+    "  pg_catalog.unnest('{%s}'::pg_catalog.xid8[]) AS number, now "
+    "  WHERE pg_catalog.pg_visible_in_snapshot(number, snapshot)), "
+    "older AS MATERIALIZED (SELECT o.ctid AS place, o.xid FROM larder.outbox AS o "
+    "  WHERE o.xid = ANY (ARRAY(SELECT number FROM pending)) LIMIT %d FOR UPDATE SKIP LOCKED), "
+    "newer AS MATERIALIZED (SELECT o.ctid AS place, o.xid FROM larder.outbox AS o "
+    "  WHERE o.xid >= '%" PRIu64 "' "
+    "  AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
+    "  LIMIT %d FOR UPDATE SKIP LOCKED), "
+    "taken AS MATERIALIZED (TABLE older UNION ALL TABLE newer), "
+    "gone AS (DELETE FROM larder.outbox AS o "
+    "  WHERE o.ctid = ANY (ARRAY(SELECT place FROM taken)) RETURNING o.tag), "
+    "whole AS MATERIALIZED (SELECT (SELECT count(*) FROM older) < %d "
+    "  AND (SELECT count(*) FROM newer) < %d AS so), "
+    "seen AS (SELECT o.xid, count(*) FROM larder.outbox AS o "
+    "  WHERE o.xid = ANY (ARRAY(SELECT number FROM pending)) "
+    "  AND (SELECT so FROM whole) GROUP BY o.xid "
+    "  UNION ALL SELECT o.xid, count(*) FROM larder.outbox AS o WHERE o.xid >= '%" PRIu64 "' "
+    "  AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
+    "  AND (SELECT so FROM whole) GROUP BY o.xid), "
+    "left_over AS (TABLE seen EXCEPT SELECT xid, count(*) FROM taken GROUP BY xid) "
+    "SELECT now.snapshot::text, (SELECT count(*) FROM taken)::text, (SELECT so FROM whole)::text, "
+    "  (SELECT pg_catalog.string_agg(xid::text, ',') FROM left_over), "
+    "  (EXISTS (SELECT FROM larder.marker))::text, (SELECT last_value FROM larder.asleep)::text "
+    "FROM now "
+    "UNION ALL SELECT * FROM (SELECT DISTINCT tag, NULL, NULL, NULL, NULL, NULL FROM gone) AS tags";
+
+enum { META_SNAPSHOT, META_TAKEN, META_WHOLE, META_SKIPPED, META_MARKED, META_ASLEEP };
+
+static struct span meta(const struct db_outbox_batch *batch, int column)
+{
+    return db_result_value(batch->result, 0, column);
+}
+
+static struct db_outbox_batch batch_of(PGresult *rows)
+{
+    struct db_outbox_batch batch = {.result = (struct db_result *)rows};
+    batch.tag_count = (size_t)PQntuples(rows) - 1;
+    batch.row_count = strtoll(PQgetvalue(rows, 0, META_TAKEN), NULL, 10);
+    batch.more = !span_is(meta(&batch, META_WHOLE), "true");
+    batch.shared = meta(&batch, META_SKIPPED).size > 0;
+    batch.marked = span_is(meta(&batch, META_MARKED), "true");
+    batch.asleep = span_is(meta(&batch, META_ASLEEP), "2");
+    batch.oldest_running = position_oldest_running(meta(&batch, META_SNAPSHOT));
+    return batch;
+}
+
+bool db_outbox_take(struct db_connection *connection, const struct position *position, int limit,
+                    int64_t timeout, struct db_outbox_batch *ret_batch, struct db_failure *failure)
+{
+    struct bytes query CLEANUP(bytes_free) = BYTES_EMPTY;
+    uint64_t next = position ? position->next : 0;
+    PGresult *rows = NULL;
+    bytes_append_format(&query, take_format, position ? bytes_text(&position->pending) : "", limit,
+                        next, limit, limit, limit, next);
+    if (query.failed)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    if (!begin(connection, query.data, timeout, &rows, failure))
+        return false;
+    *ret_batch = batch_of(rows);
+    return true;
+}
+
+bool db_outbox_missing(const struct db_failure *failure)
+{
+    static const char *const states[] = {"3F000", "42P01", "42703"};
+    for (size_t i = 0; i < ARRAY_COUNT(states); i++)
+        if (strcmp(failure->sqlstate, states[i]) == 0)
+            return true;
+    return false;
+}
+
+struct span db_outbox_tag(const struct db_outbox_batch *batch, size_t index)
+{
+    return db_result_value(batch->result, (int)index + 1, 0);
+}
+
+static void batch_free(struct db_outbox_batch *batch)
+{
+    db_result_free(batch->result);
+    *batch = (struct db_outbox_batch){0};
+}
+
+bool db_outbox_done(struct db_connection *connection, struct db_outbox_batch *batch,
+                    int64_t timeout, struct position *position, struct db_failure *failure)
+{
+    struct db_failure local = {0};
+    const char *sql = batch->marked ? "COMMIT"
+                                    : "INSERT INTO larder.marker DEFAULT VALUES "
+                                      "ON CONFLICT DO NOTHING; COMMIT";
+    bool done = command(connection, sql, timeout, &local);
+    if (!done) {
+        roll_back(connection, timeout);
+        lost_if_unavailable(connection, &local);
+        if (failure)
+            *failure = local;
+    } else if (position && !batch->more) {
+        position_advance(position, meta(batch, META_SNAPSHOT), meta(batch, META_SKIPPED));
+    }
+    batch_free(batch);
+    return done;
+}
+
+void db_outbox_give_back(struct db_connection *connection, struct db_outbox_batch *batch,
+                         int64_t timeout)
+{
+    roll_back(connection, timeout);
+    batch_free(batch);
+}
+
+/*
+ * Two transactions: setval's own number is drawn before the flag changes, so only a number drawn
+ * after it is above those of all who may have seen the old value.
+ */
+bool db_outbox_lie_down(struct db_connection *connection, int64_t timeout, uint64_t *ret_until,
+                        struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    if (!command(connection, "SELECT pg_catalog.setval('larder.asleep', 2)", timeout, failure) ||
+        !execute(connection, "SELECT pg_catalog.pg_current_xact_id()", timeout, &rows, failure))
+        return false;
+    *ret_until = strtoull(PQgetvalue(rows, 0, 0), NULL, 10);
+    PQclear(rows);
+    return true;
+}
+
+bool db_outbox_get_up(struct db_connection *connection, int64_t timeout, struct db_failure *failure)
+{
+    return command(connection, "SELECT pg_catalog.setval('larder.asleep', 1)", timeout, failure);
+}
+
+bool db_outbox_notify(struct db_connection *connection, int64_t timeout, struct db_failure *failure)
+{
+    return command(connection, "NOTIFY larder", timeout, failure);
+}
+
+bool db_outbox_listen(struct db_connection *connection, int64_t timeout, struct db_failure *failure)
+{
+    return command(connection, "LISTEN larder", timeout, failure);
+}
+
+bool db_outbox_notified(struct db_connection *connection, bool *ret_notified,
+                        struct db_failure *failure)
+{
+    PGnotify *notify;
+    bool notified = false;
+    if (!PQconsumeInput(connection->handle) || PQstatus(connection->handle) == CONNECTION_BAD)
+        return db_lost(connection, failure);
+    while ((notify = PQnotifies(connection->handle))) {
+        PQfreemem(notify);
+        notified = true;
+    }
+    *ret_notified = notified;
+    return true;
+}
+
+int db_outbox_fd(const struct db_connection *connection)
+{
+    return PQsocket(connection->handle);
+}
+
+/* The first row stands where a poll's first row stands, so that a batch is a batch. */
+static const char definitions_query[] =
+    "SELECT NULL::text, '0', 'true', NULL, 'true', NULL "
+    "UNION ALL SELECT * FROM (SELECT DISTINCT tag, NULL, NULL, NULL, NULL, NULL "
+    "  FROM larder.changed_definitions() AS changed (tag)) AS tags";
+
+static const char no_definitions_query[] = "SELECT NULL::text, '0', 'true', NULL, 'true', NULL";
+
+static bool definitions_known(struct db_connection *connection, int64_t timeout, bool *ret_known,
+                              struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    if (!execute(connection,
+                 "SELECT pg_catalog.to_regprocedure('larder.changed_definitions()') IS NOT NULL",
+                 timeout, &rows, failure))
+        return false;
+    *ret_known = strcmp(PQgetvalue(rows, 0, 0), "t") == 0;
+    PQclear(rows);
+    return true;
+}
+
+bool db_outbox_definitions(struct db_connection *connection, int64_t timeout,
+                           struct db_outbox_batch *ret_batch, struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    bool known;
+    if (!definitions_known(connection, timeout, &known, failure) ||
+        !begin(connection, known ? definitions_query : no_definitions_query, timeout, &rows,
+               failure))
+        return false;
+    *ret_batch = batch_of(rows);
+    return true;
+}

@@ -1,0 +1,91 @@
+/*
+ * The outbox: the tags of what transactions changed, written by the triggers of `larder install` in
+ * the same transaction, taken from here and deleted once they are bumped.
+ *
+ * A batch is a transaction left open: its rows are locked and deleted, and it is committed only
+ * when the caller has bumped the tags. Whatever happens before the commit, the rows come back.
+ * Several larderds take different rows (FOR UPDATE SKIP LOCKED).
+ *
+ * larder.asleep is a sequence used as a flag outside of transactions: while its value is 2 the
+ * triggers notify the channel `larder`, while it is 1 they don't.
+ */
+#ifndef LARDER_DB_OUTBOX_H
+#define LARDER_DB_OUTBOX_H
+
+#include "db/connection.h"
+#include "db/position.h"
+
+struct db_outbox_batch {
+    struct db_result *result; /* the tags lie in here */
+    size_t tag_count;         /* distinct */
+    int64_t row_count;        /* taken */
+    bool more;                /* the limit was reached: there may be more */
+    bool shared;              /* rows were skipped because a peer has them */
+    bool marked;              /* the marker is there: the outbox was not emptied by a crash */
+    bool asleep;              /* the flag */
+    uint64_t oldest_running;  /* every transaction with a lower number has ended */
+};
+
+/*
+ * Takes up to `limit` rows (of those pending and of those new, each): from `position`, or with null
+ * all there are. `timeout` µs bound the statement. A missing schema is DB_FAILURE_STATEMENT with
+ * db_outbox_missing. After false no transaction is open.
+ */
+MUST_CHECK bool db_outbox_take(struct db_connection *connection, const struct position *position,
+                               int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
+                               struct db_failure *failure);
+
+/* Is it that "larder install" was not run? */
+bool db_outbox_missing(const struct db_failure *failure);
+
+/* A tag, while the batch lives. */
+struct span db_outbox_tag(const struct db_outbox_batch *batch, size_t index);
+
+/*
+ * The tags are bumped: commits and moves `position` on. Where the marker was missing it is set. The
+ * batch is freed either way; after false its rows may come again.
+ */
+MUST_CHECK bool db_outbox_done(struct db_connection *connection, struct db_outbox_batch *batch,
+                               int64_t timeout, struct position *position,
+                               struct db_failure *failure);
+
+/* The tags are not bumped: the rows come back. The batch is freed. */
+void db_outbox_give_back(struct db_connection *connection, struct db_outbox_batch *batch,
+                         int64_t timeout);
+
+/*
+ * Sets the flag to "notify". Transactions that wrote before may have seen it otherwise and will
+ * commit without a word: polls must go on until oldest_running has reached *ret_until.
+ */
+MUST_CHECK bool db_outbox_lie_down(struct db_connection *connection, int64_t timeout,
+                                   uint64_t *ret_until, struct db_failure *failure);
+
+/* Sets the flag to "polling, don't notify". */
+MUST_CHECK bool db_outbox_get_up(struct db_connection *connection, int64_t timeout,
+                                 struct db_failure *failure);
+
+/* Wakes every listener; for one that ends and leaves the rest to its peers. */
+MUST_CHECK bool db_outbox_notify(struct db_connection *connection, int64_t timeout,
+                                 struct db_failure *failure);
+
+/* From now on notifications arrive on this connection. */
+MUST_CHECK bool db_outbox_listen(struct db_connection *connection, int64_t timeout,
+                                 struct db_failure *failure);
+
+/* Takes the notifications that have arrived, without waiting. */
+MUST_CHECK bool db_outbox_notified(struct db_connection *connection, bool *ret_notified,
+                                   struct db_failure *failure);
+
+/* For poll(2). */
+int db_outbox_fd(const struct db_connection *connection);
+
+/*
+ * Tags of what depends on definitions (views, functions) that changed since the last call, in a
+ * transaction left open as a batch's is: db_outbox_done commits it. Without the function of
+ * `larder install` there are none.
+ */
+MUST_CHECK bool db_outbox_definitions(struct db_connection *connection, int64_t timeout,
+                                      struct db_outbox_batch *ret_batch,
+                                      struct db_failure *failure);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * What the kinds of threads of a responder share. Not for other files than theirs: worker.c (their
+ * life), front.c, seek.c, hand.c, usher.c.
+ *
+ * Invariant: a job is with one thread, or in one of the crew's lists, or parked in a flight; it is
+ * counted in `active` from crew_take until crew_give_back.
+ */
+#ifndef LARDER_SERVE_CREW_H
+#define LARDER_SERVE_CREW_H
+
+#include <pthread.h>
+
+#include "serve/job.h"
+#include "serve/worker.h"
+
+struct member {
+    struct crew *crew;
+    struct tools tools;
+    pthread_t thread;
+};
+
+struct crew {
+    struct server *server;
+    struct listener *listener;
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;  /* a job for a hand, or the end */
+    pthread_cond_t rung;     /* something for the usher, or the end */
+    pthread_cond_t resting;  /* no job is active */
+    struct job_list waiting; /* for a hand */
+    struct job_list woken;   /* for the usher: no longer parked */
+    struct job_list queued;  /* for the usher: to look again at their time */
+    struct job_list spare;
+    size_t active;
+    bool closed; /* no further job will come */
+    size_t started;
+    size_t front_count; /* members[0] to front_count - 1; then the usher; then the hands */
+    size_t count;
+    struct member members[];
+};
+
+/* Takes an empty job; null: memory. */
+struct job *crew_take(struct crew *crew) MUST_CHECK;
+
+/* The job is empty. */
+void crew_give_back(struct crew *crew, struct job *job);
+
+/* For a hand. */
+void crew_hand_over(struct crew *crew, struct job *job);
+
+/* For the usher: parked jobs to be gone on with. */
+void crew_wake(struct crew *crew, struct job_list *jobs);
+
+/* For the usher: looks again when the exchange says so. */
+void crew_queue(struct crew *crew, struct job *job);
+
+/* Fills and answers the job, and sees to its refresh and its end. */
+void crew_answer(struct member *member, struct job *job);
+
+/* Answers at once what can be, and hands everything else to who has the time. */
+void crew_dispatch(struct member *member, struct job *job);
+
+/*
+ * Finds answers for requests that have been read: parks those whose entry is sought already, asks
+ * the cache for the others in one round trip, and dispatches them. At most LISTENER_BATCH.
+ */
+void crew_seek(struct member *member, struct job **jobs, size_t count);
+
+/* The same without parking: for jobs that lead already. */
+void crew_look(struct member *member, struct job **jobs, size_t count);
+
+/* The threads; the argument is a struct member. */
+void *front_run(void *member);
+void *hand_run(void *member);
+void *usher_run(void *member);
+
+#endif

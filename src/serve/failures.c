@@ -1,0 +1,68 @@
+#include "serve/failures.h"
+
+static const struct failure_row rows[] = {
+    [DB_FAILURE_NONE] = {.status = 500,
+                         .detail = "The route's statement failed.",
+                         .level = LOG_ERROR},
+    [DB_FAILURE_STATEMENT] = {.status = 500,
+                              .detail = "The route's statement failed.",
+                              .level = LOG_ERROR},
+    [DB_FAILURE_VALUE] = {.status = 422,
+                          .detail = "The database does not take a parameter's value.",
+                          .level = LOG_INFO},
+    [DB_FAILURE_CONSTRAINT] = {.status = 409,
+                               .detail = "The change contradicts what is stored.",
+                               .level = LOG_INFO},
+    [DB_FAILURE_READ_ONLY] = {.status = 500,
+                              .detail = "The route's statement tried to write.",
+                              .level = LOG_ERROR},
+    [DB_FAILURE_FORBIDDEN] = {.status = 500,
+                              .detail =
+                                  "The server's database role may not run the route's statement.",
+                              .level = LOG_ERROR},
+    [DB_FAILURE_TIMEOUT] = {.status = 504,
+                            .detail = "The statement took longer than it may.",
+                            .shared = true,
+                            .away = true,
+                            .level = LOG_WARNING},
+    [DB_FAILURE_UNAVAILABLE] = {.status = 503,
+                                .detail = "The database can't be reached.",
+                                .retry = true,
+                                .shared = true,
+                                .away = true,
+                                .level = LOG_ERROR},
+    [DB_FAILURE_BUSY] = {.status = 503,
+                         .detail = "The server is busy.",
+                         .retry = true,
+                         .shared = true,
+                         .away = true,
+                         .level = LOG_WARNING},
+    [DB_FAILURE_STALE] = {.status = 500,
+                          .detail = "The route's statement failed.",
+                          .level = LOG_ERROR},
+    [DB_FAILURE_TOO_LARGE] = {.status = 500,
+                              .detail = "The answer is larger than the database can make.",
+                              .level = LOG_ERROR},
+    [DB_FAILURE_RETRY] = {.status = 503,
+                          .detail = "The database is busy with other changes.",
+                          .retry = true,
+                          .shared = true,
+                          .level = LOG_WARNING},
+    [DB_FAILURE_MEMORY] = {.status = 503,
+                           .detail = "The server is out of memory.",
+                           .retry = true,
+                           .shared = true,
+                           .level = LOG_ERROR},
+};
+
+const struct failure_row *failure_row_of(enum db_failure_kind kind)
+{
+    return &rows[kind];
+}
+
+void failure_answer(struct exchange *exchange, const struct failure_row *row)
+{
+    exchange_problem(exchange, row->status, row->detail);
+    if (row->retry)
+        exchange_header(exchange, "Retry-After", "1");
+}

@@ -1,0 +1,25 @@
+/*
+ * What a client and the log are told of a failed statement. The detail never holds PostgreSQL's
+ * words.
+ */
+#ifndef LARDER_SERVE_FAILURES_H
+#define LARDER_SERVE_FAILURES_H
+
+#include "base/log.h"
+#include "serve/exchange.h"
+
+struct failure_row {
+    unsigned status;
+    const char *detail;
+    bool retry;  /* Retry-After is sent */
+    bool shared; /* whoever waited for the same answer is told the same */
+    bool away;   /* the database could not be asked: error= lets a last good answer stand in */
+    enum log_level level;
+};
+
+const struct failure_row *failure_row_of(enum db_failure_kind kind);
+
+/* Settles the exchange with the row's problem. */
+void failure_answer(struct exchange *exchange, const struct failure_row *row);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * Fronts: they take the requests.
+ */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "serve/crew.h"
+#include "serve/steps.h"
+
+/* Reads one request; the silences of a batch together are forgiven as long as one alone. */
+static bool job_begin_by(struct member *member, struct job *job, int connection, int64_t deadline)
+{
+    int64_t left = deadline - clock_monotonic();
+    bool hurried = left < LISTENER_SILENCE * 9 / 10;
+    if (hurried)
+        listener_forgive(connection, left);
+    if (!job_begin(job, connection, &member->tools))
+        return false;
+    if (hurried)
+        listener_forgive(connection, LISTENER_SILENCE);
+    return true;
+}
+
+static size_t jobs_begin(struct member *member, const int *connections, size_t count,
+                         struct job **jobs)
+{
+    int64_t deadline = clock_monotonic() + LISTENER_SILENCE;
+    size_t begun = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct job *job = crew_take(member->crew);
+        if (!job)
+            close(connections[i]);
+        else if (job_begin_by(member, job, connections[i], deadline))
+            jobs[begun++] = job;
+        else
+            crew_give_back(member->crew, job);
+    }
+    return begun;
+}
+
+static void batch_serve(struct member *member, const int *connections, size_t count)
+{
+    struct job *jobs[LISTENER_BATCH];
+    size_t begun = jobs_begin(member, connections, count, jobs);
+    for (size_t i = 0; i < begun; i++)
+        steps_walk(job_exchange(jobs[i]), PART_READ);
+    crew_seek(member, jobs, begun);
+}
+
+/* Moves the requests that have wholly arrived to the front, so that none waits behind a silent one.
+ */
+static size_t whole_first(int *connections, size_t count)
+{
+    size_t whole = 0;
+    for (size_t i = 0; i < count; i++) {
+        int connection = connections[i];
+        if (!listener_request_whole(connection))
+            continue;
+        connections[i] = connections[whole];
+        connections[whole++] = connection;
+    }
+    return whole;
+}
+
+void *front_run(void *argument)
+{
+    struct member *member = argument;
+    int connections[LISTENER_BATCH];
+    size_t count;
+    while ((count = listener_next(member->crew->listener, connections)) > 0) {
+        size_t whole = count > 1 ? whole_first(connections, count) : count;
+        batch_serve(member, connections, whole);
+        batch_serve(member, connections + whole, count - whole);
+    }
+    return NULL;
+}

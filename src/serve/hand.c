@@ -1,0 +1,89 @@
+/*
+ * Hands: they do what takes time, queries and large bodies, and refresh answers in the background.
+ */
+#include "base/clock.h"
+#include "serve/crew.h"
+#include "serve/steps.h"
+
+/* The next job for a hand; null when none will come any more. */
+static struct job *job_wait(struct crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    while (!crew->waiting.first && !crew->closed)
+        pthread_cond_wait(&crew->arrived, &crew->lock);
+    struct job *job = job_list_take(&crew->waiting);
+    pthread_mutex_unlock(&crew->lock);
+    return job;
+}
+
+/* What Redis says to the entry just kept: read when the client has its answer. */
+static void stores_settle(struct member *member)
+{
+    struct server *server = member->crew->server;
+    struct error event = {0};
+    if (!server->store)
+        return;
+    cache_store_settle(server->store, member->tools.redis,
+                       options_number(server->options, OPTION_REDIS_TIMEOUT), &event);
+    exchange_redis_event(&event);
+}
+
+/* Takes the lease of an entry that is still fresh; false: another has it, or has filled already. */
+static bool refresh_lease(struct member *member, struct exchange *exchange)
+{
+    struct store_query *lookup = &exchange->lookup;
+    struct error event = {0};
+    lookup->refresh = true;
+    lookup->body_wanted = lookup->last_wanted = false;
+    cache_store_lookup(member->crew->server->store, member->tools.redis, &lookup, 1,
+                       &exchange->redis_budget, &event);
+    exchange_redis_event(&event);
+    redis_reply_free(lookup->found.reply);
+    lookup->found.reply = NULL;
+    return lookup->outcome != STORE_BYPASS && lookup->lease.held;
+}
+
+/* The exchange, answered and detached, seeks anew: only what it asks for is left of it. */
+static void refresh_begin(struct exchange *exchange)
+{
+    redis_reply_free(exchange->reply);
+    kept_unref(exchange->kept);
+    exchange->reply = NULL;
+    exchange->kept = NULL;
+    exchange->meta = (struct entry_meta){0};
+    for (enum coding coding = 0; coding < CODING_COUNT; coding++)
+        exchange->bodies[coding] = (struct span){0};
+    exchange->phase = PHASE_SEEKING;
+    exchange->now = clock_wall();
+    exchange->redis_budget = options_number(exchange->server->options, OPTION_REDIS_TIMEOUT);
+}
+
+static void refresh(struct member *member, struct job *job)
+{
+    struct exchange *exchange = job_exchange(job);
+    bool leased = exchange->refresh == REFRESH_LEASED;
+    job_lend(job, &member->tools);
+    refresh_begin(exchange);
+    if (leased || refresh_lease(member, exchange)) {
+        exchange->refresh = REFRESH_NONE;
+        counters_add(exchange->server->counters, COUNTER_REFRESHES, 1);
+        steps_walk(exchange, PART_FILL);
+    }
+    job_end(job);
+    crew_give_back(member->crew, job);
+}
+
+void *hand_run(void *argument)
+{
+    struct member *member = argument;
+    struct job *job;
+    while ((job = job_wait(member->crew))) {
+        job_lend(job, &member->tools);
+        if (job_exchange(job)->refresh && !job_exchange(job)->writer)
+            refresh(member, job);
+        else
+            crew_answer(member, job);
+        stores_settle(member);
+    }
+    return NULL;
+}

@@ -1,0 +1,102 @@
+/*
+ * Finding answers for a batch of requests, and giving each to the thread it suits.
+ */
+#include "base/clock.h"
+#include "serve/crew.h"
+#include "serve/flight.h"
+#include "serve/steps.h"
+
+/* A front writes no body larger than this: a slow reader would keep it from others. */
+#define QUICK_BODY_MAX ((size_t)256 * 1024)
+
+_Static_assert(LISTENER_BATCH <= STORE_BATCH, "one round trip asks for a whole batch");
+
+static bool asks_now(const struct exchange *exchange)
+{
+    return exchange->phase == PHASE_SEEKING && exchange->asks && !exchange->alone;
+}
+
+/* Asks the cache for every request of the batch that wants it, in one round trip. */
+static void batch_lookup(struct member *member, struct job *const *jobs, size_t count)
+{
+    struct server *server = member->crew->server;
+    struct store_query *queries[LISTENER_BATCH];
+    struct exchange *asking[LISTENER_BATCH];
+    struct error event = {0};
+    int64_t budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
+    size_t asked = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct exchange *exchange = job_exchange(jobs[i]);
+        if (!asks_now(exchange))
+            continue;
+        redis_reply_free(exchange->lookup.found.reply);
+        exchange->lookup.found.reply = NULL;
+        queries[asked] = &exchange->lookup;
+        asking[asked++] = exchange;
+    }
+    if (!asked)
+        return;
+    int64_t begun = clock_monotonic();
+    cache_store_lookup(server->store, member->tools.redis, queries, asked, &budget, &event);
+    for (size_t i = 0; i < asked; i++) {
+        asking[i]->asked = begun;
+        asking[i]->redis_budget = budget;
+    }
+    exchange_redis_event(&event);
+}
+
+/* Can it be answered at once, without a query and without writing for long? */
+static bool is_quick(const struct exchange *exchange)
+{
+    size_t size = exchange->settled_body.size;
+    for (enum coding coding = 0; coding < CODING_COUNT; coding++)
+        size += exchange->bodies[coding].size;
+    return exchange->phase != PHASE_SEEKING && size <= QUICK_BODY_MAX;
+}
+
+void crew_dispatch(struct member *member, struct job *job)
+{
+    struct exchange *exchange = job_exchange(job);
+    if (exchange->phase == PHASE_SEEKING && exchange->waits)
+        crew_queue(member->crew, job);
+    else if (is_quick(exchange))
+        crew_answer(member, job);
+    else
+        crew_hand_over(member->crew, job);
+}
+
+void crew_look(struct member *member, struct job **jobs, size_t count)
+{
+    batch_lookup(member, jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        job_lend(jobs[i], &member->tools);
+        steps_walk(job_exchange(jobs[i]), PART_LOOK);
+    }
+    /* The slow ones first: others begin with them while this thread writes. */
+    for (size_t i = 0; i < count; i++) {
+        if (is_quick(job_exchange(jobs[i])))
+            continue;
+        crew_dispatch(member, jobs[i]);
+        jobs[i] = NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i])
+            crew_dispatch(member, jobs[i]);
+}
+
+/* Is the job still this thread's, or parked behind another that seeks the same? */
+static bool stays(struct crew *crew, struct job *job)
+{
+    struct exchange *exchange = job_exchange(job);
+    return !asks_now(exchange) || exchange->flight ||
+           flight_join(crew->server->flights, exchange->lookup.key, job, &exchange->flight);
+}
+
+void crew_seek(struct member *member, struct job **jobs, size_t count)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++)
+        if (stays(member->crew, jobs[i]))
+            jobs[left++] = jobs[i];
+    crew_look(member, jobs, left);
+}

@@ -1,0 +1,104 @@
+#include "serve/tags.h"
+
+#include "db/depends.h"
+
+/* Longer values stand in a tag as their digest. */
+#define VALUE_MAX 64
+
+static bool tag_add(struct entry_meta *meta, struct span tag)
+{
+    if (!tag.data || meta->tag_count == ENTRY_TAGS_MAX)
+        return false;
+    meta->tags[meta->tag_count++] = tag;
+    return true;
+}
+
+static bool plain(struct span value)
+{
+    for (size_t i = 0; i < value.size; i++)
+        if ((unsigned char)value.data[i] < ' ' || value.data[i] == 0x7f)
+            return false;
+    return value.size <= VALUE_MAX;
+}
+
+static bool value_write(const struct value *value, struct bytes *out)
+{
+    unsigned char digest[DIGEST_SIZE];
+    char hex[2 * DIGEST_SIZE + 1];
+    if (value->state != VALUE_TEXT)
+        return true;
+    if (plain(value->text)) {
+        bytes_append_span(out, value->text);
+        return true;
+    }
+    if (!digest_sha256(value->text, digest, NULL))
+        return false;
+    digest_hex(digest, 16, hex);
+    bytes_append_byte(out, '#');
+    bytes_append_text(out, hex);
+    return true;
+}
+
+static const struct value *value_of(const struct exchange *exchange, struct span name)
+{
+    const struct route *route = exchange->served->route;
+    for (size_t i = 0; i < route->param_count; i++)
+        if (span_is(name, route->params[i].name))
+            return &exchange->by_param[i];
+    return NULL; /* the file would not have loaded */
+}
+
+/* "feed:{id}" with the request's value in its place. */
+static bool template_write(const struct exchange *exchange, struct span text, struct bytes *out)
+{
+    while (text.size) {
+        size_t open = span_find(text, '{');
+        bytes_append_span(out, span_first(text, open));
+        if (open == text.size)
+            break;
+        text = span_from(text, open + 1);
+        size_t close = span_find(text, '}');
+        const struct value *value = value_of(exchange, span_first(text, close));
+        if (value && !value_write(value, out))
+            return false;
+        text = span_from(text, close < text.size ? close + 1 : close);
+    }
+    return true;
+}
+
+static bool templates_add(struct exchange *exchange)
+{
+    const struct route *route = exchange->served->route;
+    bool good = true;
+    for (size_t i = 0; good && i < route->tag_count; i++) {
+        struct bytes text = BYTES_EMPTY;
+        good = template_write(exchange, route->tags[i].text, &text) && !text.failed &&
+               tag_add(&exchange->meta, arena_span(exchange->desk->arena, bytes_span(&text)));
+        bytes_free(&text);
+    }
+    return good;
+}
+
+static bool narrowed_add(struct entry_meta *meta, struct span narrowed)
+{
+    while (narrowed.size) {
+        struct span tag = span_split(&narrowed, '\n');
+        if (tag.size && !tag_add(meta, tag))
+            return false;
+    }
+    return true;
+}
+
+bool tags_write(struct exchange *exchange, struct span narrowed)
+{
+    const struct learned *learned =
+        atomic_load_explicit(&exchange->served->learned, memory_order_acquire);
+    const struct depends *depends = learned->depends;
+    exchange->meta.tag_count = 0;
+    if (!depends && !tag_add(&exchange->meta, SPAN_LITERAL("*")))
+        return false;
+    for (size_t i = 0; depends && i < depends->tag_count; i++)
+        if (!tag_add(&exchange->meta, depends->tags[i]))
+            return false;
+    return templates_add(exchange) && narrowed_add(&exchange->meta, narrowed);
+}

@@ -1,0 +1,17 @@
+/*
+ * What an answer depends on, by name: the tags its entry carries.
+ */
+#ifndef LARDER_SERVE_TAGS_H
+#define LARDER_SERVE_TAGS_H
+
+#include "serve/exchange.h"
+
+/*
+ * Writes the answer's tags into exchange->meta: those of the tables the route reads, those its
+ * @tags name, and the `narrowed` ones that came with the rows, newline between them. The spans live
+ * as long as the exchange. False: there are more than an entry can have, or memory is out; the
+ * answer then can't be kept.
+ */
+MUST_CHECK bool tags_write(struct exchange *exchange, struct span narrowed);
+
+#endif

@@ -1,0 +1,150 @@
+#include "config.h"
+
+#include "work/daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "work/feed.h"
+#include "work/loop.h"
+#include "work/refresh.h"
+#include "work/systemd.h"
+
+/* How long the end may take. */
+#define PATIENCE INT64_C(1500000)
+
+struct daemon {
+    struct counters *counters;
+    struct bumper *bumper;
+    struct feed *feed;
+    struct clocks *clocks;   /* null: nothing is refreshed */
+    struct refresh *refresh; /* null: neither */
+    const char *status;      /* told last; the texts are constant */
+};
+
+static int64_t run_feed(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    return feed_poll(daemon->feed, now);
+}
+
+static int fd_of_feed(const void *context)
+{
+    const struct daemon *daemon = context;
+    return feed_fd(daemon->feed);
+}
+
+static bool wake_feed(void *context)
+{
+    struct daemon *daemon = context;
+    return feed_woken(daemon->feed);
+}
+
+static int64_t run_definitions(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    return feed_definitions(daemon->feed, now);
+}
+
+static int64_t run_status(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    const char *status = feed_status(daemon->feed);
+    if (status != daemon->status)
+        systemd_status(status);
+    daemon->status = status;
+    return now + 1000000;
+}
+
+static int64_t run_watchdog(void *context, int64_t now)
+{
+    int64_t interval = systemd_alive_interval();
+    (void)context;
+    if (interval == 0)
+        return LOOP_NEVER;
+    systemd_alive();
+    return now + interval;
+}
+
+static const struct loop_task tasks[] = {
+    {"feed", run_feed, fd_of_feed, wake_feed},
+    {"definitions", run_definitions, NULL, NULL},
+    {"status", run_status, NULL, NULL},
+    {"watchdog", run_watchdog, NULL, NULL},
+};
+
+static bool counters_begin(struct daemon *daemon, const struct options *options,
+                           struct error *error)
+{
+    struct error reason;
+    if (!counters_open(options_text(options, OPTION_RUN), &daemon->counters, &reason)) {
+        log_event(LOG_WARNING, "counters",
+                  "%s: larderd's counters are not in the responders' metrics (LARDER_RUN names a "
+                  "folder all may write)",
+                  reason.text);
+        daemon->counters = counters_open_private();
+    }
+    return daemon->counters ? true : error_set_memory(error);
+}
+
+/* Without the memory of the host's responders nginx has the ttl alone. */
+static bool refresh_begin(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    struct error reason;
+    const char *folder = options_text(options, OPTION_RUN);
+    if (!*options_text(options, OPTION_NGINX))
+        return true;
+    if (clocks_open(folder, &daemon->clocks, &reason) &&
+        refresh_start(options, daemon->counters, daemon->clocks, &daemon->refresh, &reason))
+        return true;
+    if (reason.kind == ERROR_INVALID)
+        return error_set(error, ERROR_INVALID, "%s", reason.text);
+    log_event(LOG_WARNING, "nginx", "%s: what nginx keeps is not refreshed", reason.text);
+    return true;
+}
+
+static bool daemon_open(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    if (!*options_text(options, OPTION_REDIS))
+        return error_set(
+            error, ERROR_INVALID,
+            "LARDER_REDIS is not set: without Redis there is nothing for larderd to do");
+    if (!counters_begin(daemon, options, error) ||
+        !bumper_new(options, daemon->counters, &daemon->bumper, error))
+        return false;
+    daemon->feed = feed_new(options, daemon->counters, daemon->bumper);
+    if (!daemon->feed)
+        return error_set_memory(error);
+    return refresh_begin(daemon, options, error);
+}
+
+static void daemon_close(struct daemon *daemon)
+{
+    refresh_stop(daemon->refresh);
+    clocks_close(daemon->clocks);
+    feed_free(daemon->feed);
+    bumper_free(daemon->bumper);
+    counters_close(daemon->counters);
+}
+
+bool daemon_run(const struct options *options, struct error *error)
+{
+    struct daemon daemon = {0};
+    srandom((unsigned)getpid() ^ (unsigned)clock_wall());
+    bool done = daemon_open(&daemon, options, error);
+    if (done) {
+        log_event(LOG_INFO, "start", "larderd %s", PACKAGE_VERSION);
+        systemd_ready();
+        done = loop_run(tasks, ARRAY_COUNT(tasks), &daemon, PATIENCE, error);
+    }
+    if (done) {
+        log_event(LOG_INFO, "stop", "ending");
+        systemd_stopping();
+        feed_leave(daemon.feed);
+    }
+    daemon_close(&daemon);
+    return done;
+}

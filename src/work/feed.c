@@ -1,0 +1,323 @@
+#include "work/feed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/outbox.h"
+#include "work/backoff.h"
+#include "work/condition.h"
+#include "work/pace.h"
+
+#define SECOND INT64_C(1000000)
+
+/* How long PostgreSQL may take to let us in, and for one statement. */
+#define CONNECT_TIMEOUT (2 * SECOND)
+#define STATEMENT_TIMEOUT (5 * SECOND)
+#define LEAVE_TIMEOUT (SECOND / 4)
+
+/* The rows of one poll: few at first, so that peers share and redelivery is small. */
+#define LIMIT_LEAST 2000
+#define LIMIT_MOST 50000
+
+/* All of the outbox is looked at anew this often, and no more than this part of the time. */
+#define SWEEP_INTERVAL SECOND
+#define SWEEP_PART 20
+
+struct feed {
+    struct counters *counters;
+    struct bumper *bumper;
+    struct db_settings settings;
+    int64_t guard, sleep;             /* µs; the longest sleep */
+    struct db_connection *connection; /* null: away */
+    bool sleepless;                   /* behind PgBouncer no notification arrives */
+    struct position position;
+    struct pace pace;
+    struct backoff backoff;
+    int limit;
+    bool sweeping;
+    int64_t sweep_due;
+    int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
+    int64_t beaten;
+    struct condition database, schema, redis, backlog, definitions;
+};
+
+struct feed *feed_new(const struct options *options, struct counters *counters,
+                      struct bumper *bumper)
+{
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (!feed)
+        return NULL;
+    int64_t guard = options_number(options, OPTION_GUARD_TTL);
+    int64_t poll = options_number(options, OPTION_POLL);
+    feed->counters = counters;
+    feed->bumper = bumper;
+    feed->guard = guard;
+    feed->sleep = poll < guard / 8 ? poll : guard / 8;
+    feed->sleepless = options_number(options, OPTION_DB_POOLING) == 1;
+    feed->settings = (struct db_settings){.transaction_pooling = feed->sleepless,
+                                          .statement_timeout = STATEMENT_TIMEOUT};
+    feed->limit = LIMIT_LEAST;
+    return feed;
+}
+
+void feed_free(struct feed *feed)
+{
+    if (!feed)
+        return;
+    db_disconnect(feed->connection);
+    position_free(&feed->position);
+    free(feed);
+}
+
+static int64_t later(struct feed *feed)
+{
+    return clock_monotonic() + backoff_failed(&feed->backoff, (uint32_t)random());
+}
+
+static void hang_up(struct feed *feed)
+{
+    db_disconnect(feed->connection);
+    feed->connection = NULL;
+}
+
+/* A failure of PostgreSQL, told once; the next try comes later. */
+static int64_t database_failed(struct feed *feed, const struct db_failure *failure)
+{
+    char text[ERROR_TEXT_MAX + 64];
+    if (db_outbox_missing(failure)) {
+        snprintf(text, sizeof text, "run \"larder install\" in this database first: %s",
+                 failure->message);
+        condition_bad(&feed->schema, "outbox", text);
+        return later(feed);
+    }
+    condition_bad(&feed->database, "database", failure->message);
+    if (!db_usable(feed->connection))
+        hang_up(feed);
+    return later(feed);
+}
+
+static int64_t redis_failed(struct feed *feed, const struct error *error)
+{
+    condition_bad(&feed->redis, "redis", error->text);
+    return later(feed);
+}
+
+static bool connect_database(struct feed *feed, struct db_failure *failure)
+{
+    if (!db_connect(&feed->settings, clock_monotonic() + CONNECT_TIMEOUT, &feed->connection,
+                    failure))
+        return false;
+    /* A restored or restarted server may count anew, and nobody notified us meanwhile. */
+    position_reset(&feed->position);
+    feed->pace = (struct pace){0};
+    if (feed->sleepless || db_outbox_listen(feed->connection, STATEMENT_TIMEOUT, failure))
+        return true;
+    hang_up(feed);
+    return false;
+}
+
+/* The tags, and `*` where a crash has emptied the outbox. */
+static bool bump(struct feed *feed, const struct db_outbox_batch *batch, struct error *error)
+{
+    size_t count = 0;
+    struct span *tags = calloc(batch->tag_count + 1, sizeof *tags);
+    if (!tags)
+        return error_set_memory(error);
+    for (size_t i = 0; i < batch->tag_count; i++)
+        tags[count++] = db_outbox_tag(batch, i);
+    if (!batch->marked) {
+        log_event(LOG_INFO, "outbox", "PostgreSQL may have lost changes: every answer is struck");
+        tags[count++] = SPAN_LITERAL(CACHE_TAG_ALL);
+    }
+    bool done = bumper_bump(feed->bumper, tags, count, error);
+    free(tags);
+    return done;
+}
+
+/* After a poll that is committed: what it says of the backlog, and how many rows come next. */
+static void judge(struct feed *feed, const struct db_outbox_batch *batch, int64_t begin)
+{
+    if (!batch->more)
+        feed->limit = LIMIT_LEAST;
+    else if (feed->limit < LIMIT_MOST)
+        feed->limit *= 5;
+    if (!batch->more && !batch->shared)
+        feed->drained = begin;
+    if (feed->sweeping && !batch->more) {
+        int64_t now = clock_monotonic(), pause = SWEEP_PART * (now - begin);
+        feed->sweeping = false;
+        feed->sweep_due = now + (pause > SWEEP_INTERVAL ? pause : SWEEP_INTERVAL);
+    }
+}
+
+/* Takes, bumps, commits. */
+static bool deliver(struct feed *feed, struct db_outbox_batch *ret_batch, int64_t *ret_due)
+{
+    struct db_outbox_batch batch;
+    struct db_failure failure = {0};
+    struct error error;
+    int64_t begin = clock_monotonic();
+    feed->sweeping = feed->sweeping || begin >= feed->sweep_due;
+    if (!db_outbox_take(feed->connection, feed->sweeping ? NULL : &feed->position, feed->limit,
+                        STATEMENT_TIMEOUT, &batch, &failure)) {
+        *ret_due = database_failed(feed, &failure);
+        return false;
+    }
+    condition_good(&feed->schema, "outbox", "the outbox is there");
+    if (!bump(feed, &batch, &error)) {
+        db_outbox_give_back(feed->connection, &batch, STATEMENT_TIMEOUT);
+        *ret_due = redis_failed(feed, &error);
+        return false;
+    }
+    *ret_batch = batch;
+    if (!db_outbox_done(feed->connection, &batch, STATEMENT_TIMEOUT, &feed->position, &failure)) {
+        *ret_due = database_failed(feed, &failure);
+        return false;
+    }
+    judge(feed, ret_batch, begin);
+    counters_add(feed->counters, COUNTER_OUTBOX_POLLS, 1);
+    counters_add(feed->counters, COUNTER_OUTBOX_ROWS, ret_batch->row_count);
+    return true;
+}
+
+/* Sets the flag as the pace wishes. */
+static bool follow(struct feed *feed, enum pace_wish wish, struct db_failure *failure)
+{
+    uint64_t until;
+    if (wish == PACE_GET_UP)
+        return db_outbox_get_up(feed->connection, STATEMENT_TIMEOUT, failure);
+    if (wish == PACE_STAY || feed->sleepless)
+        return true;
+    if (!db_outbox_lie_down(feed->connection, STATEMENT_TIMEOUT, &until, failure))
+        return false;
+    pace_lain_down(&feed->pace, until);
+    return true;
+}
+
+static bool beat(struct feed *feed, struct error *error)
+{
+    int64_t now = clock_monotonic();
+    if (now - feed->beaten < feed->guard / 8)
+        return true;
+    if (now - feed->drained > feed->guard / 2) {
+        condition_bad(&feed->backlog, "outbox",
+                      "changes wait for longer than half of LARDER_GUARD_TTL: no heartbeat");
+        return true;
+    }
+    condition_good(&feed->backlog, "outbox", "no change waits for long any more");
+    if (!bumper_beat(feed->bumper, feed->guard / 2, error))
+        return false;
+    feed->beaten = now;
+    return true;
+}
+
+/* The two servers, asked for in turn; false: *ret_due says when to try again. */
+static bool ready(struct feed *feed, int64_t *ret_due)
+{
+    struct db_failure failure = {0};
+    struct error error;
+    if (feed->connection && !db_usable(feed->connection))
+        hang_up(feed);
+    if (!feed->connection && !connect_database(feed, &failure)) {
+        condition_bad(&feed->database, "database", failure.message);
+        *ret_due = later(feed);
+        return false;
+    }
+    if (!bumper_ready(feed->bumper, &error)) {
+        *ret_due = redis_failed(feed, &error);
+        return false;
+    }
+    return true;
+}
+
+int64_t feed_poll(struct feed *feed, int64_t now)
+{
+    struct db_outbox_batch batch;
+    struct db_failure failure = {0};
+    struct error error;
+    int64_t due = now;
+    if (!ready(feed, &due) || !deliver(feed, &batch, &due))
+        return due;
+    const struct pace_poll poll = {.found = batch.row_count > 0 || batch.more,
+                                   .flag = batch.asleep,
+                                   .oldest_running = batch.oldest_running};
+    if (!follow(feed, pace_polled(&feed->pace, &poll), &failure))
+        return database_failed(feed, &failure);
+    if (!beat(feed, &error))
+        return redis_failed(feed, &error);
+    backoff_succeeded(&feed->backoff);
+    condition_good(&feed->database, "database", "PostgreSQL answers again");
+    condition_good(&feed->redis, "redis", "Redis answers again");
+    return feed_woken(feed) ? now : clock_monotonic() + pace_wait(&feed->pace, feed->sleep);
+}
+
+/* Away or without its schema: feed_poll sees to that. */
+static bool idle(const struct feed *feed)
+{
+    return !feed->connection || feed->database.bad || feed->schema.bad || feed->redis.bad;
+}
+
+int64_t feed_definitions(struct feed *feed, int64_t now)
+{
+    struct db_outbox_batch batch;
+    struct db_failure failure = {0};
+    struct error error;
+    int64_t due = now + SECOND;
+    if (idle(feed))
+        return due;
+    if (!db_outbox_definitions(feed->connection, STATEMENT_TIMEOUT, &batch, &failure)) {
+        condition_bad(&feed->definitions, "definitions", failure.message);
+        return due;
+    }
+    if (!bumper_ready(feed->bumper, &error) || !bump(feed, &batch, &error)) {
+        db_outbox_give_back(feed->connection, &batch, STATEMENT_TIMEOUT);
+        condition_bad(&feed->redis, "redis", error.text);
+    } else if (!db_outbox_done(feed->connection, &batch, STATEMENT_TIMEOUT, NULL, &failure)) {
+        condition_bad(&feed->definitions, "definitions", failure.message);
+    } else {
+        condition_good(&feed->definitions, "definitions", "definitions are looked at again");
+    }
+    return due;
+}
+
+int feed_fd(const struct feed *feed)
+{
+    return feed->connection && !feed->sleepless ? db_outbox_fd(feed->connection) : -1;
+}
+
+bool feed_woken(struct feed *feed)
+{
+    bool notified = false;
+    if (!feed->connection || feed->sleepless)
+        return false;
+    if (!db_outbox_notified(feed->connection, &notified, NULL))
+        return true; /* the connection is lost, which feed_poll finds */
+    if (notified)
+        counters_add(feed->counters, COUNTER_OUTBOX_WAKES, 1);
+    return notified;
+}
+
+void feed_leave(struct feed *feed)
+{
+    uint64_t until;
+    if (idle(feed) || feed->sleepless || !db_usable(feed->connection))
+        return;
+    if (db_outbox_lie_down(feed->connection, LEAVE_TIMEOUT, &until, NULL) &&
+        !db_outbox_notify(feed->connection, LEAVE_TIMEOUT, NULL))
+        hang_up(feed);
+}
+
+const char *feed_status(const struct feed *feed)
+{
+    if (!feed->connection || feed->database.bad)
+        return "PostgreSQL is away";
+    if (feed->schema.bad)
+        return "waiting for larder install";
+    if (feed->redis.bad)
+        return "Redis is away";
+    if (feed->backlog.bad)
+        return "catching up with changes";
+    return "changes are delivered";
+}

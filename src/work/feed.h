@@ -1,0 +1,43 @@
+/*
+ * The feed: from the outbox in PostgreSQL to bumps in Redis, and the heartbeat that says so.
+ *
+ * A row is deleted only after its tag was bumped, so a crash anywhere only bumps it twice. The
+ * heartbeat is a promise that no change older than half the guard TTL waits: it is given only when
+ * a poll within that time found nothing left, neither beyond its limit nor with a peer.
+ */
+#ifndef LARDER_WORK_FEED_H
+#define LARDER_WORK_FEED_H
+
+#include "base/counters.h"
+#include "base/options.h"
+#include "work/bumper.h"
+
+struct feed;
+
+/* The options, counters and bumper must outlive the feed. Null: memory. */
+struct feed *feed_new(const struct options *options, struct counters *counters,
+                      struct bumper *bumper) MUST_CHECK;
+
+/* Null is allowed. */
+void feed_free(struct feed *feed);
+
+/* One poll, or one attempt to get back what is away; returns when the next is due (monotonic µs).
+ */
+int64_t feed_poll(struct feed *feed, int64_t now);
+
+/* Bumps what depends on changed definitions; returns when that is due again. */
+int64_t feed_definitions(struct feed *feed, int64_t now);
+
+/* For poll(2): readable when a notification may have come; -1: none can. */
+int feed_fd(const struct feed *feed);
+
+/* Looks for notifications; true when feed_poll is due at once. */
+bool feed_woken(struct feed *feed);
+
+/* Before the end: writers shall notify the other larderds, which are woken once. */
+void feed_leave(struct feed *feed);
+
+/* For people: what it is doing. */
+const char *feed_status(const struct feed *feed);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * The daemon's main loop: tasks declared as a table, run when they are due or when what they listen
+ * to is readable, one after another in one thread.
+ */
+#ifndef LARDER_WORK_LOOP_H
+#define LARDER_WORK_LOOP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define LOOP_TASKS_MAX 16
+#define LOOP_NEVER INT64_MAX
+
+/* One piece of periodic work. The functions get the context that loop_run was given. */
+struct loop_task {
+    const char *name;
+    int64_t (*run)(void *context, int64_t now); /* returns when it is due again, monotonic µs */
+    int (*fd)(const void *context); /* to be polled for input; -1: none now; null: never any */
+    bool (*woken)(void *context);   /* the input came: is `run` due at once? */
+};
+
+/*
+ * Catches SIGTERM and SIGINT and runs the tasks until one comes; each is due at the start. Once
+ * asked to end, a task that does not come back within `patience` µs ends the process, with status
+ * 0: nothing here is lost by a sudden end.
+ */
+MUST_CHECK bool loop_run(const struct loop_task *tasks, size_t count, void *context,
+                         int64_t patience, struct error *error);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * When the outbox is polled next, and when larderd says that it sleeps. Pure.
+ *
+ * While rows keep coming it polls without a pause; when none do, after 1, 2, 4 … 50 ms; then it
+ * lies down: the flag larder.asleep asks writers to notify. NOTIFY takes a lock of the whole
+ * cluster at commit, so under load writers must not use it, and the flag says when they need to.
+ *
+ * No wake is missed:
+ * - A writer that saw "polling" and has not committed yet will not notify. Its transaction's number
+ *   is lower than one drawn after the flag was set, so until every transaction below that number
+ *   has ended larderd is drowsy: it goes on polling, if slowly.
+ * - Several larderds share the flag. One that is busy sets it to "polling" again; its polls then
+ *   serve the sleeper too. Should it be killed, the sleeper finds the flag at "polling" at its next
+ *   look, which it takes regularly, and lies down anew. What a sleeper sets too often costs writers
+ *   notifications nobody needs, at most one change of the flag in each such look.
+ */
+#ifndef LARDER_WORK_PACE_H
+#define LARDER_WORK_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACE_LEAST INT64_C(1000)
+#define PACE_MOST INT64_C(50000)
+
+enum pace_state { PACE_AWAKE, PACE_DROWSY, PACE_ASLEEP };
+
+/* All zeros: awake. */
+struct pace {
+    enum pace_state state;
+    int64_t delay;  /* µs to the next poll while not asleep */
+    uint64_t until; /* drowsy until no transaction below this runs */
+    bool found;     /* the last poll found rows */
+};
+
+/* What a poll saw. */
+struct pace_poll {
+    bool found;
+    bool flag; /* larder.asleep asks writers to notify */
+    uint64_t oldest_running;
+};
+
+/* What is to be done about the flag. */
+enum pace_wish {
+    PACE_STAY,
+    PACE_LIE_DOWN, /* set it, then pace_lain_down */
+    PACE_GET_UP,   /* clear it */
+};
+
+enum pace_wish pace_polled(struct pace *pace, const struct pace_poll *poll);
+
+/* The flag asks to notify since before the number `until` was drawn. */
+void pace_lain_down(struct pace *pace, uint64_t until);
+
+/* µs from the last poll to the next; a sleeper looks every `longest`. */
+int64_t pace_wait(const struct pace *pace, int64_t longest);
+
+#endif

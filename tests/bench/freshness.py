@@ -1,0 +1,69 @@
+"""From the commit of a write to the first answer that shows it."""
+
+import subprocess
+from dataclasses import dataclass
+
+from .replay import fastcgi, http, percentile
+from .report import Target, show_table
+
+RATE, WRITERS, KEYS = 500, 8, 16  # writes a second, by so many connections, each with rows of its own
+SECONDS, QUICK_SECONDS = 10, 2
+MEDIAN_MOST, TAIL_MOST = 2.0, 5.0  # milliseconds
+STATEMENT = "UPDATE bench.{table} SET version = $2 WHERE id = $1"
+
+
+@dataclass
+class Change:
+    write: float  # milliseconds until PostgreSQL acknowledged the commit
+    fresh: float  # milliseconds from then to the end of the first answer that shows it
+    asked: int
+    kept: bool  # the answer was in the cache when it was changed
+
+
+class Changes:
+    """What a run of writes found, and how many a second there were."""
+
+    def __init__(self, changes, seconds):
+        self.changes = changes
+        self.rate = len(changes) / seconds
+
+    def fresh(self, percent):
+        return percentile((each.fresh for each in self.changes), percent)
+
+    def row(self, name):
+        kept = 100 * sum(each.kept for each in self.changes) / len(self.changes)
+        return (name, f"{self.rate:.0f}", f"{kept:.0f} %", f"{percentile((c.write for c in self.changes), 50):.2f}",
+                f"{self.fresh(50):.2f}", f"{self.fresh(99):.2f}", f"{max(c.fresh for c in self.changes):.2f}",
+                f"{sum(each.asked for each in self.changes) / len(self.changes):.1f}")
+
+
+COLUMNS = ("", "writes/s", "kept before", "write p50 ms", "fresh p50 ms", "p99 ms", "longest", "requests each")
+
+
+def change(field, address, path, table, seconds, *, rate=RATE, writers=WRITERS, first=1, keys=KEYS):
+    """Runs timing/fresh.c on rows of bench.`table` from `first` on."""
+    program = field.compile("timing/fresh.c", ["libpq"])
+    words = [program, address, path, STATEMENT.format(table=table), *map(str, (seconds, rate, writers, first, keys))]
+    run = subprocess.run(words, env=field.environment(), capture_output=True, text=True, check=False,
+                         timeout=seconds + 120)
+    assert run.returncode == 0, run.stderr
+    rows = [line.split() for line in run.stdout.splitlines()]
+    return Changes([Change(int(write) / 1e6, int(fresh) / 1e6, int(asked), kept == "1")
+                    for write, fresh, asked, kept in rows], seconds)
+
+
+def measure(field, site, quick):
+    seconds = QUICK_SECONDS if quick else SECONDS
+    print(f"\nCommit to fresh answer: {RATE} writes a second over {WRITERS} connections for {seconds} s, one larderd, "
+          f"{site.processes} responders")
+    ways = (("asked at Larder's socket", fastcgi(site), "/versions/"), ("asked through nginx", http(site), "/versions/"),
+            ("kept by nginx as well", http(site), "/public/versions/"))
+    found = {name: change(field, address, path, "versions", seconds) for name, address, path in ways}
+    show_table([COLUMNS] + [changes.row(name) for name, changes in found.items()])
+    return [target for name, changes in found.items() for target in targets(name, changes)]
+
+
+def targets(name, changes):
+    return [Target(f"invalidate: commit to fresh, {name}, {word}", f"≤ {most:g} ms", f"{changes.fresh(percent):.2f} ms",
+                   changes.fresh(percent) <= most)
+            for word, percent, most in (("p50", 50, MEDIAN_MOST), ("p99", 99, TAIL_MOST))]

@@ -1,0 +1,161 @@
+/*
+ * How long after a commit is an answer fresh?
+ *
+ *   fresh ADDRESS PATH STATEMENT SECONDS RATE WRITERS FIRST-KEY KEYS
+ *
+ * Each of WRITERS threads has a connection to PostgreSQL (found by libpq's environment), a kept one
+ * to ADDRESS (see link.h) and KEYS rows of its own, RATE writes a second being divided among them.
+ * For a write it makes sure that the answer of PATH followed by the key is kept; runs STATEMENT
+ * ($1 the key, $2 a number greater than all before) and takes the time when PostgreSQL has
+ * acknowledged the commit; then asks again and again, GAP apart, until `"version":` in the answer
+ * has that number. Prints one line a write:
+ *
+ *   nanoseconds of the write, nanoseconds from its end to the end of the first fresh answer, the
+ *   requests that took, and whether the answer was kept when the write began (1 or 0)
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include <libpq-fe.h>
+
+#include "link.h"
+
+enum { GAP = 100000, PATIENCE = 10, WRITERS_MAX = 64 };
+static const int64_t SECOND = 1000000000;
+
+static struct settings {
+    const char *address, *path, *statement;
+    int64_t seconds, rate, writers, first_key, keys;
+    int64_t start;
+} settings;
+
+static atomic_long last_version = 1;
+
+struct writer {
+    int64_t number;
+    PGconn *database;
+    struct link link;
+};
+
+static PGconn *database_open(void)
+{
+    PGconn *database = PQconnectdb("");
+    if (PQstatus(database) != CONNECTION_OK)
+        fail("PostgreSQL", PQerrorMessage(database));
+    PGresult *result = PQprepare(database, "write", settings.statement, 2, NULL);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        fail("PostgreSQL", PQerrorMessage(database));
+    PQclear(result);
+    return database;
+}
+
+static void row_write(struct writer *writer, int64_t key, long version)
+{
+    char texts[2][24];
+    const char *values[] = {texts[0], texts[1]};
+    snprintf(texts[0], sizeof texts[0], "%lld", (long long)key);
+    snprintf(texts[1], sizeof texts[1], "%ld", version);
+    PGresult *result = PQexecPrepared(writer->database, "write", 2, values, NULL, NULL, 0);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK || strcmp(PQcmdTuples(result), "1") != 0)
+        fail("a write did not change its row", PQerrorMessage(writer->database));
+    PQclear(result);
+}
+
+/* Asks until the answer is kept, three times at most: other writes may strike it in between. */
+static bool answer_keep(struct link *link, const char *target)
+{
+    for (int tries = 0; tries < 3; tries++) {
+        link_ask(link, target);
+        const char *told = link_field(link, "Cache-Status");
+        if (told && strncmp(told, "larder; hit", 11) == 0)
+            return true;
+    }
+    return false;
+}
+
+static long answer_version(const struct link *link)
+{
+    static const char name[] = "\"version\":";
+    const char *place = link_status(link) == 200 ? strstr(link_body(link), name) : NULL;
+    if (!place)
+        fail("an answer has no version", link->answer.data);
+    return atol(place + sizeof name - 1);
+}
+
+/* The number of requests until the answer had that version. */
+static int answer_await(struct link *link, const char *target, long version)
+{
+    for (int64_t end = now() + PATIENCE * SECOND, asked = 1;; asked++) {
+        link_ask(link, target);
+        if (answer_version(link) >= version)
+            return (int)asked;
+        if (now() > end)
+            fail("a change was not seen in time", target);
+        wait_for(now() + GAP);
+    }
+}
+
+static void change_time(struct writer *writer, int64_t key)
+{
+    char target[256];
+    snprintf(target, sizeof target, "%s%lld", settings.path, (long long)key);
+    bool kept = answer_keep(&writer->link, target);
+    long version = atomic_fetch_add(&last_version, 1);
+    int64_t begun = now();
+    row_write(writer, key, version);
+    int64_t committed = now();
+    int asked = answer_await(&writer->link, target, version);
+    int64_t seen = now();
+    printf("%lld %lld %d %d\n", (long long)(committed - begun), (long long)(seen - committed),
+           asked, kept);
+}
+
+/* A writer that is late goes on at once and does not catch up: the rate reached shows it. */
+static void *write_on(void *argument)
+{
+    struct writer *writer = argument;
+    int64_t apart = SECOND * settings.writers / settings.rate;
+    int64_t due = settings.start + writer->number * SECOND / settings.rate;
+    int64_t first = settings.first_key + writer->number * settings.keys;
+    for (int64_t count = 0; due < settings.start + settings.seconds * SECOND; count++) {
+        wait_for(due);
+        change_time(writer, first + count % settings.keys);
+        due = due + apart > now() ? due + apart : now();
+    }
+    return NULL;
+}
+
+static void settings_read(char **words)
+{
+    settings = (struct settings){words[1],        words[2],        words[3],
+                                 atoll(words[4]), atoll(words[5]), atoll(words[6]),
+                                 atoll(words[7]), atoll(words[8]), 0};
+    if (settings.writers < 1 || settings.writers > WRITERS_MAX || settings.rate < 1 ||
+        settings.keys < 1)
+        fail("usage", "1 to 64 WRITERS; RATE and KEYS at least 1");
+}
+
+int main(int count, char **words)
+{
+    static struct writer writers[WRITERS_MAX];
+    pthread_t threads[WRITERS_MAX];
+    if (count != 9)
+        fail("usage", "fresh ADDRESS PATH STATEMENT SECONDS RATE WRITERS FIRST-KEY KEYS");
+    settings_read(words);
+    prctl(PR_SET_TIMERSLACK, 1UL);
+    for (int64_t i = 0; i < settings.writers; i++) {
+        writers[i] = (struct writer){.number = i, .database = database_open()};
+        link_open(settings.address, &writers[i].link);
+    }
+    settings.start = now();
+    for (int64_t i = 0; i < settings.writers; i++)
+        if (pthread_create(&threads[i], NULL, write_on, &writers[i]) != 0)
+            fail("a thread", "it can't be started");
+    for (int64_t i = 0; i < settings.writers; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}

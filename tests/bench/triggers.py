@@ -1,0 +1,118 @@
+"""What the triggers cost a writer: the same writes in two databases, with and without them, in turn."""
+
+import re
+import subprocess
+from statistics import median
+
+from support.larderd import install
+from support.postgres import program_folder
+
+from .replay import percentile
+from .report import Spread, Target, show_table
+
+PLAIN = "plain"  # the database without triggers
+SINGLE_ROUNDS, QUICK_SINGLE_ROUNDS = 4000, 500
+BULK_ROUNDS, QUICK_BULK_ROUNDS = 7, 2
+WRITERS, THREADS = 64, 2
+SLICE_SECONDS, SLICE_ROUNDS = 5, 5
+QUICK_SLICE_SECONDS, QUICK_SLICE_ROUNDS = 1, 2
+ONE_MORE, BULK_MOST, RATE_LEAST = 100, 1.2, 0.85
+
+# Of the social pack; what is read is shown by some route, what is not by none.
+SINGLE = {
+    "one row, a column that is read": "UPDATE social.feeds SET content = 'Edited ' || $2::text WHERE id = $1::bigint",
+    "one row, a column that nobody reads":
+        "UPDATE social.notifications SET created_at = created_at + $2::int * interval '1 s' WHERE id = $1::bigint",
+    "one row comes and goes":
+        "WITH new AS (INSERT INTO social.comments (feed_id, user_id, content) "
+        "VALUES ($1::bigint, 1, $2::text) RETURNING id) SELECT id FROM new",
+}
+BULK = "UPDATE social.feeds SET views = views + 1"
+CROWD = "\\set id random(1, {keys})\nUPDATE social.feeds SET views = views + 1 WHERE id = :id;\n"
+
+
+def superuser(field, statement, database="postgres"):
+    return field.postgres.execute(statement, database=database)
+
+
+def make_plain(field):
+    """A copy of the database without triggers. Nothing may be connected to the original."""
+    superuser(field, f"DROP DATABASE IF EXISTS {PLAIN}")
+    superuser(field, f"CREATE DATABASE {PLAIN} TEMPLATE bench OWNER larder")
+    install(field.environment() | {"LARDER_ROUTES": field.routes(), "PGDATABASE": PLAIN}, "--remove")
+    left = superuser(field, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal", PLAIN)
+    assert left == [(0,)], f"larder install --remove left {left[0][0]} triggers"
+
+
+def time_writes(field, rounds, statement, keys):
+    """Milliseconds of each round: (without triggers, with them)."""
+    words = [field.compile("timing/writes.c", ["libpq"]), str(rounds), statement, str(keys), PLAIN, "bench"]
+    done = subprocess.run(words, env=field.environment(), capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return [tuple(int(word) / 1e6 for word in line.split()) for line in done.stdout.splitlines()]
+
+
+def vacuum(field):
+    for database in (PLAIN, "bench"):
+        superuser(field, "VACUUM ANALYZE social.feeds", database)
+
+
+def crowd(field, keys, database, seconds):
+    """Commits a second of many writers, each on rows of its own mostly."""
+    script = f"{field.work}/crowd.sql"
+    with open(script, "w", encoding="utf-8") as output:
+        output.write(CROWD.format(keys=keys))
+    words = [f"{program_folder()}/pgbench", "-n", "-M", "prepared", "-c", str(WRITERS), "-j", str(THREADS),
+             "-T", str(seconds), "-f", script, database]
+    done = subprocess.run(words, env=field.environment(), capture_output=True, text=True, check=True,
+                          timeout=seconds + 60)
+    return float(re.search(r"tps = ([\d.]+)", done.stdout).group(1))
+
+
+def measure_single(field, rounds, keys):
+    rows, targets = [("", "without µs", "with µs", "added µs", "p99 without", "p99 with")], []
+    for name, statement in SINGLE.items():
+        plain, watched = zip(*time_writes(field, rounds, statement, keys), strict=True)
+        added = 1000 * median(one - other for one, other in zip(watched, plain, strict=True))
+        rows.append((name, *(f"{1000 * value:.0f}" for value in (median(plain), median(watched))), f"{added:+.0f}",
+                     *(f"{1000 * percentile(values, 99):.0f}" for values in (plain, watched))))
+        targets.append(Target(f"invalidate: triggers add to {name}", f"≤ {ONE_MORE} µs", f"{added:.0f} µs",
+                              added <= ONE_MORE))
+    show_table(rows)
+    return targets
+
+
+def measure_bulk(field, rounds, keys):
+    pairs = []
+    for _ in range(rounds):
+        pairs += time_writes(field, 1, BULK, 0)
+        vacuum(field)
+    plain, watched = zip(*pairs, strict=True)
+    ratio = Spread.of_ratios(watched, plain)
+    print(f"One UPDATE of {keys:,} rows: {Spread.of(plain).text('{:.0f}')} ms without, "
+          f"{Spread.of(watched).text('{:.0f}')} ms with")
+    return [Target(f"invalidate: an UPDATE of {keys:,} rows, with triggers / without", f"≤ {BULK_MOST}", ratio.text(),
+                   ratio.middle <= BULK_MOST)]
+
+
+def measure_crowd(field, seconds, rounds, keys):
+    rates = {PLAIN: [], "bench": []}
+    for number in range(rounds):
+        for database in list(rates)[::1 if number % 2 == 0 else -1]:
+            rates[database].append(crowd(field, keys, database, seconds))
+        vacuum(field)
+    ratio = Spread.of_ratios(rates["bench"], rates[PLAIN])
+    print(f"{WRITERS} writers: {Spread.of(rates[PLAIN]).text('{:.0f}')} commits a second without, "
+          f"{Spread.of(rates['bench']).text('{:.0f}')} with")
+    return [Target(f"invalidate: {WRITERS} writers, with triggers and larderd / without", f"≥ {RATE_LEAST}",
+                   ratio.text(), ratio.middle >= RATE_LEAST)]
+
+
+def measure(field, quick):
+    keys = superuser(field, "SELECT count(*) FROM social.feeds", PLAIN)[0][0]
+    print("\nTrigger cost: the same writes with triggers (larderd at work) and without, in turn", flush=True)
+    found = measure_single(field, QUICK_SINGLE_ROUNDS if quick else SINGLE_ROUNDS, keys)
+    vacuum(field)
+    found += measure_bulk(field, QUICK_BULK_ROUNDS if quick else BULK_ROUNDS, keys)
+    return found + measure_crowd(field, *((QUICK_SLICE_SECONDS, QUICK_SLICE_ROUNDS) if quick
+                                          else (SLICE_SECONDS, SLICE_ROUNDS)), keys)

@@ -1,0 +1,151 @@
+"""Two hosts over one PostgreSQL and one Redis, with writers, readers and the recovery that each fault ends with."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+from support import fastcgi
+from support.host import Host
+from support.larderd import Larderd
+from support.metrics import Metrics
+from support.process import Process
+from support.proxy import Proxy
+from support.waiting import wait_until
+
+from . import history, model
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WRITERS, READERS_EACH = 3, 2
+
+
+def compile_reader(folder):
+    program = f"{folder}/reader"
+    command = ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program,
+               f"{HERE}/reader.c"]
+    subprocess.run(command, check=True, timeout=60)
+    return program
+
+
+class Site:
+    """`stack` is the first host (pools api and export: two processes). Entering starts the second, with a LARDER_RUN
+    of its own, and larderd: each of these reaches Redis through a proxy. `traffic()` runs writers and readers."""
+
+    def __init__(self, stack, folder):
+        self.stack = stack
+        self.folder = str(folder)
+        self.redis, self.postgres = stack.redis, stack.postgres
+        self.second_network, self.larderd_network = (Proxy(("127.0.0.1", stack.redis.port)) for _ in range(2))
+        self.second = Host(stack, f"{self.folder}/second", self.second_network.redis)
+        daemon_environment = stack.environment() | {"LARDER_REDIS": self.larderd_network.redis}
+        self.larderd = Larderd(self.folder, "larderd", daemon_environment)
+        self.sentinels = 0
+        self.begin = self.end = 0
+
+    def __enter__(self):
+        self.stack.install()
+        self.larderd.start()
+        self.second.start()
+        self.settled()
+        return self
+
+    def __exit__(self, *_):
+        self.second.stop()
+        self.larderd.stop()
+        self.second_network.stop()
+        self.larderd_network.stop()
+
+    @property
+    def pools(self):
+        return [*self.stack.pools, *self.second.pools]
+
+    # Traffic
+
+    @contextlib.contextmanager
+    def traffic(self, seconds, read_pace_us=1300, write_pace_ms=25):
+        """Writers and readers run within the block, `seconds` at most."""
+        os.makedirs(f"{self.folder}/logs")
+        with open(f"{self.folder}/targets", "wb") as file:
+            file.writelines(model.encode(each) for each in model.targets())
+        self.begin = time.monotonic_ns()
+        processes = [self.writer(number, write_pace_ms, seconds) for number in range(WRITERS)]
+        reader = compile_reader(self.folder)
+        for pool in self.pools * READERS_EACH:
+            processes.append(self.reader(reader, pool, len(processes), read_pace_us, seconds))
+        try:
+            yield
+        finally:
+            statuses = [each.stop() for each in processes]
+            self.end = time.monotonic_ns()
+        assert not any(statuses), f"a writer or reader failed: {statuses}, see {self.folder}/logs"
+
+    def writer(self, number, pace, seconds):
+        server = self.postgres
+        dsn = f"host={server.folder} port={server.port} dbname={self.stack.database} user=larder"
+        command = [sys.executable, f"{HERE}/writer.py", dsn, f"{self.folder}/logs/writer-{number}", str(number),
+                   str(pace), str(seconds)]
+        return Process(f"writer {number}", command, f"{self.folder}/logs/writer-{number}.err")
+
+    def reader(self, program, pool, number, pace, seconds):
+        command = [program, pool.socket, f"{self.folder}/targets", f"{self.folder}/logs/reader-{number}", str(number),
+                   str(pace), str(seconds)]
+        return Process(f"reader {number}", command, f"{self.folder}/logs/reader-{number}.err")
+
+    # What was recorded
+
+    def logs(self, kind):
+        folder = f"{self.folder}/logs"
+        return [f"{folder}/{name}" for name in sorted(os.listdir(folder))
+                if name.startswith(f"{kind}-") and "." not in name]
+
+    def timelines(self):
+        states = {}
+        for path in self.logs("writer"):
+            with open(path, encoding="ascii") as log:
+                for line in log:
+                    page, number, version, before, after, outcome, absent = line.split()
+                    states.setdefault((page, int(number)), []).append(
+                        history.State(int(version), int(before), int(after), outcome, absent == "1"))
+        return {key: history.Timeline(each) for key, each in states.items()}
+
+    def reads(self):
+        """The reads of each reader."""
+        for path in self.logs("reader"):
+            with open(path, "rb") as log:
+                yield history.unpack(log.read())
+
+    def metric(self, name):
+        """Summed over both hosts."""
+        total = 0
+        for pool in (self.stack.api, self.second.pools[0]):
+            total += Metrics(fastcgi.ask(pool.socket, "/_larder/metrics").text).sum(f"larder_{name}")
+        return total
+
+    # Health
+
+    def settled(self, deadline=20):
+        """Waits until a new change shows in every process, and each keeps it: the whole chain works."""
+        self.sentinels += 1
+        wait_until(self.write_sentinel, deadline, "PostgreSQL taking a change")
+        for pool in self.pools:
+            wait_until(lambda: self.sentinel(pool)[0] == self.sentinels, deadline, f"the change in {pool.socket}")
+        for pool in self.pools:
+            wait_until(lambda: self.kept(pool), deadline, f"the change kept in {pool.socket}")
+
+    def write_sentinel(self):
+        try:
+            self.stack.sql("UPDATE sentinel SET version = %s", [self.sentinels])
+            return True
+        except Exception as problem:
+            raise AssertionError(str(problem)) from problem
+
+    @staticmethod
+    def sentinel(pool):
+        answer = fastcgi.ask(pool.socket, "/sentinel", timeout=10)
+        assert answer.status == 200, answer
+        return answer.json()["version"], answer["Cache-Status"]
+
+    def kept(self, pool):
+        version, status = self.sentinel(pool)
+        return version == self.sentinels and status.startswith("larder; hit;")

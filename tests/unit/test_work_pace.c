@@ -1,0 +1,129 @@
+#include "unit.h"
+
+#include "work/pace.h"
+
+#define LONGEST INT64_C(1000000)
+
+static const struct pace_poll rows = {.found = true}, rows_asleep = {.found = true, .flag = true},
+                              nothing = {0}, nothing_asleep = {.flag = true};
+
+/* Polls without rows until it wishes to lie down; how long it waited. */
+static int64_t tire(struct pace *pace)
+{
+    int64_t waited = 0;
+    for (int i = 0; i < 100; i++) {
+        if (pace_polled(pace, &nothing) == PACE_LIE_DOWN)
+            return waited;
+        waited += pace_wait(pace, LONGEST);
+    }
+    fail();
+    return 0;
+}
+
+static struct pace sleeper(uint64_t until)
+{
+    struct pace pace = {0};
+    struct pace_poll quiet = {.flag = true, .oldest_running = until};
+    tire(&pace);
+    pace_lain_down(&pace, until);
+    assert_int_equal(pace_polled(&pace, &quiet), PACE_STAY);
+    assert_int_equal(pace.state, PACE_ASLEEP);
+    return pace;
+}
+
+static void rows_are_followed_by_a_poll_at_once(void **state)
+{
+    struct pace pace = {0};
+    (void)state;
+    assert_int_equal(pace_polled(&pace, &rows), PACE_STAY);
+    assert_int_equal(pace_wait(&pace, LONGEST), 0);
+}
+
+static void idleness_slows_down_and_ends_in_sleep(void **state)
+{
+    struct pace pace = {0};
+    (void)state;
+    pace_polled(&pace, &nothing);
+    assert_int_equal(pace_wait(&pace, LONGEST), 1000);
+    pace_polled(&pace, &nothing);
+    assert_int_equal(pace_wait(&pace, LONGEST), 2000);
+    int64_t waited = tire(&pace);
+    assert_in_range(waited, PACE_MOST, 5 * PACE_MOST);
+}
+
+/* A writer that saw "polling" may commit long after; its number is below the one drawn then. */
+static void it_is_drowsy_until_all_who_may_have_seen_it_awake_have_ended(void **state)
+{
+    struct pace pace = {0};
+    struct pace_poll running = {.flag = true, .oldest_running = 99};
+    (void)state;
+    tire(&pace);
+    pace_lain_down(&pace, 100);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(pace_polled(&pace, &running), PACE_STAY);
+        assert_int_equal(pace.state, PACE_DROWSY);
+        assert_in_range(pace_wait(&pace, LONGEST), 1, PACE_MOST);
+    }
+    running.oldest_running = 100;
+    assert_int_equal(pace_polled(&pace, &running), PACE_STAY);
+    assert_int_equal(pace.state, PACE_ASLEEP);
+    assert_int_equal(pace_wait(&pace, LONGEST), LONGEST);
+}
+
+static void a_single_row_does_not_end_the_sleep(void **state)
+{
+    struct pace pace = sleeper(7);
+    (void)state;
+    assert_int_equal(pace_polled(&pace, &rows_asleep), PACE_STAY);
+    assert_int_equal(pace_wait(&pace, LONGEST), 0);
+    assert_int_equal(pace_polled(&pace, &nothing_asleep), PACE_STAY);
+    assert_int_equal(pace_wait(&pace, LONGEST), LONGEST);
+}
+
+static void load_ends_the_sleep(void **state)
+{
+    struct pace pace = sleeper(7);
+    (void)state;
+    pace_polled(&pace, &rows_asleep);
+    assert_int_equal(pace_polled(&pace, &rows_asleep), PACE_GET_UP);
+    assert_int_equal(pace_polled(&pace, &rows), PACE_STAY);
+    assert_int_equal(pace.state, PACE_AWAKE);
+}
+
+/* The peer set it and may have been killed since. */
+static void a_sleeper_that_finds_the_flag_cleared_lies_down_anew(void **state)
+{
+    struct pace pace = sleeper(7);
+    (void)state;
+    assert_int_equal(pace_polled(&pace, &nothing), PACE_LIE_DOWN);
+    pace_lain_down(&pace, 20);
+    assert_int_equal(pace.state, PACE_DROWSY);
+}
+
+/* Else two larderds would set the flag against each other at every poll. */
+static void a_drowsy_one_leaves_a_peer_s_flag_alone(void **state)
+{
+    struct pace pace = {0};
+    struct pace_poll cleared = {.flag = false, .oldest_running = 5};
+    (void)state;
+    tire(&pace);
+    pace_lain_down(&pace, 100);
+    assert_int_equal(pace_polled(&pace, &cleared), PACE_STAY);
+}
+
+static void no_wait_is_longer_than_the_longest(void **state)
+{
+    struct pace pace = {0};
+    (void)state;
+    tire(&pace);
+    assert_int_equal(pace_wait(&pace, 10000), 10000);
+}
+
+UNIT_MAIN(cmocka_unit_test(rows_are_followed_by_a_poll_at_once),
+          cmocka_unit_test(idleness_slows_down_and_ends_in_sleep),
+          cmocka_unit_test(it_is_drowsy_until_all_who_may_have_seen_it_awake_have_ended),
+          cmocka_unit_test(a_single_row_does_not_end_the_sleep),
+          cmocka_unit_test(load_ends_the_sleep),
+          cmocka_unit_test(a_sleeper_that_finds_the_flag_cleared_lies_down_anew),
+          cmocka_unit_test(a_drowsy_one_leaves_a_peer_s_flag_alone),
+          cmocka_unit_test(no_wait_is_longer_than_the_longest))
