@@ -106,7 +106,7 @@ static void remember(struct bumper *bumper, const struct span *tags, size_t coun
 {
     int64_t now = clock_monotonic();
     if (bumped->previous != bumper->last || !bumped->alone)
-        recent_miss(bumper->recent, now);
+        recent_miss(bumper->recent);
     recent_add(bumper->recent, tags, count, bumped->clock, now);
     bumper->last = bumped->clock;
     counters_add(bumper->counters, COUNTER_BUMPED_TAGS, (int64_t)count);
@@ -131,20 +131,18 @@ static bool bump_again(struct bumper *bumper, const struct cache_server *server,
     struct cache_bumped bumped;
     struct span *tags;
     size_t count;
-    if (!recent_list(bumper->recent, &tags, &count))
+    if (!recent_list(bumper->recent, server->last, &tags, &count))
         return error_set_memory(error);
     bool done = count == 0 || cache_bump_telling(bumper->connection, bumper->prefix, tags, count,
                                                  deadline(bumper, count), &bumped, error);
+    if (done && count) {
+        bumper->last = server->last;
+        remember(bumper, tags, count, &bumped);
+    }
     free(tags);
     if (!done)
         return false;
-    if (count) {
-        /* The memory has these tags; that they have a new number now is all it needs to know. */
-        bumper->last = server->last;
-        remember(bumper, NULL, 0, &bumped);
-        counters_add(bumper->counters, COUNTER_BUMPED_TAGS, (int64_t)count);
-    }
-    log_event(LOG_INFO, "redis", "%zu tags of the last minutes are bumped again", count);
+    log_event(LOG_INFO, "redis", "%zu tags that it does not know of are bumped again", count);
     return true;
 }
 
