@@ -18,9 +18,6 @@
 /* nginx counts in whole seconds, so it may serve an answer this much longer than it was told. */
 #define NGINX_LATE (2 * INT64_C(1000000))
 
-/* What a refresh gives an answer at least: longer than larderd's second look takes. */
-#define REFRESH_LEAST (3 * INT64_C(1000000))
-
 /* How long a bucket is waited for, and when its holder counts as dead: µs. */
 #define LOCK_PAUSE 20
 #define LOCK_TRIES 50
@@ -181,14 +178,6 @@ static struct record *bucket_place(struct bucket *bucket, int64_t now)
     return oldest;
 }
 
-static int64_t until_of(const struct url_note *note, int64_t asked, int64_t now)
-{
-    int64_t until = asked + note->ttl;
-    if (until < now + REFRESH_LEAST)
-        until = now + REFRESH_LEAST;
-    return until < now + note->ttl ? until : now + note->ttl;
-}
-
 static void record_write(struct record *record, const struct url_note *note, uint64_t key,
                          int64_t asked, int64_t until)
 {
@@ -217,6 +206,14 @@ static bool target_is_sendable(struct span target)
     return true;
 }
 
+/* When the client asked on whose account the answer is kept; 0: there is none any more. */
+static int64_t asked_at(const struct record *record, const struct url_note *note, int64_t now)
+{
+    if (!note->refresh)
+        return now;
+    return record && record->asked + note->ttl > now ? record->asked : 0;
+}
+
 bool urls_note(struct urls *urls, const struct url_note *note, int64_t now, int64_t *ret_until)
 {
     uint64_t key = key_of(note->target, note->coding);
@@ -226,10 +223,12 @@ bool urls_note(struct urls *urls, const struct url_note *note, int64_t now, int6
         !bucket_lock(bucket, &token))
         return false;
     struct record *record = bucket_find(bucket, key, note->target);
-    int64_t asked = record && note->refresh ? record->asked : now;
-    int64_t until = until_of(note, asked, now);
-    record_write(record ? record : bucket_place(bucket, now), note, key, asked, until);
+    int64_t asked = asked_at(record, note, now), until = asked + note->ttl;
+    if (asked)
+        record_write(record ? record : bucket_place(bucket, now), note, key, asked, until);
     bucket_unlock(bucket, token);
+    if (!asked)
+        return false;
     atomic_fetch_add(&urls->shared->notes, 1);
     *ret_until = until;
     return true;

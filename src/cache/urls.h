@@ -52,9 +52,9 @@ struct url_note {
 };
 
 /*
- * Notes the answer. *ret_until is when nginx has to stop serving it: the ttl from now; for a
- * refresh no later than a client's request allowed, but long enough for a second look, so that what
- * nobody reads is not refreshed for ever. False: it can't be noted now, and nginx must not keep it.
+ * Notes the answer. *ret_until is when nginx has to stop serving it: the ttl from now, or, for a
+ * refresh, from the last client's request, so that what nobody reads is not refreshed for ever.
+ * False: it can't be noted now, or no client asked within the ttl, and nginx must not keep it.
  */
 MUST_CHECK bool urls_note(struct urls *urls, const struct url_note *note, int64_t now,
                           int64_t *ret_until);

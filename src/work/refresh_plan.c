@@ -6,6 +6,8 @@
 /* When nginx is looked at after a refresh, µs: soon, and once all that was under way has ended. */
 static const int64_t looks[] = {50000, 1000000};
 
+#define LOOK_MARGIN INT64_C(500000)
+
 #define RETRY_LEAST INT64_C(100000)
 #define RETRY_MOST (5 * INT64_C(1000000))
 
@@ -165,9 +167,11 @@ struct refresh_job *refresh_plan_begin(struct refresh_plan *plan, int64_t now)
     return &item->job;
 }
 
+/* A look at what is over would be a reader's request, and have it kept anew. */
 static void item_look(struct refresh_plan *plan, struct item *item, int64_t now)
 {
-    if (item->look == ARRAY_COUNT(looks) || !item->tag[0]) {
+    if (item->look == ARRAY_COUNT(looks) || !item->tag[0] ||
+        now + looks[item->look] + LOOK_MARGIN > item->end) {
         item_drop(plan, item);
         return;
     }

@@ -37,7 +37,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def served(shared_stack):
-    return shared_stack(ROUTES, schema=SCHEMA, nginx_workers=2, env={"LARDER_PROFILE": "on"})
+    return shared_stack(ROUTES, schema=SCHEMA, nginx_workers=2, env={"LARDER_PROFILE": "on", "LARDER_GUARD_TTL": "10m"})
 
 
 numbers = iter(range(1, 50))

@@ -128,12 +128,17 @@ static void refreshes_do_not_keep_alive_what_nobody_reads(void **state)
     struct urls *urls = opened();
     struct url_note note = note_of("/feeds", &feeds, 50);
     (void)state;
+    noted(urls, &note, NOW);
     note.refresh = true;
-    assert_int_equal(noted(urls, &note, NOW), NOW + 10 * SECOND);
     assert_int_equal(noted(urls, &note, NOW + 4 * SECOND), NOW + 10 * SECOND);
-    assert_int_equal(noted(urls, &note, NOW + 9 * SECOND), NOW + 12 * SECOND);
+    assert_int_equal(noted(urls, &note, NOW + 9 * SECOND), NOW + 10 * SECOND);
+    int64_t until;
+    assert_false(urls_note(urls, &note, NOW + 10 * SECOND, &until));
     note.refresh = false;
-    assert_int_equal(noted(urls, &note, NOW + 9 * SECOND), NOW + 19 * SECOND);
+    assert_int_equal(noted(urls, &note, NOW + 10 * SECOND), NOW + 20 * SECOND);
+    struct url_note other = note_of("/unknown", &feeds, 50);
+    other.refresh = true;
+    assert_false(urls_note(urls, &other, NOW, &until));
     urls_close(urls);
 }
 
