@@ -5,6 +5,7 @@
 
 #include "http/vary.h"
 #include "serve/folder.h"
+#include "serve/nginx.h"
 
 struct live {
     _Atomic int references;
@@ -62,6 +63,7 @@ static bool head_write(struct served *served, struct arena *arena)
                                                          : SPAN_LITERAL("no-cache"));
     bytes_append_text(&head, "\r\n");
     append_vary(served->route, &head);
+    served->control_first = nginx_comes_last(served->route->control);
     served->head = arena_span(arena, bytes_span(&head));
     bool good = !head.failed && served->head.data;
     bytes_free(&head);

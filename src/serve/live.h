@@ -19,8 +19,9 @@ struct served {
     struct cache_version version;
     struct route_counters *counters;
     struct learned *_Atomic learned; /* never null */
-    bool asked;       /* PostgreSQL has told, or complained: only the loader looks at it */
-    struct span head; /* the header lines that never change: Cache-Control and Vary */
+    bool asked;         /* PostgreSQL has told, or complained: only the loader looks at it */
+    bool control_first; /* nginx is to read the Cache-Control: see nginx_comes_last */
+    struct span head;   /* the header lines that never change: Cache-Control and Vary */
 };
 
 struct live;

@@ -40,6 +40,12 @@ static int64_t guard(const struct exchange *exchange)
     return options_number(exchange->server->options, OPTION_GUARD_TTL);
 }
 
+bool policy_hears(const struct exchange *exchange, uint64_t clock)
+{
+    const struct feed *feed = exchange->server->feed;
+    return feed_floor(feed) <= clock && feed_beats(feed, exchange->started);
+}
+
 bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
 {
     const struct server *server = exchange->server;
@@ -48,10 +54,8 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
     const uint64_t *hashes = kept_hashes(kept, &count);
     if (age >= kept_ttl(kept) || !clocks_fresh(server->clocks, hashes, count, kept_clock(kept)))
         return false;
-    bool heard =
-        feed_floor(server->feed) <= kept_clock(kept) && feed_beats(server->feed, exchange->started);
     /* One made by a clock ahead of this host's has an age nobody knows. */
-    return heard || (age >= 0 && age < guard(exchange));
+    return policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange));
 }
 
 int64_t policy_ttl(const struct exchange *exchange, int64_t ttl)

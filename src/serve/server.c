@@ -81,6 +81,15 @@ static bool store_begin(struct server *server, struct error *error)
     return true;
 }
 
+/* Without the shared memory nginx has the ttl alone. */
+static void urls_begin(struct server *server)
+{
+    struct error reason;
+    if (*options_text(server->options, OPTION_NGINX) &&
+        !urls_open(options_text(server->options, OPTION_RUN), &server->urls, &reason))
+        log_event(LOG_WARNING, "nginx", "%s: what nginx keeps is not refreshed", reason.text);
+}
+
 /* The process' own memory: only beside Redis, which tells of changes. */
 static bool memory_begin(struct server *server, struct error *error)
 {
@@ -213,6 +222,7 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     server->arena = arena_new();
     if (!server->arena)
         error_set_memory(error);
+    urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
         store_begin(server, error) && memory_begin(server, error) &&
         etag_key_begin(server, error) && routes_begin(server, error) && feed_begin(server, error)) {
@@ -233,6 +243,7 @@ void server_close(struct server *server)
     memory_free(server->memory);
     flights_free(server->flights);
     cache_store_free(server->store);
+    urls_close(server->urls);
     clocks_close(server->clocks);
     digest_key_free(server->etag_key);
     counters_close(server->counters);

@@ -12,6 +12,7 @@
 #include "cache/clocks.h"
 #include "cache/memory.h"
 #include "cache/store.h"
+#include "cache/urls.h"
 #include "db/pool.h"
 #include "serve/feed.h"
 #include "serve/live.h"
@@ -30,6 +31,7 @@ struct server {
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
     struct digest_key *etag_key;
+    struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
