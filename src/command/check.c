@@ -34,7 +34,7 @@ static const char *const hazard_words[] = {
     [HAZARD_FOREIGN] = "is a foreign table, whose changes are made elsewhere; keep the ttl "
                        "short, or add @tags and purge them",
     [HAZARD_SETTING] = "depends on the session; what it gives is kept for all",
-    [HAZARD_UNWATCHED] = "without triggers for what the route reads: changes are not heard of; "
+    [HAZARD_UNWATCHED] = "no triggers for what the route reads, so changes are not heard of; "
                          "run \"larder install\"",
     [HAZARD_CATALOG] = "can have no triggers, so its changes are not heard of; keep the ttl "
                        "short, or add @tags and purge them",
@@ -45,7 +45,7 @@ static const char *const hazard_words[] = {
 static void print_note(const struct route *route, const char *names, enum hazard kind)
 {
     printf("%s:%u: note: %s%s %s\n", route->file, route->statement.line, names,
-           kind == HAZARD_REFUSED ? ":" : "", hazard_words[kind]);
+           kind == HAZARD_REFUSED || kind == HAZARD_UNWATCHED ? ":" : "", hazard_words[kind]);
 }
 
 /* One note for all tables that wait for `larder install`. */

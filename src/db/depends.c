@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cache/entry.h"
+#include "db/functions.h"
 #include "db/narrow.h"
 #include "db/reads.h"
 
@@ -25,12 +26,6 @@ struct making {
 static bool memory(const struct making *making)
 {
     return db_failure_set(making->question->failure, DB_FAILURE_MEMORY, "out of memory");
-}
-
-static void hazard_add(struct making *making, enum hazard kind, const char *name)
-{
-    const struct hazard_note note = {.kind = kind, .name = name};
-    bytes_append(&making->hazards, &note, sizeof note);
 }
 
 static bool narrows(const struct narrowing *narrowing, const struct read_table *table)
@@ -248,7 +243,6 @@ static bool execute(const struct making *making, const char *sql, const char *co
 static bool unwatched_note(struct making *making, size_t index)
 {
     const struct watch *watch = &making->depends->items[index].watch;
-    const struct hazard_note *last = NULL;
     struct bytes name CLEANUP(bytes_free) = BYTES_EMPTY;
     watch_append_identifier(watch->schema, &name);
     bytes_append_byte(&name, '.');
@@ -256,12 +250,7 @@ static bool unwatched_note(struct making *making, size_t index)
     const char *text = name.failed ? NULL : arena_text(making->question->arena, bytes_span(&name));
     if (!text)
         return memory(making);
-    if (making->hazards.size)
-        last = (const struct hazard_note *)(const void *)(making->hazards.data +
-                                                          making->hazards.size) -
-               1;
-    if (!last || last->kind != HAZARD_UNWATCHED || strcmp(last->name, text) != 0)
-        hazard_add(making, HAZARD_UNWATCHED, text);
+    hazard_add(&making->hazards, HAZARD_UNWATCHED, text);
     making->depends->watched = false;
     return true;
 }
@@ -325,7 +314,7 @@ static void hazards_take(struct making *making)
     for (size_t i = 0; i < making->reads.hazard_count; i++) {
         const struct hazard_note *note = &making->reads.hazards[i];
         if (note->kind != HAZARD_FUNCTION || !cared)
-            hazard_add(making, note->kind, note->name);
+            hazard_add(&making->hazards, note->kind, note->name);
         if (note->kind == HAZARD_FOREIGN || note->kind == HAZARD_CATALOG)
             making->depends->watched = false;
     }
@@ -342,8 +331,11 @@ static bool hazards_keep(struct making *making)
 static bool make_known(struct making *making)
 {
     if (!narrow_all(making->question, &making->reads, &making->narrowings,
-                    &making->narrowing_count) ||
-        !items_make(making) || !tags_make(making) || !watched_ask(making))
+                    &making->narrowing_count))
+        return false;
+    if (making->question->faults->count)
+        return true;
+    if (!items_make(making) || !tags_make(making) || !watched_ask(making))
         return false;
     limits_set(making);
     hazards_take(making);
@@ -353,7 +345,7 @@ static bool make_known(struct making *making)
 static bool make(struct making *making)
 {
     if (making->reads.refused)
-        hazard_add(making, HAZARD_REFUSED, making->reads.refused);
+        hazard_add(&making->hazards, HAZARD_REFUSED, making->reads.refused);
     bool made = making->reads.refused ? tags_make(making) : make_known(making);
     return made && hazards_keep(making);
 }

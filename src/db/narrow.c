@@ -20,6 +20,7 @@ struct line {
     struct reads *reads;
     const struct read_table *table;
     const struct read_column *column;
+    bool refused;
 };
 
 static bool memory(const struct narrow_question *question)
@@ -101,6 +102,17 @@ static bool reads_add(struct line *line, const struct read_table *table)
     return true;
 }
 
+/* The role may not look there, say. The transaction is over then: nothing more can be asked. */
+static bool refused_fault(struct line *line)
+{
+    const struct db_failure *failure = line->question->failure;
+    if (failure->kind != DB_FAILURE_STATEMENT && failure->kind != DB_FAILURE_FORBIDDEN)
+        return false;
+    LINE_FAULT(line, "PostgreSQL: %s", failure->message);
+    line->refused = true;
+    return true;
+}
+
 /* The function that hides its reads may read this table. */
 static bool table_find_hidden(struct line *line)
 {
@@ -110,7 +122,7 @@ static bool table_find_hidden(struct line *line)
     if (!name)
         return memory(question);
     if (!tables_find(question->connection, name, question->arena, &table, question->failure))
-        return false;
+        return refused_fault(line);
     if (table && table->kind != 'S' && !table->system)
         return reads_add(line, table);
     LINE_FAULT(line, "there is no table \"%s\"", name);
@@ -280,6 +292,8 @@ bool narrow_all(const struct narrow_question *question, struct reads *reads,
         struct line line = {.question = question, .depend = &route->depends[i], .reads = reads};
         if (!line_resolve(&line, &narrowings[count]))
             return false;
+        if (line.refused)
+            break;
         if (narrowings[count].column)
             count++;
         else

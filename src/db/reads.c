@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/functions.h"
 #include "db/rule.h"
 #include "db/tables.h"
 
@@ -63,15 +64,6 @@ static const char sources_sql[] =
     " FROM pg_catalog.pg_depend AS d WHERE d.classid = source.class AND d.objid = source.id"
     " AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0)"
     " FROM source WHERE query IS NOT NULL";
-
-/* What is said of functions: name, built in, volatility, how it is called, whether it is open. */
-static const char functions_sql[] =
-    "SELECT CASE WHEN n.nspname = 'pg_catalog' THEN p.proname::text"
-    " ELSE pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.proname) END,"
-    " n.nspname = 'pg_catalog' AND p.oid < 16384, p.provolatile, p.pronargs,"
-    " p.prokind = 'a' OR pg_catalog.to_jsonb(p.*) OPERATOR(pg_catalog.->>) 'prosqlbody' IS NOT NULL"
-    " FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-    " WHERE p.oid = ANY ($1::oid[]) AND p.provolatile <> 'i' ORDER BY 1";
 
 static bool memory(struct reading *reading)
 {
@@ -132,24 +124,14 @@ static void visit_function(void *to, uint32_t oid)
     bytes_append(&reading->functions, &fresh, sizeof fresh);
 }
 
-static void hazard_note(struct reading *reading, enum hazard kind, const char *name)
-{
-    const struct hazard_note *notes = (const void *)reading->hazards.data;
-    const struct hazard_note note = {.kind = kind, .name = name};
-    for (size_t i = 0; i < reading->hazards.size / sizeof *notes; i++)
-        if (notes[i].kind == kind && strcmp(notes[i].name, name) == 0)
-            return;
-    bytes_append(&reading->hazards, &note, sizeof note);
-}
-
 static void visit_clock(void *to)
 {
-    hazard_note(to, HAZARD_CLOCK, "CURRENT_TIMESTAMP");
+    hazard_add(&((struct reading *)to)->hazards, HAZARD_CLOCK, "CURRENT_TIMESTAMP");
 }
 
 static void visit_sample(void *to)
 {
-    hazard_note(to, HAZARD_RANDOM, "TABLESAMPLE");
+    hazard_add(&((struct reading *)to)->hazards, HAZARD_RANDOM, "TABLESAMPLE");
 }
 
 static bool execute(struct reading *reading, const char *sql, const char *const *values, int count,
@@ -262,110 +244,16 @@ static bool sources_read(struct reading *reading)
     return true;
 }
 
-/* Built-in functions whose answer is not in their arguments alone; the first that fits. */
-static const struct builtin_row {
-    const char *name; /* with a final '*': all that begin so */
-    int arguments;    /* -1: any number */
-    enum hazard hazard;
-} builtin_rows[] = {
-    {"now", -1, HAZARD_CLOCK},
-    {"transaction_timestamp", -1, HAZARD_CLOCK},
-    {"statement_timestamp", -1, HAZARD_CLOCK},
-    {"clock_timestamp", -1, HAZARD_CLOCK},
-    {"timeofday", -1, HAZARD_CLOCK},
-    {"age", 1, HAZARD_CLOCK},
-    {"current_setting", -1, HAZARD_SETTING},
-    {"current_schemas", -1, HAZARD_SETTING},
-    {"inet_client_*", -1, HAZARD_SETTING},
-    {"pg_backend_pid", -1, HAZARD_SETTING},
-    {"query_to_xml*", -1, HAZARD_FUNCTION},
-    {"table_to_xml*", -1, HAZARD_FUNCTION},
-    {"schema_to_xml*", -1, HAZARD_FUNCTION},
-    {"database_to_xml*", -1, HAZARD_FUNCTION},
-    {"cursor_to_xml*", -1, HAZARD_FUNCTION},
-    {"ts_stat", -1, HAZARD_FUNCTION},
-    {"ts_rewrite", 2, HAZARD_FUNCTION},
-    {"lo_*", -1, HAZARD_FUNCTION},
-    {"loread", -1, HAZARD_FUNCTION},
-    {"pg_read_*", -1, HAZARD_FUNCTION},
-    {"pg_ls_*", -1, HAZARD_FUNCTION},
-    {"pg_relation_size", -1, HAZARD_CATALOG},
-    {"pg_table_size", -1, HAZARD_CATALOG},
-    {"pg_total_relation_size", -1, HAZARD_CATALOG},
-    {"pg_indexes_size", -1, HAZARD_CATALOG},
-    {"pg_database_size", -1, HAZARD_CATALOG},
-    {"pg_get_*", -1, HAZARD_CATALOG},
-    {"pg_stat_*", -1, HAZARD_CATALOG},
-    {"has_*", -1, HAZARD_CATALOG},
-    {"obj_description", -1, HAZARD_CATALOG},
-    {"col_description", -1, HAZARD_CATALOG},
-    {"currval", -1, HAZARD_CATALOG},
-    {"lastval", -1, HAZARD_CATALOG},
-};
-
-static bool builtin_fits(const struct builtin_row *row, struct span name, long arguments)
-{
-    size_t length = strlen(row->name) - 1;
-    if (row->arguments >= 0 && row->arguments != arguments)
-        return false;
-    if (row->name[length] != '*')
-        return span_is(name, row->name);
-    return name.size >= length && memcmp(name.data, row->name, length) == 0;
-}
-
-static void builtin_judge(struct reading *reading, struct span bare, const char *name,
-                          long arguments, bool is_volatile)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(builtin_rows); i++) {
-        if (!builtin_fits(&builtin_rows[i], bare, arguments))
-            continue;
-        reading->reads->hidden |= builtin_rows[i].hazard == HAZARD_FUNCTION;
-        hazard_note(reading, builtin_rows[i].hazard, name);
-        return;
-    }
-    if (is_volatile)
-        hazard_note(reading, HAZARD_RANDOM, name);
-}
-
-static bool is_true(const struct db_result *result, int row, int column)
-{
-    return span_is(db_result_value(result, row, column), "t");
-}
-
-static bool functions_take(struct reading *reading, const struct db_result *result)
-{
-    for (int row = 0; row < db_result_rows(result); row++) {
-        const char *name =
-            arena_format(reading->arena, "%s()", db_result_value(result, row, 0).data);
-        if (!name)
-            return memory(reading);
-        if (is_true(result, row, 1)) {
-            builtin_judge(reading, db_result_value(result, row, 0), name,
-                          strtol(db_result_value(result, row, 3).data, NULL, 10),
-                          span_is(db_result_value(result, row, 2), "v"));
-        } else if (!is_true(result, row, 4)) {
-            reading->reads->hidden = true;
-            hazard_note(reading, HAZARD_FUNCTION, name);
-        }
-    }
-    return true;
-}
-
-static bool functions_judge(struct reading *reading)
+static bool functions_read(struct reading *reading)
 {
     struct bytes oids CLEANUP(bytes_free) = BYTES_EMPTY;
     size_t count;
     const struct function *functions = functions_of(reading, &count);
-    struct db_result *result = NULL;
     for (size_t i = 0; i < count; i++)
         array_add_oid(&oids, functions[i].oid);
     array_end(&oids);
-    const char *const values[] = {bytes_text(&oids)};
-    if (!execute(reading, functions_sql, values, 1, &result))
-        return false;
-    bool taken = functions_take(reading, result);
-    db_result_free(result);
-    return taken;
+    return functions_judge(reading->connection, bytes_text(&oids), reading->arena,
+                           &reading->hazards, &reading->reads->hidden, reading->failure);
 }
 
 /* What is no table of anybody's own, and what changes elsewhere. */
@@ -379,7 +267,8 @@ static bool tables_judge(struct reading *reading)
             const char *name = tables_name(table, reading->arena);
             if (!name)
                 return memory(reading);
-            hazard_note(reading, table->kind == 'f' ? HAZARD_FOREIGN : HAZARD_CATALOG, name);
+            hazard_add(&reading->hazards, table->kind == 'f' ? HAZARD_FOREIGN : HAZARD_CATALOG,
+                       name);
         }
         if (table->kind != 'S' && !table->system)
             reads->tables[kept++] = *table;
@@ -523,7 +412,7 @@ bool reads_begin(struct db_connection *connection, const struct route *route, co
     struct reading reading = {
         .connection = connection, .arena = arena, .failure = &local, .reads = &reads};
     bool done = view_begin(&reading, route, types) && view_note(&reading) &&
-                sources_read(&reading) && functions_judge(&reading) && tables_read(&reading) &&
+                sources_read(&reading) && functions_read(&reading) && tables_read(&reading) &&
                 hazards_keep(&reading);
     if (!done && is_refusal(&local))
         done = refused_keep(&reading);

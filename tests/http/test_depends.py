@@ -303,12 +303,16 @@ def test_children_are_narrowed_with_their_parent(ask):
     assert {cells[1] for cells in ask.reads().values()} == {"name = :name"} and len(ask.reads()) == 3
 
 
-def test_a_table_that_a_function_hides(ask):
+def test_a_table_that_a_function_hides(ask, lazy_postgres):
     ask.route("SELECT closed_sql(:id) AS name", "@depends users.id = :id")
     assert ask.reads() == {"public.users": ("table", "id = :id", "born, boss_id, email, id, mood, name")}
     assert ask.notes() == []
     ask.route("SELECT closed_sql(:id) AS name", "@depends user.id = :id")
     assert 'there is no table "user"' in ask.fault()
+    lazy_postgres().execute("CREATE SCHEMA IF NOT EXISTS shut; REVOKE ALL ON SCHEMA shut FROM PUBLIC",
+                            database=ask.environment["PGDATABASE"])
+    ask.route("SELECT closed_sql(:id) AS name", "@depends shut.away.id = :id")
+    assert "permission denied for schema shut" in ask.fault()
 
 
 @pytest.mark.parametrize("statement, depends", [
@@ -354,7 +358,7 @@ def test_check_asks_to_install_what_has_no_triggers(ask, lazy_postgres):
     ask.route("SELECT p.title, u.name, u.id FROM posts AS p JOIN users AS u ON u.id = p.user_id WHERE p.user_id = :v",
               "@depends posts.user_id = :v")
     notes = ask.notes(unwatched=True)
-    assert len(notes) == 1 and notes[0].startswith("public.posts, public.users ") and "larder install" in notes[0]
+    assert len(notes) == 1 and notes[0].startswith("public.posts, public.users: ") and "larder install" in notes[0]
     server.execute("""
         CREATE SCHEMA larder AUTHORIZATION larder;
         CREATE TABLE larder.watch (schema text, "table" text, columns text[], narrow text);
@@ -363,10 +367,10 @@ def test_check_asks_to_install_what_has_no_triggers(ask, lazy_postgres):
         """, database=name)
     try:
         notes = ask.notes(unwatched=True)
-        assert len(notes) == 1 and notes[0].startswith("public.users ") and "larder install" in notes[0]
+        assert len(notes) == 1 and notes[0].startswith("public.users: ") and "larder install" in notes[0]
         server.execute("UPDATE larder.watch SET columns = '{id,name}' WHERE \"table\" = 'users'", database=name)
         assert ask.notes(unwatched=True) == []
         server.execute("UPDATE larder.watch SET narrow = NULL", database=name)
-        assert [note.split(" ")[0] for note in ask.notes(unwatched=True)] == ["public.posts"]
+        assert [note.split(": ")[0] for note in ask.notes(unwatched=True)] == ["public.posts"]
     finally:
         server.execute("DROP SCHEMA larder CASCADE", database=name)

@@ -5,6 +5,8 @@
 -- @param id bigint min=1
 -- @result row
 -- @cache ttl=1h negative=10s
+-- @depends items.id = :id
+-- @depends versions.item_id = :id
 SELECT i.id, i.name, i.summary, i.homepage, i.section, i.priority,
        json_build_object('id', m.id, 'name', m.name, 'email', m.email) AS maintainer,
        (SELECT json_agg(row_to_json(v) ORDER BY v.age_rank)

@@ -5,6 +5,8 @@
 -- @param skip int default=0 min=0 max=10000
 -- @result row
 -- @cache ttl=1h negative=10s
+-- @depends maintainers.id = :id
+-- @depends items.maintainer_id = :id
 SELECT m.id, m.name, m.email,
        (SELECT count(*) FROM catalog.items AS i WHERE i.maintainer_id = m.id) AS item_count,
        (SELECT coalesce(json_agg(row_to_json(page) ORDER BY page.name), '[]')

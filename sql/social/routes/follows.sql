@@ -7,6 +7,8 @@
 -- @param limit int default=100 min=1 max=500
 -- @param skip int default=0 min=0 max=10000
 -- @cache ttl=300s
+-- @depends follows.follower_id = :user_id
+-- @depends users.id = id
 SELECT u.id, u.username, u.display_name, u.profile_image, page.created_at AS followed_at
 FROM (SELECT followee_id, created_at
       FROM social.follows
