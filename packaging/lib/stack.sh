@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# A private PostgreSQL, Redis, two pools of responders and nginx. To be sourced, after service.sh and folder.sh.
+# A private PostgreSQL, Redis, two pools of responders, larderd and nginx. To be sourced, after service.sh and folder.sh.
 #
 # Each start_… function returns when its service answers. Nothing listens anywhere but on 127.0.0.1 and on sockets.
 
-services=(postgresql redis api export nginx)
+services=(postgresql redis api export larderd nginx)
 packs=(social catalog)
 
 # PostgreSQL
@@ -180,6 +180,14 @@ start_pool() {
     remember_service "$name" "${started[@]}"
 }
 
+# larderd
+
+start_larderd() {
+    service_log "$web_user" larderd
+    PGDATABASE=larder PGUSER=larder LARDER_RUN=$run/larder LARDER_ROUTES=$state/routes \
+        start_service larderd "$web_user" "$log/larderd.log" "$state/build/larderd"
+}
+
 # nginx
 
 # The shipped site, listening where quickstart says.
@@ -268,7 +276,7 @@ any_left() {
 # The reverse of the order in which they started; nginx ends its requests (QUIT), PostgreSQL cuts its clients (INT).
 stop_all() {
     local position name
-    local -A signal=([postgresql]=INT [redis]=TERM [api]=TERM [export]=TERM [nginx]=QUIT)
+    local -A signal=([postgresql]=INT [redis]=TERM [api]=TERM [export]=TERM [larderd]=TERM [nginx]=QUIT)
     for ((position = ${#services[@]} - 1; position >= 0; position--)); do
         name=${services[position]}
         [[ ! -e $pids/$name ]] || stop_service "$name" "${signal[$name]}"

@@ -13,8 +13,8 @@
 #include "work/refresh.h"
 #include "work/systemd.h"
 
-/* How long the end may take. */
-#define PATIENCE INT64_C(1500000)
+/* How many seconds the end may take. */
+#define PATIENCE 2
 
 struct daemon {
     struct counters *counters;

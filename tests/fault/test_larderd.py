@@ -1,5 +1,6 @@
 """larderd with PostgreSQL and Redis in good health: what it delivers, when it sleeps, and what kills it."""
 
+import socket
 import time
 from signal import SIGHUP
 
@@ -185,6 +186,20 @@ def test_without_redis_in_its_settings_it_does_not_start(stack):
     assert daemon.process.wait() == 2
     assert "LARDER_REDIS is not set" in daemon.log_text()
     served.larderds.clear()
+
+
+def test_systemd_is_told(stack, tmp_path):
+    served = stack(ROUTES, schema=SCHEMA, nginx=False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(20)
+        daemon = served.start_larderd(environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
+        heard = set()
+        while not {"READY=1", "WATCHDOG=1", "STATUS=changes are delivered"} <= heard:
+            heard.add(listener.recv(4096).decode())
+        assert daemon.stop() == 0
+        while "STOPPING=1" not in heard:
+            heard.add(listener.recv(4096).decode())
 
 
 # Sleep

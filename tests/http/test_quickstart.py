@@ -17,7 +17,7 @@ from support.process import alive
 from support.waiting import wait_until
 
 TREE = Path(__file__).resolve().parents[2]
-SERVICES = ["postgresql", "redis", "api", "export", "nginx"]
+SERVICES = ["postgresql", "redis", "api", "export", "larderd", "nginx"]
 
 
 class Quickstart:
