@@ -14,6 +14,8 @@ static const struct command commands[] = {
      "reports every fault of the route files; asks PostgreSQL too where one is configured"},
     {"routes", command_routes, "[--depends] [--offline] [DIR]",
      "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read"},
+    {"install", command_install, "[--print] [--remove] [--replica] [--to ROLE] [DIR]",
+     "puts into the database what tells of changes to all that the routes read"},
     {"config", command_config, "[--sample | --manual]",
      "prints every option's value and where it comes from"},
 };

@@ -64,6 +64,10 @@ MUST_CHECK bool db_execute(struct db_connection *connection, const char *sql,
                            const char *const *values, int value_count, int64_t timeout,
                            struct db_result **ret_result, struct db_failure *failure);
 
+/* Runs statements without parameters, one after the other, whose rows nobody needs. */
+MUST_CHECK bool db_script(struct db_connection *connection, const char *sql, int64_t timeout,
+                          struct db_failure *failure);
+
 /* What PostgreSQL says of a statement without running it. */
 struct db_description {
     int parameter_count;

@@ -1,0 +1,271 @@
+-- The schema `larder`: where the triggers of `larder install` leave word of what changed, for larderd to take.
+--
+-- `larder install` runs this text, once, in the transaction that makes the triggers. Functions here that others' writes
+-- run have every name qualified, for they run with their owner's rights under whatever search_path the writer has.
+
+CREATE SCHEMA larder;
+COMMENT ON SCHEMA larder IS 'Made by "larder install", taken away by "larder install --remove".';
+
+CREATE TABLE larder.meta (
+    version integer NOT NULL,
+    daemon  name -- the role given with --to
+);
+
+-- What there are triggers for. `larder check` and the responder look here, as whatever role.
+CREATE TABLE larder.watch (
+    schema  text   NOT NULL,
+    "table" text   NOT NULL,
+    columns text[] NOT NULL,
+    narrow  text,
+    tag     text   PRIMARY KEY -- the bulk tag where it is narrowed
+);
+
+-- Tags of transactions, visible with their commit. UNLOGGED: after a crash the marker is gone too, and larderd strikes
+-- everything. Writers insert at the right end of the index all at once; the lanes give them 16 right ends.
+CREATE UNLOGGED TABLE larder.outbox (
+    tag  text     NOT NULL,
+    xid  xid8     NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+    lane smallint NOT NULL DEFAULT (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15)
+) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000, vacuum_truncate = off);
+CREATE INDEX outbox_lane_xid ON larder.outbox (lane, xid);
+
+-- One row. Without it the outbox was lost (a crash, a failover, a fresh install): everything is to be struck.
+CREATE UNLOGGED TABLE larder.marker (
+    one  boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    made timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+-- 2: larderd sleeps, writers wake it. 1: it polls. A sequence, for its value counts at once and in no transaction.
+CREATE SEQUENCE larder.asleep MINVALUE 1 MAXVALUE 2;
+SELECT pg_catalog.setval('larder.asleep', 1);
+
+-- The definitions as larder.changed_definitions() last saw them.
+CREATE TABLE larder.definition (
+    name  text PRIMARY KEY, -- of a watched table; '*': all views and functions
+    print text NOT NULL
+);
+
+-- The children by inheritance that the install knew of: those that routes read have triggers of their own.
+CREATE TABLE larder.known (
+    child oid PRIMARY KEY
+);
+
+-- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll.
+CREATE FUNCTION larder.wake() RETURNS void LANGUAGE plpgsql AS $function$
+BEGIN
+    IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
+        PERFORM pg_catalog.pg_notify('larder', '');
+    END IF;
+END
+$function$;
+
+-- The tags are the trigger's arguments.
+CREATE FUNCTION larder.strike() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $function$
+BEGIN
+    IF TG_NARGS OPERATOR(pg_catalog.=) 1 THEN
+        INSERT INTO larder.outbox (tag) VALUES (TG_ARGV[0]);
+    ELSE
+        INSERT INTO larder.outbox (tag) SELECT pg_catalog.unnest(TG_ARGV);
+    END IF;
+    IF pg_catalog.pg_sequence_last_value('larder.asleep') OPERATOR(pg_catalog.=) 2 THEN
+        PERFORM larder.wake();
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+-- For the WHEN of a narrowed watch's triggers, whose settings end in `key`: whether one of the two values is new to the
+-- transaction. Settings made here end with it, and are undone with a savepoint, as the rows in the outbox are.
+-- `memo` tells of both values; the WHEN leaves out a row with the memo of the row before.
+-- v: the values' hashes, 33 characters each; '*' past 100 of them. m: the memo.
+CREATE FUNCTION larder.fresh(key pg_catalog.text, memo pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
+RETURNS boolean LANGUAGE plpgsql AS $function$
+DECLARE
+    setting pg_catalog.text := 'larder.v' OPERATOR(pg_catalog.||) key;
+    seen    pg_catalog.text := coalesce(pg_catalog.current_setting(setting, true), '');
+    old     pg_catalog.text := coalesce(pg_catalog.md5(before), 'null') OPERATOR(pg_catalog.||) ',';
+    new     pg_catalog.text := coalesce(pg_catalog.md5(after), 'null') OPERATOR(pg_catalog.||) ',';
+    more    pg_catalog.text := '';
+BEGIN
+    IF pg_catalog.octet_length(memo) OPERATOR(pg_catalog.<=) 200 THEN
+        PERFORM pg_catalog.set_config('larder.m' OPERATOR(pg_catalog.||) key, memo, true);
+    END IF;
+    IF pg_catalog.strpos(seen, old) OPERATOR(pg_catalog.=) 0 THEN
+        more := old;
+    END IF;
+    IF old OPERATOR(pg_catalog.<>) new AND pg_catalog.strpos(seen, new) OPERATOR(pg_catalog.=) 0 THEN
+        more := more OPERATOR(pg_catalog.||) new;
+    END IF;
+    IF more OPERATOR(pg_catalog.=) '' THEN
+        RETURN false;
+    END IF;
+    seen := seen OPERATOR(pg_catalog.||) more;
+    IF pg_catalog.octet_length(seen) OPERATOR(pg_catalog.>) 3300 THEN
+        seen := '*';
+    END IF;
+    PERFORM pg_catalog.set_config(setting, seen, true);
+    RETURN true;
+END
+$function$;
+
+-- What can change without a row trigger's knowing, as a text for each watched table (with its partitions and children)
+-- and one, '*', for all views and functions: any change of a definition changes it, TRUNCATE and REFRESH too.
+-- A concurrent REFRESH shows in the statistics alone, which its session may keep back for some seconds.
+CREATE FUNCTION larder.fingerprints() RETURNS TABLE (name text, print text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    WITH RECURSIVE watched AS (
+        SELECT DISTINCT w.schema, w."table", format('%I.%I', w.schema, w."table") AS name FROM larder.watch AS w
+    ), member AS (
+        SELECT w.name, c.oid
+        FROM watched AS w
+        JOIN pg_namespace AS n ON n.nspname = w.schema
+        JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
+        UNION
+        SELECT m.name, i.inhrelid FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
+    ), print AS (
+        SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.xmin,
+            (SELECT string_agg(a.xmin::text, ' ' ORDER BY a.attnum) FROM pg_attribute AS a
+             WHERE a.attrelid = c.oid AND a.attnum > 0),
+            (SELECT string_agg(t.xmin::text, ' ' ORDER BY t.oid) FROM pg_trigger AS t WHERE t.tgrelid = c.oid),
+            (SELECT string_agg(p.xmin::text, ' ' ORDER BY p.oid) FROM pg_policy AS p WHERE p.polrelid = c.oid),
+            CASE WHEN c.relkind = 'm'
+                THEN pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_deleted(c.oid) END),
+            ',' ORDER BY c.oid)) AS print
+        FROM member AS m JOIN pg_class AS c ON c.oid = m.oid
+        GROUP BY m.name
+    )
+    SELECT w.name, coalesce(p.print, 'absent') FROM watched AS w LEFT JOIN print AS p USING (name)
+    UNION ALL
+    SELECT '*', concat(
+        (SELECT md5(string_agg(concat(r.xmin, CASE WHEN c.relkind = 'v' THEN c.xmin END), ' ' ORDER BY r.oid))
+         FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class
+         WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm') AND c.relpersistence <> 't'),
+        (SELECT md5(string_agg(p.xmin::text, ' ' ORDER BY p.oid))
+         FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+         WHERE p.oid >= 16384 AND n.nspname <> 'larder' AND n.nspname !~ '^pg_temp_'))
+$function$;
+
+-- Those who inherit from the watched tables, at any depth, and are no partitions.
+CREATE FUNCTION larder.children() RETURNS TABLE (name text, child oid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    WITH RECURSIVE member AS (
+        SELECT format('%I.%I', w.schema, w."table") AS name, c.oid
+        FROM larder.watch AS w
+        JOIN pg_namespace AS n ON n.nspname = w.schema
+        JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
+        WHERE c.relkind = 'r'
+        UNION
+        SELECT m.name, i.inhrelid FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
+    )
+    SELECT m.name, m.oid FROM member AS m JOIN pg_inherits AS i ON i.inhrelid = m.oid
+    WHERE m.oid IS DISTINCT FROM to_regclass(m.name)::oid
+$function$;
+
+-- Watched tables in which something would not be heard of a change: triggers were switched off or dropped, or a child
+-- came after the install.
+CREATE FUNCTION larder.unheard() RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    SELECT format('%I.%I', w.schema, w."table")
+    FROM (SELECT DISTINCT w.schema, w."table" FROM larder.watch AS w) AS w
+    JOIN pg_namespace AS n ON n.nspname = w.schema
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
+    WHERE c.relkind IN ('r', 'p') AND (
+        SELECT count(*) = 0 OR bool_or(t.tgenabled NOT IN ('O', 'A'))
+        FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = c.oid AND p.pronamespace = 'larder'::regnamespace)
+    UNION
+    SELECT c.name FROM larder.children() AS c WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k)
+$function$;
+
+-- The names whose fingerprint is not the one that larder.changed_definitions() saw last, and the unheard.
+CREATE FUNCTION larder.moved() RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    SELECT f.name FROM larder.fingerprints() AS f LEFT JOIN larder.definition AS d USING (name)
+    WHERE d.print IS DISTINCT FROM f.print
+    UNION
+    SELECT larder.unheard()
+$function$;
+
+-- The tags of the watched tables of these names; '*' is its own.
+CREATE FUNCTION larder.tags_of(names text[]) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    SELECT w.tag FROM larder.watch AS w WHERE format('%I.%I', w.schema, w."table") = ANY (names)
+    UNION ALL
+    SELECT '*' WHERE '*' = ANY (names)
+$function$;
+
+-- A transaction that was prepared before the outbox was lost can still commit: until it has, all is struck.
+CREATE FUNCTION larder.prepared_before_crash() RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    SELECT EXISTS (SELECT FROM pg_prepared_xacts AS p, larder.marker AS m
+                   WHERE p.database = current_database() AND p.prepared < m.made)
+$function$;
+
+-- For larderd, each second: puts the tags of what changed without a trigger since the last call into the outbox, and
+-- returns them.
+CREATE FUNCTION larder.changed_definitions() RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    still text := larder.prepared_before_crash()::text;
+BEGIN
+    -- One statement, so that what is saved is what was compared.
+    RETURN QUERY
+        WITH was AS MATERIALIZED (
+            SELECT array_agg(m) AS moved,
+                   EXISTS (SELECT FROM larder.definition AS d WHERE d.name = 'prepared' AND d.print = 'true') AS prepared
+            FROM larder.moved() AS m
+        ), saved AS (
+            INSERT INTO larder.definition AS d
+            SELECT f.name, f.print FROM larder.fingerprints() AS f
+            UNION ALL
+            SELECT 'prepared', still
+            ON CONFLICT (name) DO UPDATE SET print = excluded.print WHERE d.print <> excluded.print
+        )
+        INSERT INTO larder.outbox (tag)
+        SELECT larder.tags_of(was.moved) FROM was
+        UNION
+        SELECT '*' FROM was WHERE was.prepared OR still = 'true'
+        RETURNING tag;
+    DELETE FROM larder.definition AS d
+    WHERE d.name NOT IN ('*', 'prepared') AND NOT EXISTS (
+        SELECT FROM larder.watch AS w WHERE format('%I.%I', w.schema, w."table") = d.name);
+END
+$function$;
+
+-- Ends an install: what is there now is what was meant, and what the definitions changed is struck.
+CREATE FUNCTION larder.know() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    DELETE FROM larder.known;
+    INSERT INTO larder.known SELECT DISTINCT c.child FROM larder.children() AS c;
+    PERFORM larder.changed_definitions();
+END
+$function$;
+
+-- Where a superuser installs: the same at once, in the transaction of the DDL. State is left to the function above,
+-- so that two transactions with DDL don't wait for each other.
+CREATE FUNCTION larder.on_ddl() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    IF tg_tag LIKE 'CREATE %' AND NOT EXISTS (
+        SELECT FROM pg_event_trigger_ddl_commands() AS c WHERE c.schema_name IS DISTINCT FROM 'pg_temp') THEN
+        RETURN;
+    END IF;
+    INSERT INTO larder.outbox (tag)
+    SELECT larder.tags_of(array(SELECT larder.moved()))
+    UNION
+    SELECT w.tag
+    FROM larder.watch AS w
+    JOIN pg_event_trigger_ddl_commands() AS c
+      ON c.objid = to_regclass(format('%I.%I', w.schema, w."table")) AND c.command_tag LIKE 'REFRESH %';
+    IF FOUND AND pg_sequence_last_value('larder.asleep') = 2 THEN
+        PERFORM larder.wake();
+    END IF;
+END
+$function$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA larder FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION larder.fresh TO PUBLIC;
+GRANT USAGE ON SCHEMA larder TO PUBLIC;
+GRANT SELECT ON larder.watch, larder.meta TO PUBLIC;

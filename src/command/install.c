@@ -1,0 +1,282 @@
+/*
+ * larder install: what the routes read is watched by triggers in the database, all in one
+ * transaction that is opened before the first look.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "command/command.h"
+#include "command/folder.h"
+#include "command/install.h"
+#include "db/install_survey.h"
+
+#define USAGE "[--print] [--remove] [--replica] [--to ROLE] [DIR]"
+
+static const struct db_settings database_settings = {.statement_timeout = INSTALL_TIMEOUT};
+
+struct call {
+    bool print, remove;
+    char *path;
+    struct install_settings settings;
+};
+
+/* One run of the command; what is null is not there yet. */
+struct run {
+    struct call call;
+    struct arena *arena;
+    struct db_connection *connection;
+    struct db_failure failure;
+    struct install_place place;
+    struct bytes watches; /* struct watch */
+    struct install_table *tables;
+    size_t table_count;
+    const struct install_plan *plan;
+};
+
+static int complain(const char *text)
+{
+    fprintf(stderr, "larder install: %s\n", text);
+    return 1;
+}
+
+static int complain_failure(const struct db_failure *failure)
+{
+    return complain(failure->kind == DB_FAILURE_MEMORY ? "out of memory" : failure->message);
+}
+
+static bool flag_read(const char *word, struct call *call)
+{
+    const struct {
+        const char *word;
+        bool *flag;
+    } flags[] = {{"--print", &call->print},
+                 {"--remove", &call->remove},
+                 {"--replica", &call->settings.always}};
+    for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
+        if (strcmp(word, flags[i].word) == 0)
+            return *flags[i].flag = true;
+    return false;
+}
+
+static bool call_read(int count, char **arguments, struct call *call)
+{
+    for (int i = 1; i < count; i++) {
+        char *word = arguments[i];
+        if (strcmp(word, "--to") == 0 && i + 1 < count) {
+            call->settings.daemon = arguments[++i];
+        } else if (!flag_read(word, call)) {
+            if (word[0] == '-' || call->path) {
+                fprintf(stderr, "larder install: \"%s\" is not allowed; allowed: " USAGE "\n",
+                        word);
+                return false;
+            }
+            call->path = word;
+        }
+    }
+    return true;
+}
+
+static int watch_order(const void *left, const void *right)
+{
+    return watch_compare(left, right);
+}
+
+static void watches_gather(const struct command_folder *folder, struct bytes *watches)
+{
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        const struct depends *depends = folder->learned[i] ? folder->learned[i]->depends : NULL;
+        for (size_t j = 0; depends && j < depends->count; j++)
+            if (depends->items[j].kind != 'f')
+                bytes_append(watches, &depends->items[j].watch, sizeof(struct watch));
+    }
+}
+
+/* Sorted, each once. */
+static void watches_settle(struct bytes *watches)
+{
+    struct watch *items = (void *)watches->data;
+    size_t count = watches->size / sizeof *items, kept = 0;
+    if (count)
+        qsort(items, count, sizeof *items, watch_order);
+    for (size_t i = 0; i < count; i++)
+        if (!kept || watch_compare(&items[kept - 1], &items[i]) != 0)
+            items[kept++] = items[i];
+    watches->size = kept * sizeof *items;
+}
+
+static int folder_judge(const struct command_folder *folder)
+{
+    if (folder->asked == ASKED_NOT)
+        return complain("no database is configured: PGHOST, PGDATABASE, … say where it is");
+    if (folder->asked == ASKED_FAILED)
+        return complain_failure(&folder->failure);
+    if (folder->faults.count == 0)
+        return 0;
+    fprintf(stderr, "larder install: %zu fault%s: \"larder check\" tells %s; nothing was changed\n",
+            folder->faults.count, folder->faults.count == 1 ? "" : "s",
+            folder->faults.count == 1 ? "it" : "them");
+    return 1;
+}
+
+/* What the folder's routes read; the folder stays open, for the watches' texts are its own. */
+static int watches_read(const struct options *options, char *name, struct run *run,
+                        struct command_folder *folder)
+{
+    char *arguments[] = {name, run->call.path, NULL};
+    int status =
+        command_folder_begin(options, run->call.path ? 2 : 1, arguments, NULL, NULL, folder);
+    if (status)
+        return status;
+    status = folder_judge(folder);
+    if (status)
+        return status;
+    watches_gather(folder, &run->watches);
+    watches_settle(&run->watches);
+    return run->watches.failed ? complain("out of memory") : 0;
+}
+
+static const struct watch *watches_of(const struct run *run, size_t *ret_count)
+{
+    *ret_count = run->watches.size / sizeof(struct watch);
+    return (const void *)run->watches.data;
+}
+
+/* Of the sorted watches those of the table; they follow each other. */
+static const struct watch *watches_of_table(const struct run *run,
+                                            const struct install_table *table, size_t *ret_count)
+{
+    size_t all, first = 0, count = 0;
+    const struct watch *watches = watches_of(run, &all);
+    for (size_t i = 0; i < all; i++) {
+        bool own = strcmp(watches[i].schema, table->schema) == 0 &&
+                   strcmp(watches[i].table, table->table) == 0;
+        first = own && !count ? i : first;
+        count += own;
+    }
+    *ret_count = count;
+    return watches ? watches + first : NULL;
+}
+
+static bool want(struct run *run, struct bytes *things)
+{
+    for (size_t i = 0; i < run->table_count; i++) {
+        size_t count;
+        const struct watch *watches = watches_of_table(run, &run->tables[i], &count);
+        if (!install_want_table(&run->tables[i], watches, count, &run->call.settings, run->arena,
+                                things))
+            return false;
+    }
+    return install_want_event_trigger(&run->call.settings, things);
+}
+
+static bool plan_make(struct run *run)
+{
+    struct bytes things CLEANUP(bytes_free) = BYTES_EMPTY;
+    run->call.settings.event_trigger = run->place.superuser;
+    if (!run->call.remove && !want(run, &things))
+        return false;
+    const struct install_things wanted = {
+        .items = (void *)arena_span(run->arena, bytes_span(&things)).data,
+        .count = things.size / sizeof *wanted.items,
+    };
+    run->plan = run->call.remove
+                    ? install_plan_remove(&run->place.state, run->arena)
+                    : install_plan(&run->place.state, &wanted, &run->call.settings, run->arena);
+    return wanted.items && run->plan;
+}
+
+/* One round trip; what went wrong is told with the table it was about. */
+static int step_run(struct run *run, const char *sql, const char *table)
+{
+    if (db_script(run->connection, sql, INSTALL_TIMEOUT, &run->failure))
+        return 0;
+    const char *state = run->failure.sqlstate;
+    fprintf(stderr, "larder install: %s%s%s", table ? table : "", table ? ": " : "",
+            run->failure.message);
+    if (strcmp(state, "55P03") == 0)
+        fprintf(stderr, "; %s; run it again later",
+                table ? "another transaction has used the table for more than 3 seconds"
+                      : "another \"larder install\" is at work, or the outbox is in use");
+    else if (strcmp(state, "42501") == 0)
+        fprintf(stderr, "; run it as the owner, or as a superuser");
+    fprintf(stderr, "; nothing was changed\n");
+    return 1;
+}
+
+static int survey(struct run *run)
+{
+    size_t count;
+    const struct watch *watches = watches_of(run, &count);
+    if (!db_connect(&database_settings, clock_monotonic() + INSTALL_CONNECT_TIMEOUT,
+                    &run->connection, &run->failure))
+        return complain_failure(&run->failure);
+    int status = step_run(run, install_begin, NULL);
+    if (status)
+        return status;
+    if (!install_survey_place(run->connection, run->arena, &run->place, &run->failure) ||
+        !install_survey_tables(run->connection, watches, count, run->arena, &run->tables,
+                               &run->table_count, &run->failure))
+        return complain_failure(&run->failure);
+    return plan_make(run) ? 0 : complain("out of memory");
+}
+
+static int steps_run(struct run *run)
+{
+    for (size_t i = 0; i < run->plan->step_count; i++) {
+        int status = step_run(run, run->plan->steps[i].sql, run->plan->steps[i].table);
+        if (status)
+            return status;
+    }
+    return step_run(run, install_commit, NULL);
+}
+
+static int steps_print(const struct run *run)
+{
+    if (run->plan->step_count == 0) {
+        printf("-- There is nothing to do.\n");
+        return 0;
+    }
+    printf("%s", install_begin);
+    for (size_t i = 0; i < run->plan->step_count; i++)
+        printf("\n%s", run->plan->steps[i].sql);
+    printf("\n%s", install_commit);
+    return 0;
+}
+
+static int work(const struct options *options, char *name, struct run *run,
+                struct command_folder *folder)
+{
+    int status = run->call.remove ? 0 : watches_read(options, name, run, folder);
+    if (!status)
+        status = survey(run);
+    if (!status)
+        status =
+            install_judge(&run->place, run->plan, run->tables, run->table_count, run->call.remove);
+    if (status)
+        return status;
+    if (run->call.print)
+        return steps_print(run);
+    status = steps_run(run);
+    if (!status)
+        install_report(&run->place, run->plan, run->call.remove);
+    return status;
+}
+
+int command_install(const struct options *options, int count, char **arguments)
+{
+    struct run run = {.arena = arena_new()};
+    struct command_folder folder = {0};
+    int status = 2;
+    if (!run.arena)
+        return complain("out of memory");
+    if (call_read(count, arguments, &run.call))
+        status = work(options, arguments[0], &run, &folder);
+    db_disconnect(run.connection);
+    bytes_free(&run.watches);
+    if (folder.arena)
+        command_folder_close(&folder);
+    arena_free(run.arena);
+    return status;
+}

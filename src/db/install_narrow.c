@@ -1,0 +1,170 @@
+#include "db/install_narrow.h"
+
+#include <string.h>
+
+/* `OLD."Column"` */
+static void append_field(const struct watch *watch, const char *which, struct bytes *out)
+{
+    bytes_append_format(out, "%s.", which);
+    watch_append_identifier(watch->narrow, out);
+}
+
+static void append_value(const struct watch *watch, const char *which, struct bytes *out)
+{
+    struct bytes field CLEANUP(bytes_free) = BYTES_EMPTY;
+    append_field(watch, which, &field);
+    watch_append_value_sql(watch, bytes_text(&field), out);
+    out->failed = out->failed || field.failed;
+}
+
+static void append_bulk(const struct watch *watch, struct bytes *out)
+{
+    struct bytes tag CLEANUP(bytes_free) = BYTES_EMPTY;
+    watch_append_bulk_tag(watch, &tag);
+    watch_append_literal(bytes_text(&tag), out);
+    out->failed = out->failed || tag.failed;
+}
+
+/*
+ * Runs at the statement's end: the setting may say by then that there were too many values, and
+ * that is true for the rows queued before it too.
+ */
+static void append_body(const struct watch *watch, const char *key, struct bytes *out)
+{
+    bytes_append_format(out,
+                        "BEGIN\n"
+                        "    IF coalesce(pg_catalog.current_setting('larder.v%s', true), '')"
+                        " OPERATOR(pg_catalog.=) '*' THEN\n"
+                        "        IF coalesce(pg_catalog.current_setting('larder.b%s', true), '')"
+                        " OPERATOR(pg_catalog.=) '1' THEN\n"
+                        "            RETURN NULL;\n"
+                        "        END IF;\n"
+                        "        PERFORM pg_catalog.set_config('larder.b%s', '1', true);\n"
+                        "        INSERT INTO larder.outbox (tag) VALUES (",
+                        key, key, key);
+    append_bulk(watch, out);
+    bytes_append_text(out, ");\n"
+                           "    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n"
+                           "        INSERT INTO larder.outbox (tag) VALUES (");
+    append_value(watch, "NEW", out);
+    bytes_append_text(out, ");\n"
+                           "    ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN\n"
+                           "        INSERT INTO larder.outbox (tag) VALUES (");
+    append_value(watch, "OLD", out);
+    bytes_append_text(out, ");\n"
+                           "    ELSE\n"
+                           "        INSERT INTO larder.outbox (tag)\n        SELECT ");
+    append_value(watch, "OLD", out);
+    bytes_append_text(out, "\n        UNION\n        SELECT ");
+    append_value(watch, "NEW", out);
+    bytes_append_text(out, ";\n"
+                           "    END IF;\n"
+                           "    IF pg_catalog.pg_sequence_last_value('larder.asleep')"
+                           " OPERATOR(pg_catalog.=) 2 THEN\n"
+                           "        PERFORM larder.wake();\n"
+                           "    END IF;\n"
+                           "    RETURN NULL;\n"
+                           "END");
+}
+
+/* *ret_name is `value_<key of its text>`. */
+static bool want_function(const struct install_making *making, const struct watch *watch,
+                          const char *key, const char **ret_name)
+{
+    struct bytes body CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
+    char own[INSTALL_KEY_SIZE];
+    append_body(watch, key, &body);
+    if (body.failed || !install_key(bytes_span(&body), own))
+        return false;
+    const char *name = arena_format(making->arena, "value_%s", own);
+    if (!name)
+        return false;
+    bytes_append_format(&sql,
+                        "CREATE FUNCTION larder.%s() RETURNS trigger LANGUAGE plpgsql "
+                        "SECURITY DEFINER AS ",
+                        name);
+    watch_append_literal(bytes_text(&body), &sql);
+    bytes_append_format(&sql, ";\nREVOKE ALL ON FUNCTION larder.%s() FROM PUBLIC;\n", name);
+    *ret_name = name;
+    return install_want(making, INSTALL_FUNCTION, NULL, name, &sql);
+}
+
+/* Bulk and the row before first: they are cheap, larder.fresh is not. */
+static void append_fresh(const struct watch *watch, const char *key, const char *before,
+                         const char *after, struct bytes *out)
+{
+    struct bytes memo CLEANUP(bytes_free) = BYTES_EMPTY;
+    bytes_append_text(&memo, "ROW(");
+    append_field(watch, before, &memo);
+    bytes_append_text(&memo, ", ");
+    append_field(watch, after, &memo);
+    bytes_append_text(&memo, ")::text");
+    bytes_append_format(out,
+                        "current_setting('larder.v%s', true) IS DISTINCT FROM '*'\n"
+                        "          AND current_setting('larder.m%s', true) IS DISTINCT FROM %s\n"
+                        "          AND larder.fresh('%s', %s, ",
+                        key, key, bytes_text(&memo), key, bytes_text(&memo));
+    append_field(watch, before, out);
+    bytes_append_text(out, "::text, ");
+    append_field(watch, after, out);
+    bytes_append_text(out, "::text)");
+    out->failed = out->failed || memo.failed;
+}
+
+struct event {
+    const char *name, *before, *after;
+};
+
+static const struct event events[] = {
+    {"INSERT", "NEW", "NEW"}, {"DELETE", "OLD", "OLD"}, {"UPDATE", "OLD", "NEW"}};
+
+static bool want_event(const struct install_making *making, const struct watch *watch,
+                       const struct event *event, const char *key, const char *function)
+{
+    struct bytes when CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (event->before != event->after) {
+        install_append_changed(making, watch, &when);
+        bytes_append_text(&when, "\n          AND ");
+    }
+    append_fresh(watch, key, event->before, event->after, &when);
+    const char *call = arena_format(making->arena, "%s()", function);
+    const struct install_trigger trigger = {
+        .event = event->name, .when = bytes_text(&when), .call = call};
+    return call && !when.failed && install_want_trigger(making, making->table, &trigger);
+}
+
+/* The watch with the narrowing column among those it reads, as a change of it counts. */
+static bool with_narrow(const struct install_making *making, const struct watch *watch,
+                        struct watch *ret_watch)
+{
+    const char **columns = arena_array(making->arena, watch->column_count + 1, sizeof *columns);
+    if (!columns)
+        return false;
+    *ret_watch = *watch;
+    for (size_t i = 0; i < watch->column_count; i++) {
+        columns[i] = watch->columns[i];
+        if (strcmp(columns[i], watch->narrow) == 0)
+            return true;
+    }
+    columns[ret_watch->column_count++] = watch->narrow;
+    ret_watch->columns = columns;
+    return true;
+}
+
+bool install_want_narrowed(const struct install_making *making, const struct watch *watch)
+{
+    struct bytes tag CLEANUP(bytes_free) = BYTES_EMPTY;
+    char key[INSTALL_KEY_SIZE];
+    const char *function;
+    struct watch wide;
+    watch_append_bulk_tag(watch, &tag);
+    if (tag.failed || !install_key(bytes_span(&tag), key) ||
+        !want_function(making, watch, key, &function) || !with_narrow(making, watch, &wide))
+        return false;
+    /* Only what counts as a change is wider: the tags are the watch's own. */
+    for (size_t i = 0; i < ARRAY_COUNT(events); i++)
+        if (!want_event(making, &wide, &events[i], key, function))
+            return false;
+    return true;
+}

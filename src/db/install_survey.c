@@ -1,0 +1,297 @@
+#include "db/install_survey.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct survey {
+    struct db_connection *connection;
+    struct arena *arena;
+    struct db_failure *failure;
+};
+
+static void result_free(struct db_result **result)
+{
+    db_result_free(*result);
+}
+
+static bool memory(const struct survey *survey)
+{
+    return db_failure_set(survey->failure, DB_FAILURE_MEMORY, "out of memory");
+}
+
+static bool ask(const struct survey *survey, const char *sql, const char *value,
+                struct db_result **ret_result)
+{
+    return db_execute(survey->connection, sql, &value, value ? 1 : 0, INSTALL_TIMEOUT, ret_result,
+                      survey->failure);
+}
+
+/* The value's text, or null for NULL; *failed when memory is out. */
+static const char *text_at(const struct survey *survey, const struct db_result *result, int row,
+                           int column, bool *failed)
+{
+    struct span value = db_result_value(result, row, column);
+    const char *text = value.data ? arena_text(survey->arena, value) : NULL;
+    *failed = *failed || (value.data && !text);
+    return text;
+}
+
+static bool true_at(const struct db_result *result, int row, int column)
+{
+    return span_is(db_result_value(result, row, column), "t");
+}
+
+static const char place_sql[] =
+    "SELECT current_user, current_database(), r.rolsuper,"
+    " has_database_privilege(current_database(), 'CREATE'),"
+    " to_regnamespace('larder') IS NOT NULL, to_regclass('larder.meta') IS NOT NULL"
+    " FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user";
+
+enum {
+    PLACE_ROLE,
+    PLACE_DATABASE,
+    PLACE_SUPERUSER,
+    PLACE_CREATE,
+    PLACE_SCHEMA,
+    PLACE_META,
+};
+
+static const char state_sql[] =
+    "SELECT version, daemon, EXISTS (SELECT FROM pg_catalog.pg_proc AS p"
+    "  WHERE p.proname = 'children' AND p.pronamespace = 'larder'::regnamespace)"
+    " FROM larder.meta";
+
+static const char children_sql[] = "SELECT EXISTS (SELECT FROM larder.children() AS c"
+                                   " WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k))";
+
+/* In the order of enum install_kind, whose number is the first column. */
+static const char things_sql[] =
+    "SELECT 0, '', '', p.proname::text FROM pg_catalog.pg_proc AS p"
+    " WHERE p.pronamespace = 'larder'::regnamespace AND p.proname LIKE 'value\\_%' "
+    "UNION ALL "
+    "SELECT 1, n.nspname, c.relname, t.tgname FROM pg_catalog.pg_trigger AS t"
+    " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+    " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
+    " WHERE p.pronamespace = 'larder'::regnamespace AND t.tgparentid = 0 "
+    "UNION ALL "
+    "SELECT 2, '', '', e.evtname FROM pg_catalog.pg_event_trigger AS e"
+    " JOIN pg_catalog.pg_proc AS p ON p.oid = e.evtfoid"
+    " WHERE p.pronamespace = 'larder'::regnamespace "
+    "UNION ALL "
+    "SELECT 3, w.schema, w.\"table\", w.tag FROM larder.watch AS w";
+
+static bool things_take(const struct survey *survey, struct db_result *result,
+                        struct install_things *ret_things)
+{
+    struct install_things things = {.count = (size_t)db_result_rows(result)};
+    bool failed = false;
+    things.items = arena_array(survey->arena, things.count, sizeof *things.items);
+    if (!things.items)
+        return memory(survey);
+    for (size_t i = 0; i < things.count; i++) {
+        int row = (int)i;
+        things.items[i] = (struct install_thing){
+            .kind = (enum install_kind)strtol(db_result_value(result, row, 0).data, NULL, 10),
+            .schema = text_at(survey, result, row, 1, &failed),
+            .table = text_at(survey, result, row, 2, &failed),
+            .name = text_at(survey, result, row, 3, &failed),
+        };
+    }
+    *ret_things = things;
+    return !failed || memory(survey);
+}
+
+static bool state_ask(const struct survey *survey, struct install_state *state)
+{
+    struct db_result *meta CLEANUP(result_free) = NULL;
+    struct db_result *things CLEANUP(result_free) = NULL;
+    struct db_result *children CLEANUP(result_free) = NULL;
+    bool failed = false;
+    if (!ask(survey, state_sql, NULL, &meta) || !ask(survey, things_sql, NULL, &things) ||
+        !things_take(survey, things, &state->things))
+        return false;
+    /* No row: made by no finished install; 0 would mean that there is nothing. */
+    state->version = db_result_rows(meta) ? atoi(db_result_value(meta, 0, 0).data) : -1;
+    state->daemon = db_result_rows(meta) ? text_at(survey, meta, 0, 1, &failed) : NULL;
+    if (failed)
+        return memory(survey);
+    if (state->version != INSTALL_VERSION)
+        return true;
+    if (!ask(survey, children_sql, NULL, &children))
+        return false;
+    state->unknown_children = true_at(children, 0, 0);
+    return true;
+}
+
+bool install_survey_place(struct db_connection *connection, struct arena *arena,
+                          struct install_place *ret_place, struct db_failure *failure)
+{
+    const struct survey survey = {connection, arena, failure};
+    struct db_result *result CLEANUP(result_free) = NULL;
+    struct install_place place = {0};
+    bool failed = false;
+    if (!ask(&survey, place_sql, NULL, &result))
+        return false;
+    place.role = text_at(&survey, result, 0, PLACE_ROLE, &failed);
+    place.database = text_at(&survey, result, 0, PLACE_DATABASE, &failed);
+    place.superuser = true_at(result, 0, PLACE_SUPERUSER);
+    place.may_create = true_at(result, 0, PLACE_CREATE);
+    place.foreign = true_at(result, 0, PLACE_SCHEMA) && !true_at(result, 0, PLACE_META);
+    if (failed)
+        return memory(&survey);
+    if (true_at(result, 0, PLACE_META) && !state_ask(&survey, &place.state))
+        return false;
+    *ret_place = place;
+    return true;
+}
+
+/* The tables asked about, each with its number, and all their partitions. */
+#define ASKED                                                                                      \
+    "WITH RECURSIVE asked AS ("                                                                    \
+    " SELECT q.i, c.oid FROM json_to_recordset($1::json) AS q (i int, schema text, name text)"     \
+    " JOIN pg_catalog.pg_namespace AS n ON n.nspname = q.schema"                                   \
+    " JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = q.name) "
+
+static const char tables_sql[] =
+    ASKED ", member AS (SELECT i, oid, true AS root FROM asked"
+          " UNION SELECT m.i, h.inhrelid, false FROM member AS m"
+          "  JOIN pg_catalog.pg_inherits AS h ON h.inhparent = m.oid"
+          "  JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid AND c.relispartition) "
+          "SELECT m.i, m.root, n.nspname, c.relname, c.relkind,"
+          " has_table_privilege(c.oid, 'TRIGGER'), pg_get_userbyid(c.relowner) "
+          "FROM member AS m JOIN pg_catalog.pg_class AS c ON c.oid = m.oid"
+          " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+          "ORDER BY m.i, m.root DESC, 3, 4";
+
+enum {
+    TABLE_NUMBER,
+    TABLE_ROOT,
+    TABLE_SCHEMA,
+    TABLE_NAME,
+    TABLE_KIND,
+    TABLE_ALLOWED,
+    TABLE_OWNER,
+};
+
+/* Equal by `=` is equal in every byte: no collation, scale or sign of zero hides a difference. */
+static const char columns_sql[] =
+    ASKED "SELECT k.i, a.attname, t.typtype = 'e' OR (t.oid = ANY ('{bool,\"char\",int2,int4,int8,"
+          "oid,uuid,date,time,timestamp,timestamptz,bytea,name,text,varchar}'::regtype[])"
+          " AND coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation AS l"
+          "  WHERE l.oid = a.attcollation), true)) "
+          "FROM asked AS k JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.oid AND a.attnum > 0"
+          " AND NOT a.attisdropped JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid "
+          "ORDER BY k.i, a.attnum";
+
+static bool same_table(const struct watch *left, const struct watch *right)
+{
+    return strcmp(left->schema, right->schema) == 0 && strcmp(left->table, right->table) == 0;
+}
+
+static void append_question(const struct watch *watches, size_t count, struct bytes *out)
+{
+    size_t number = 0;
+    bytes_append_byte(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i && same_table(&watches[i - 1], &watches[i]))
+            continue;
+        bytes_append_format(out, "%s{\"i\":%zu,\"schema\":", number ? "," : "", number);
+        bytes_append_json(out, span_of(watches[i].schema));
+        bytes_append_text(out, ",\"name\":");
+        bytes_append_json(out, span_of(watches[i].table));
+        bytes_append_byte(out, '}');
+        number++;
+    }
+    bytes_append_byte(out, ']');
+}
+
+static size_t number_at(const struct db_result *result, int row)
+{
+    return strtoul(db_result_value(result, row, TABLE_NUMBER).data, NULL, 10);
+}
+
+static bool columns_take(const struct survey *survey, const struct db_result *result, size_t number,
+                         struct install_table *table, int *row)
+{
+    int rows = db_result_rows(result);
+    bool failed = false;
+    while (*row < rows && number_at(result, *row) < number)
+        ++*row;
+    int first = *row;
+    while (*row < rows && number_at(result, *row) == number)
+        ++*row;
+    table->column_count = (size_t)(*row - first);
+    struct install_column *columns =
+        arena_array(survey->arena, table->column_count, sizeof *columns);
+    if (!columns)
+        return memory(survey);
+    for (int i = first; i < *row; i++)
+        columns[i - first] = (struct install_column){.name = text_at(survey, result, i, 1, &failed),
+                                                     .plain = true_at(result, i, 2)};
+    table->columns = columns;
+    return !failed || memory(survey);
+}
+
+/* One table's rows of the two answers: the table, its partitions; its columns. */
+struct answers {
+    struct db_result *tables, *columns;
+    int table_row, column_row;
+};
+
+static bool table_take(const struct survey *survey, struct answers *answers,
+                       struct install_table *ret_table)
+{
+    struct db_result *result = answers->tables;
+    size_t number = number_at(result, answers->table_row);
+    int first = answers->table_row, end = first;
+    bool failed = false;
+    while (end < db_result_rows(result) && number_at(result, end) == number)
+        end++;
+    struct install_table *all = arena_array(survey->arena, (size_t)(end - first), sizeof *all);
+    if (!all)
+        return memory(survey);
+    for (int i = first; i < end; i++)
+        all[i - first] = (struct install_table){
+            .schema = text_at(survey, result, i, TABLE_SCHEMA, &failed),
+            .table = text_at(survey, result, i, TABLE_NAME, &failed),
+            .kind = db_result_value(result, i, TABLE_KIND).data[0],
+            .allowed = true_at(result, i, TABLE_ALLOWED),
+            .owner = text_at(survey, result, i, TABLE_OWNER, &failed),
+        };
+    *ret_table = all[0];
+    ret_table->partitions = all + 1;
+    ret_table->partition_count = (size_t)(end - first) - 1;
+    answers->table_row = end;
+    if (failed)
+        return memory(survey);
+    return columns_take(survey, answers->columns, number, ret_table, &answers->column_row);
+}
+
+bool install_survey_tables(struct db_connection *connection, const struct watch *watches,
+                           size_t count, struct arena *arena, struct install_table **ret_tables,
+                           size_t *ret_count, struct db_failure *failure)
+{
+    const struct survey survey = {connection, arena, failure};
+    struct bytes question CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct db_result *table_rows CLEANUP(result_free) = NULL;
+    struct db_result *column_rows CLEANUP(result_free) = NULL;
+    append_question(watches, count, &question);
+    if (question.failed)
+        return memory(&survey);
+    if (!ask(&survey, tables_sql, bytes_text(&question), &table_rows) ||
+        !ask(&survey, columns_sql, bytes_text(&question), &column_rows))
+        return false;
+    struct answers answers = {.tables = table_rows, .columns = column_rows};
+    struct install_table *tables =
+        arena_array(arena, (size_t)db_result_rows(table_rows), sizeof *tables);
+    size_t tables_count = 0;
+    if (!tables)
+        return memory(&survey);
+    while (answers.table_row < db_result_rows(table_rows))
+        if (!table_take(&survey, &answers, &tables[tables_count++]))
+            return false;
+    *ret_tables = tables;
+    *ret_count = tables_count;
+    return true;
+}
