@@ -4,8 +4,9 @@ from support.waiting import wait_until
 
 SCHEMA = """
 CREATE SCHEMA larder;
-CREATE UNLOGGED TABLE larder.outbox (tag text NOT NULL, xid xid8 NOT NULL DEFAULT pg_current_xact_id());
-CREATE INDEX outbox_xid ON larder.outbox (xid);
+CREATE UNLOGGED TABLE larder.outbox (tag text NOT NULL, xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+                                     lane smallint NOT NULL DEFAULT (pg_backend_pid() & 15));
+CREATE INDEX outbox_lane_xid ON larder.outbox (lane, xid);
 CREATE UNLOGGED TABLE larder.marker (one boolean PRIMARY KEY DEFAULT true CHECK (one));
 CREATE SEQUENCE larder.asleep MINVALUE 1 MAXVALUE 2 START 2;
 """
