@@ -89,6 +89,11 @@ void clocks_bump(struct clocks *clocks, uint64_t hash, uint64_t clock)
     raise_to(&clocks->shared->newest, clock);
 }
 
+uint64_t clocks_of(const struct clocks *clocks, uint64_t hash)
+{
+    return atomic_load_explicit(&clocks->shared->slots[slot_of(hash)], memory_order_acquire);
+}
+
 uint64_t clocks_newest(const struct clocks *clocks)
 {
     return atomic_load(&clocks->shared->newest);

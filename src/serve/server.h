@@ -36,6 +36,9 @@ struct server {
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
     struct flights *flights;
+    /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
+    _Atomic uint64_t definitions_known;
+    int64_t definitions_next, learn_next; /* monotonic µs: not before; the main thread's */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
@@ -62,7 +65,14 @@ struct live *server_live(struct server *server);
  */
 void server_reload(struct server *server);
 
-/* Once a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew. */
+/*
+ * Are the routes' dependencies known as of the last change of definitions in PostgreSQL that could
+ * have been heard of? If not, or if none could be heard of, no answer may be kept for long.
+ */
+bool server_knows_definitions(const struct server *server);
+
+/* Ten times a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew.
+ */
 void server_tick(struct server *server);
 
 #endif
