@@ -4,11 +4,11 @@ import re
 import subprocess
 from statistics import median
 
-from support.larderd import install
 from support.postgres import program_folder
 
 from .replay import percentile
 from .report import Spread, Target, show_table
+from .site import install
 
 PLAIN = "plain"  # the database without triggers
 SINGLE_ROUNDS, QUICK_SINGLE_ROUNDS = 4000, 500
@@ -37,7 +37,7 @@ def make_plain(field):
     """A copy of the database without triggers. Nothing may be connected to the original."""
     superuser(field, f"DROP DATABASE IF EXISTS {PLAIN}")
     superuser(field, f"CREATE DATABASE {PLAIN} TEMPLATE bench OWNER larder")
-    install(field.environment() | {"LARDER_ROUTES": field.routes(), "PGDATABASE": PLAIN}, "--remove")
+    install(field, field.environment() | {"LARDER_ROUTES": field.routes(), "PGDATABASE": PLAIN}, "--remove")
     left = superuser(field, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal", PLAIN)
     assert left == [(0,)], f"larder install --remove left {left[0][0]} triggers"
 
