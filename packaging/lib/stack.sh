@@ -190,13 +190,27 @@ start_larderd() {
 
 # nginx
 
+# What lets larderd refresh what nginx keeps, once for all starts.
+make_nginx_secret() {
+    local secret
+    nginx_secret=$state/nginx/secret.conf
+    export LARDER_NGINX=$url LARDER_NGINX_SECRET_FILE=$nginx_secret
+    [[ ! -e $nginx_secret ]] || return 0
+    mkdir -p "$state/nginx"
+    secret=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    (umask 077 && echo "$secret yes;" >"$nginx_secret.new")
+    give "$web_user" "$nginx_secret.new"
+    mv "$nginx_secret.new" "$nginx_secret"
+}
+
 # The shipped site, listening where quickstart says.
 write_site() {
     local folder=$state/nginx
     rm -rf "$folder/snippets"
     mkdir -p "$folder/snippets"
     install -m 644 "$tree"/nginx/snippets/*.conf "$folder/snippets"
-    sed -i "s#unix:/run/larder/#unix:$run/larder/#" "$folder/snippets/larder-upstreams.conf"
+    sed -i -e "s#unix:/run/larder/#unix:$run/larder/#" -e "s#/run/larder-nginx#$folder/temporary/kept#" \
+        -e "s#/etc/larder/nginx-secret.con\[f\]#$nginx_secret#" "$folder/snippets/larder-upstreams.conf"
     sed -e "s#listen 80;#listen 127.0.0.1:$port;#" -e "s#/var/log/nginx/larder.error.log#$log/nginx.log#" \
         -e "s#/var/log/nginx/larder\.#$log/nginx.#" \
         "$tree/nginx/larder.conf" >"$folder/larder.conf"

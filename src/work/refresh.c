@@ -71,10 +71,6 @@ static bool secret_take(const char *path, const char *text, char secret[static S
 static bool secret_read(const char *path, char secret[static SECRET_MAX + 1], struct error *error)
 {
     char text[SECRET_MAX + 2] = "";
-    if (!*path)
-        return error_set(error, ERROR_INVALID,
-                         "LARDER_NGINX is set, so LARDER_NGINX_SECRET_FILE must name the file of "
-                         "nginx's secret");
     int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t size = file < 0 ? -1 : read(file, text, sizeof text - 1);
     if (size < 0)

@@ -161,7 +161,8 @@ def test_what_nobody_reads_is_not_refreshed_for_ever(stack):
         except AssertionError:
             return True
 
-    assert stack.get("/brief/1").json()["text"] == refreshed()
+    text = refreshed()
+    assert stack.get("/brief/1").json()["text"] == text
     wait_until(ended, 30, "an end of the refreshes")
     assert kept(stack.get("/brief/1")) is False
     assert stack.get("/brief/1").json()["text"] == stack.sql("SELECT text FROM notes WHERE id = 1")[0][0]

@@ -152,6 +152,7 @@ class Site:
         etc = folder / "etc"
         shutil.copytree(f"{TOP}/nginx", etc)
         moved = {"listen 80;": f"listen 127.0.0.1:{self.port};", "/run/larder/": f"{folder}/",
+                 "/run/larder-nginx": f"{folder}/kept",
                  "/etc/larder/": f"{etc}/", "/var/log/nginx/": f"{folder}/"}
         (etc / "nginx-secret.conf").write_text(f"{SECRET} yes;\n")
         for name in ("larder.conf", "snippets/larder-upstreams.conf"):

@@ -48,7 +48,7 @@ class Nginx:
     def configure(self):
         shutil.copytree(f"{TOP}/nginx/snippets", f"{self.folder}/snippets")
         upstreams = f"{self.folder}/snippets/larder-upstreams.conf"
-        self.rewrite(upstreams, "/run/larder/nginx", f"{self.folder}/kept")
+        self.rewrite(upstreams, "/run/larder-nginx", f"{self.folder}/kept")
         self.rewrite(upstreams, "/run/larder/", f"{self.sockets}/")
         self.rewrite(upstreams, "/etc/larder/nginx-secret.con[f]", self.secret_file)
         shutil.copy(f"{TOP}/nginx/larder.conf", f"{self.folder}/site.conf")
