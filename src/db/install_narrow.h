@@ -1,5 +1,5 @@
 /*
- * The triggers of a narrowed watch: the tags of OLD's and NEW's value, each once a transaction, or
+ * The triggers of narrowed watches: the tags of OLD's and NEW's value, each once a transaction, or
  * past a hundred values the bulk tag.
  */
 #ifndef LARDER_DB_INSTALL_NARROW_H
@@ -7,8 +7,7 @@
 
 #include "db/install_trigger.h"
 
-/* Appends the function and the triggers. False: memory. */
-MUST_CHECK bool install_want_narrowed(const struct install_making *making,
-                                      const struct watch *watch);
+/* Appends the functions and the triggers of all narrowed watches. False: memory. */
+MUST_CHECK bool install_want_narrowed(const struct install_making *making);
 
 #endif

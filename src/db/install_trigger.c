@@ -35,13 +35,31 @@ bool install_want(const struct install_making *making, enum install_kind kind,
     return thing.name && thing.sql && !making->things->failed;
 }
 
+/* `larder_update_<key of its text>`: by the first word of the event. Null: memory. */
+static const char *trigger_name(const struct install_making *making, const char *event,
+                                const struct bytes *text)
+{
+    char key[INSTALL_KEY_SIZE];
+    char word[16] = "";
+    for (size_t i = 0; i < sizeof word - 1 && event[i] >= 'A' && event[i] <= 'Z'; i++)
+        word[i] = (char)(event[i] - 'A' + 'a');
+    if (text->failed || !install_key(bytes_span(text), key))
+        return NULL;
+    return arena_format(making->arena, "larder_%s_%s", word, key);
+}
+
+static void append_always(const struct install_table *table, const char *name, struct bytes *sql)
+{
+    bytes_append_text(sql, "ALTER TABLE ");
+    install_append_table(table->schema, table->table, sql);
+    bytes_append_format(sql, " ENABLE ALWAYS TRIGGER %s;\n", name);
+}
+
 bool install_want_trigger(const struct install_making *making, const struct install_table *table,
                           const struct install_trigger *trigger)
 {
     struct bytes body CLEANUP(bytes_free) = BYTES_EMPTY;
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
-    char key[INSTALL_KEY_SIZE];
-    char name[sizeof "larder_" + INSTALL_KEY_SIZE];
     bytes_append_format(&body, " AFTER %s ON ", trigger->event);
     install_append_table(table->schema, table->table, &body);
     bytes_append_format(&body, " FOR EACH %s", trigger->when ? "ROW\n    WHEN (" : "STATEMENT");
@@ -49,17 +67,13 @@ bool install_want_trigger(const struct install_making *making, const struct inst
         bytes_append_format(&body, "%s)", trigger->when);
     bytes_append_format(&body, "\n    EXECUTE FUNCTION larder.%s;\n", trigger->call);
     if (making->settings->always)
-        bytes_append_text(&body, "-- always\n");
-    if (body.failed || !install_key(bytes_span(&body), key))
+        bytes_append_text(&body, "-- It fires for replicated changes too.\n");
+    const char *name = trigger_name(making, trigger->event, &body);
+    if (!name)
         return false;
-    memcpy(name, "larder_", sizeof "larder_" - 1);
-    memcpy(name + sizeof "larder_" - 1, key, sizeof key);
     bytes_append_format(&sql, "CREATE TRIGGER %s%s", name, bytes_text(&body));
-    if (making->settings->always) {
-        bytes_append_text(&sql, "ALTER TABLE ");
-        install_append_table(table->schema, table->table, &sql);
-        bytes_append_format(&sql, " ENABLE ALWAYS TRIGGER %s;\n", name);
-    }
+    if (making->settings->always)
+        append_always(table, name, &sql);
     return install_want(making, INSTALL_TRIGGER, table, name, &sql);
 }
 
@@ -213,9 +227,8 @@ bool install_want_triggers(const struct install_making *making)
         return false;
     for (size_t i = 0; i < making->count; i++) {
         const struct watch *watch = &making->watches[i];
-        if (watch->narrow ? !install_want_narrowed(making, watch)
-                          : watch->column_count && !want_update(making, watch))
+        if (!watch->narrow && watch->column_count && !want_update(making, watch))
             return false;
     }
-    return true;
+    return install_want_narrowed(making);
 }
