@@ -63,7 +63,7 @@ static void signals_block(sigset_t *ret_waited)
 /* Signals and the tick, in the main thread; returns when it is time to end. */
 static void wait_for_end(struct server *server, const sigset_t *waited)
 {
-    const struct timespec tick = {.tv_sec = 1};
+    const struct timespec tick = {.tv_nsec = 100 * 1000 * 1000};
     for (;;) {
         int signal_number = sigtimedwait(waited, NULL, &tick);
         if (signal_number == SIGTERM || signal_number == SIGINT)

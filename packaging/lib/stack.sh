@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# A private PostgreSQL, Redis, two pools of responders and nginx. To be sourced, after service.sh and folder.sh.
+# A private PostgreSQL, Redis, two pools of responders, larderd and nginx. To be sourced, after service.sh and folder.sh.
 #
 # Each start_… function returns when its service answers. Nothing listens anywhere but on 127.0.0.1 and on sockets.
 
-services=(postgresql redis api export nginx)
+services=(postgresql redis api export larderd nginx)
 packs=(social catalog)
 
 # PostgreSQL
@@ -180,7 +180,28 @@ start_pool() {
     remember_service "$name" "${started[@]}"
 }
 
+# larderd
+
+start_larderd() {
+    service_log "$web_user" larderd
+    PGDATABASE=larder PGUSER=larder LARDER_RUN=$run/larder LARDER_ROUTES=$state/routes \
+        start_service larderd "$web_user" "$log/larderd.log" "$state/build/larderd"
+}
+
 # nginx
+
+# What lets larderd refresh what nginx keeps, once for all starts.
+make_nginx_secret() {
+    local secret
+    nginx_secret=$state/nginx/secret.conf
+    export LARDER_NGINX=$url LARDER_NGINX_SECRET_FILE=$nginx_secret
+    [[ ! -e $nginx_secret ]] || return 0
+    mkdir -p "$state/nginx"
+    secret=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    (umask 077 && echo "$secret yes;" >"$nginx_secret.new")
+    give "$web_user" "$nginx_secret.new"
+    mv "$nginx_secret.new" "$nginx_secret"
+}
 
 # The shipped site, listening where quickstart says.
 write_site() {
@@ -188,7 +209,8 @@ write_site() {
     rm -rf "$folder/snippets"
     mkdir -p "$folder/snippets"
     install -m 644 "$tree"/nginx/snippets/*.conf "$folder/snippets"
-    sed -i "s#unix:/run/larder/#unix:$run/larder/#" "$folder/snippets/larder-upstreams.conf"
+    sed -i -e "s#unix:/run/larder/#unix:$run/larder/#" -e "s#/run/larder-nginx#$folder/temporary/kept#" \
+        -e "s#/etc/larder/nginx-secret.con\[f\]#$nginx_secret#" "$folder/snippets/larder-upstreams.conf"
     sed -e "s#listen 80;#listen 127.0.0.1:$port;#" -e "s#/var/log/nginx/larder.error.log#$log/nginx.log#" \
         -e "s#/var/log/nginx/larder\.#$log/nginx.#" \
         "$tree/nginx/larder.conf" >"$folder/larder.conf"
@@ -268,7 +290,7 @@ any_left() {
 # The reverse of the order in which they started; nginx ends its requests (QUIT), PostgreSQL cuts its clients (INT).
 stop_all() {
     local position name
-    local -A signal=([postgresql]=INT [redis]=TERM [api]=TERM [export]=TERM [nginx]=QUIT)
+    local -A signal=([postgresql]=INT [redis]=TERM [api]=TERM [export]=TERM [larderd]=TERM [nginx]=QUIT)
     for ((position = ${#services[@]} - 1; position >= 0; position--)); do
         name=${services[position]}
         [[ ! -e $pids/$name ]] || stop_service "$name" "${signal[$name]}"

@@ -124,7 +124,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
         UNION
         SELECT m.name, i.inhrelid FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
     ), print AS (
-        SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.xmin,
+        SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, c.relname, c.relnamespace, c.relrowsecurity,
+            c.relforcerowsecurity, c.relpartbound,
+            -- A TRUNCATE that a trigger tells of is no news here.
+            CASE WHEN NOT EXISTS (
+                SELECT FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid
+                WHERE t.tgrelid = c.oid AND t.tgtype & 32 <> 0 AND f.pronamespace = 'larder'::regnamespace)
+                THEN c.relfilenode END,
             (SELECT string_agg(a.xmin::text, ' ' ORDER BY a.attnum) FROM pg_attribute AS a
              WHERE a.attrelid = c.oid AND a.attnum > 0),
             (SELECT string_agg(t.xmin::text, ' ' ORDER BY t.oid) FROM pg_trigger AS t WHERE t.tgrelid = c.oid),
@@ -225,6 +231,8 @@ BEGIN
         INSERT INTO larder.outbox (tag)
         SELECT larder.tags_of(was.moved) FROM was
         UNION
+        SELECT 'larder:definitions' FROM was WHERE was.moved IS NOT NULL
+        UNION
         SELECT '*' FROM was WHERE was.prepared OR still = 'true'
         RETURNING tag;
     DELETE FROM larder.definition AS d
@@ -254,6 +262,8 @@ BEGIN
     END IF;
     INSERT INTO larder.outbox (tag)
     SELECT larder.tags_of(array(SELECT larder.moved()))
+    UNION
+    SELECT 'larder:definitions' FROM larder.moved()
     UNION
     SELECT w.tag
     FROM larder.watch AS w

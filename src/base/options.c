@@ -56,6 +56,23 @@ static bool url_valid(struct span text)
 }
 
 /* The number behind a text: itself, microseconds, bytes, an index, or a text's length. */
+/* Plain http and no path: it is this host's own, and the path comes from elsewhere. */
+static bool site_valid(struct span text)
+{
+    static const char scheme[] = "http://", allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                        "0123456789.-_:[]";
+    if (!text.size)
+        return true;
+    if (!span_starts(text, scheme))
+        return false;
+    struct span host = span_from(text, strlen(scheme));
+    for (size_t i = 0; i < host.size; i++)
+        if (!host.data[i] || !strchr(allowed, host.data[i]))
+            return false;
+    return host.size > 0;
+}
+
 static bool value_read(const struct option_row *row, struct span text, int64_t *ret_number)
 {
     *ret_number = (int64_t)text.size;
@@ -72,6 +89,8 @@ static bool value_read(const struct option_row *row, struct span text, int64_t *
         return name_valid(text);
     case OPTION_TYPE_URL:
         return url_valid(text);
+    case OPTION_TYPE_SITE:
+        return site_valid(text);
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_PATH:
         break;
@@ -153,6 +172,9 @@ void options_append_allowed(const struct option_row *row, struct bytes *ret_text
         break;
     case OPTION_TYPE_URL:
         bytes_append_text(ret_text, "redis://[user:password@]host[:port][/database] or unix:/path");
+        break;
+    case OPTION_TYPE_SITE:
+        bytes_append_text(ret_text, "http://host[:port]");
         break;
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_PATH:

@@ -38,6 +38,9 @@ uint64_t clocks_hash(struct span tag);
 /* The tag of this hash was struck at `clock`; an older clock than the slot's changes nothing. */
 void clocks_bump(struct clocks *clocks, uint64_t hash, uint64_t clock);
 
+/* When the tag of this hash, or one that shares its slot, was struck last; 0: never. */
+uint64_t clocks_of(const struct clocks *clocks, uint64_t hash);
+
 /* The newest clock of any bump; 0: none yet. */
 uint64_t clocks_newest(const struct clocks *clocks);
 

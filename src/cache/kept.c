@@ -176,6 +176,11 @@ int64_t kept_created(const struct kept *kept)
     return kept->created;
 }
 
+int64_t kept_ttl(const struct kept *kept)
+{
+    return kept->ttl;
+}
+
 int64_t kept_end(const struct kept *kept)
 {
     return kept->end;

@@ -48,6 +48,9 @@ const uint64_t *kept_hashes(const struct kept *kept, size_t *ret_count);
 /* The logical clock read before the query. */
 uint64_t kept_clock(const struct kept *kept);
 
+/* µs of freshness from its creation. */
+int64_t kept_ttl(const struct kept *kept);
+
 /* When the query began, and when not even the stale windows last any more: wall clock, µs. */
 int64_t kept_created(const struct kept *kept);
 int64_t kept_end(const struct kept *kept);

@@ -14,7 +14,7 @@
  *   ARGV  tags' prefix, owner, lease in ms ("0": no lease is wanted), wall clock µs, guard µs,
  *         the wanted variant's field ("": metadata alone), "1" where the last entry is wanted
  *         although it is not fresh, "1" to take the lease of a fresh entry too (early refresh)
- *   reply {flags, clock, m, wanted variant, sole variant}
+ *   reply {flags, clock, m, wanted variant, sole variant, why writes are refused}
  * Flags: F fresh, A aged but within its stale window, S an entry that may not be
  * served, N none, X no entry of this format; then L
  * where the lease is the caller's, U where Redis takes no writes; then B where a heartbeat is.

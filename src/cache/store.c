@@ -100,6 +100,15 @@ void store_failed(struct cache_store *store, size_t requests, const struct error
     }
 }
 
+void store_refused(struct cache_store *store, struct span why, struct error *ret_event)
+{
+    int64_t now = clock_monotonic();
+    int64_t told = atomic_load(&store->refusal_told);
+    if (now - told > REFUSAL_QUIET &&
+        atomic_compare_exchange_strong(&store->refusal_told, &told, now))
+        error_set(ret_event, ERROR_BUSY, "an entry was not kept: %.*s", SPAN_PRINTF(why));
+}
+
 /* Error replies to earlier posts have arrived with this call's reply. */
 static void refusals_take(struct cache_store *store, struct redis_connection *connection,
                           struct error *ret_event)
@@ -109,11 +118,7 @@ static void refusals_take(struct cache_store *store, struct redis_connection *co
     if (!refused)
         return;
     count(store, COUNTER_REDIS_STORE_ERRORS, refused);
-    int64_t now = clock_monotonic();
-    int64_t told = atomic_load(&store->refusal_told);
-    if (now - told > REFUSAL_QUIET &&
-        atomic_compare_exchange_strong(&store->refusal_told, &told, now))
-        error_set(ret_event, ERROR_BUSY, "an entry was not kept: %s", text);
+    store_refused(store, span_of(text), ret_event);
 }
 
 void store_succeeded(struct cache_store *store, struct redis_connection *connection,

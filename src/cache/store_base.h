@@ -35,6 +35,9 @@ void store_failed(struct cache_store *store, size_t requests, const struct error
 void store_succeeded(struct cache_store *store, struct redis_connection *connection,
                      struct error *ret_event);
 
+/* Redis takes no writes: worth a line of log now and then. */
+void store_refused(struct cache_store *store, struct span why, struct error *ret_event);
+
 /* Writes the name of an entry's lease ("…:l:…" for "…:e:…"). False: the key is too long. */
 MUST_CHECK bool store_lease_name(const struct cache_store *store, struct span key,
                                  char ret_name[static STORE_NAME_SIZE]);

@@ -79,7 +79,7 @@ static bool lookup_write(struct cache_store *store, struct store_query *query,
 }
 
 /* The places in the script's reply. */
-enum { REPLY_FLAGS, REPLY_CLOCK, REPLY_META, REPLY_WANTED, REPLY_SOLE };
+enum { REPLY_FLAGS, REPLY_CLOCK, REPLY_META, REPLY_WANTED, REPLY_SOLE, REPLY_REFUSAL };
 
 /* Reads the metadata and the body at hand; false: no usable entry in the reply. */
 static bool found_read(const struct redis_reply *reply, const struct coding_accept *accept,
@@ -121,7 +121,7 @@ static enum store_outcome outcome_of(char state)
 
 /* Reads one look-up's reply; null: Redis answered it with an error. */
 static void lookup_take(struct cache_store *store, struct store_query *query,
-                        struct redis_reply *reply)
+                        struct redis_reply *reply, struct error *ret_event)
 {
     struct span flags = reply ? redis_reply_element(reply, REPLY_FLAGS) : (struct span){0};
     query->found = (struct store_found){.reply = reply};
@@ -138,6 +138,8 @@ static void lookup_take(struct cache_store *store, struct store_query *query,
     query->lease.held = flags.data[1] == 'L';
     query->lease.refused = flags.data[1] == 'U';
     query->lease.clock = query->lease.held ? query->clock : 0;
+    if (query->lease.refused)
+        store_refused(store, redis_reply_element(reply, REPLY_REFUSAL), ret_event);
     bool present = redis_reply_element(reply, REPLY_META).data != NULL;
     bool usable = present && found_read(reply, query->accept, &query->found);
     if (flags.data[0] == 'X' || (present && !usable))
@@ -149,13 +151,19 @@ static void lookup_take(struct cache_store *store, struct store_query *query,
     query->found.reply = NULL;
 }
 
-/* An unreadable entry goes, and this caller does without the lease it did not ask for. */
-static void broken_remove(struct cache_store *store, struct redis_connection *connection,
-                          struct store_query *query, int64_t *budget, struct error *ret_event)
+/*
+ * A server that refuses every look-up can't serve now, whatever words it has for it (Redis closes
+ * on who has not shown a password, and says "Protocol error").
+ */
+static bool replies_judge(struct redis_reply **replies, size_t reply_count, struct error *error)
 {
-    const struct span words[] = {SPAN_LITERAL("DEL"), query->key};
-    query->lease.refused = true;
-    store_post(store, connection, words, ARRAY_COUNT(words), budget, ret_event);
+    for (size_t i = 0; i < reply_count; i++)
+        if (!redis_reply_error(replies[i]).data)
+            return true;
+    error_set(error, ERROR_UNAVAILABLE, "Redis: %.*s", SPAN_PRINTF(redis_reply_error(replies[0])));
+    for (size_t i = 0; i < reply_count; i++)
+        redis_reply_free(replies[i]);
+    return false;
 }
 
 static bool call(struct cache_store *store, struct redis_connection *connection,
@@ -167,7 +175,8 @@ static bool call(struct cache_store *store, struct redis_connection *connection,
         return false;
     int64_t begin = clock_monotonic();
     bool answered =
-        redis_script_run(connection, calls, call_count, begin + *budget, ret_replies, &failure);
+        redis_script_run(connection, calls, call_count, begin + *budget, ret_replies, &failure) &&
+        replies_judge(ret_replies, call_count, &failure);
     *budget -= clock_monotonic() - begin;
     if (answered)
         store_succeeded(store, connection, ret_event);
@@ -176,24 +185,35 @@ static bool call(struct cache_store *store, struct redis_connection *connection,
     return answered;
 }
 
-/* What a look-up's reply still lacks: a body in another coding than guessed, a clean place. */
-static void complete(struct cache_store *store, struct redis_connection *connection,
-                     struct store_query *query, int64_t *budget, struct error *ret_event)
+/* The body, where the reply has it in another coding than was guessed. */
+static void body_complete(struct cache_store *store, struct redis_connection *connection,
+                          struct store_query *query, int64_t *budget, struct error *ret_event)
 {
-    if (query->found.reply && query->body_wanted && !body_whole(&query->found)) {
-        enum store_outcome fetched =
-            cache_store_body(store, connection, query->key, budget, &query->found, ret_event);
-        if (fetched != STORE_HIT)
-            query->outcome = fetched;
-    }
-    bool served = query->outcome == STORE_HIT || query->outcome == STORE_AGED;
-    if (query->existed && !served && !query->found.reply && !query->lease.held && query->fresh)
-        broken_remove(store, connection, query, budget, ret_event);
+    if (!query->found.reply || !query->body_wanted || body_whole(&query->found))
+        return;
+    enum store_outcome fetched =
+        cache_store_body(store, connection, query->key, budget, &query->found, ret_event);
+    if (fetched != STORE_HIT)
+        query->outcome = fetched;
 }
 
-void cache_store_lookup(struct cache_store *store, struct redis_connection *connection,
-                        struct store_query *const *queries, size_t query_count, int64_t *budget,
-                        struct error *ret_event)
+/*
+ * An entry that its tags call fresh, but that can't be read: no lease came with it. It goes, and
+ * the caller asks once more.
+ */
+static bool broken_remove(struct cache_store *store, struct redis_connection *connection,
+                          struct store_query *query, int64_t *budget, struct error *ret_event)
+{
+    const struct span words[] = {SPAN_LITERAL("DEL"), query->key};
+    bool broken = query->outcome == STORE_MISS && query->fresh && !query->lease.held;
+    query->fresh = query->fresh && !broken;
+    return broken && query->lease_wanted && !query->lease.refused &&
+           store_post(store, connection, words, ARRAY_COUNT(words), budget, ret_event);
+}
+
+static void look(struct cache_store *store, struct redis_connection *connection,
+                 struct store_query *const *queries, size_t query_count, int64_t *budget,
+                 struct error *ret_event)
 {
     struct lookup_words words[STORE_BATCH];
     struct redis_script_call calls[STORE_BATCH];
@@ -212,9 +232,19 @@ void cache_store_lookup(struct cache_store *store, struct redis_connection *conn
     if (!call(store, connection, calls, query_count, budget, replies, ret_event))
         return;
     for (size_t i = 0; i < query_count; i++)
-        lookup_take(store, queries[i], replies[i]);
+        lookup_take(store, queries[i], replies[i], ret_event);
     for (size_t i = 0; i < query_count; i++)
-        complete(store, connection, queries[i], budget, ret_event);
+        body_complete(store, connection, queries[i], budget, ret_event);
+}
+
+void cache_store_lookup(struct cache_store *store, struct redis_connection *connection,
+                        struct store_query *const *queries, size_t query_count, int64_t *budget,
+                        struct error *ret_event)
+{
+    look(store, connection, queries, query_count, budget, ret_event);
+    for (size_t i = 0; i < query_count; i++)
+        if (broken_remove(store, connection, queries[i], budget, ret_event))
+            look(store, connection, &queries[i], 1, budget, ret_event);
 }
 
 /*

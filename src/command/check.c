@@ -63,7 +63,7 @@ static void print_unwatched(const struct route *route, const struct depends *dep
 static void print_hazards(const struct route *route, const struct learned *learned)
 {
     const struct depends *depends = learned ? learned->depends : NULL;
-    if (!depends || !route->cache.present)
+    if (!depends || (!route->cache.present && !route->nginx_ttl))
         return;
     for (size_t i = 0; i < depends->hazard_count; i++)
         if (depends->hazards[i].kind != HAZARD_UNWATCHED)

@@ -14,6 +14,7 @@ static const struct sqlstate_row {
     {"53100", DB_FAILURE_STATEMENT},  /* disk_full: a temporary file */
     {"53400", DB_FAILURE_STATEMENT},  /* configuration_limit_exceeded: temp_file_limit */
     {"57014", DB_FAILURE_TIMEOUT},    /* query_canceled */
+    {"55P03", DB_FAILURE_TIMEOUT},    /* lock_not_available: lock_timeout */
     {"25006", DB_FAILURE_READ_ONLY},  /* read_only_sql_transaction */
     {"42501", DB_FAILURE_FORBIDDEN},  /* insufficient_privilege */
     {"26000", DB_FAILURE_STALE},      /* invalid_sql_statement_name */

@@ -76,15 +76,16 @@ static bool begin(struct db_connection *connection, const char *query, int64_t t
  * not looked at, nor pending ones that still run: their rows can't be seen. A number whose rows
  * were not all taken has some that a peer holds; that is only asked when the limit was not reached.
  */
+#define LANES "o.lane = ANY ('{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}'::pg_catalog.int2[]) AND "
 static const char take_format[] =
     "WITH now AS MATERIALIZED (SELECT pg_catalog.pg_current_snapshot() AS snapshot), "
     "pending AS MATERIALIZED (SELECT number FROM "
     "  pg_catalog.unnest('{%s}'::pg_catalog.xid8[]) AS number, now "
     "  WHERE pg_catalog.pg_visible_in_snapshot(number, snapshot)), "
     "older AS MATERIALIZED (SELECT o.ctid AS place, o.xid FROM larder.outbox AS o "
-    "  WHERE o.xid = ANY (ARRAY(SELECT number FROM pending)) LIMIT %d FOR UPDATE SKIP LOCKED), "
+    "  WHERE " LANES "o.xid = ANY (ARRAY(SELECT number FROM pending)) LIMIT %d FOR UPDATE SKIP LOCKED), "
     "newer AS MATERIALIZED (SELECT o.ctid AS place, o.xid FROM larder.outbox AS o "
-    "  WHERE o.xid >= '%" PRIu64 "' "
+    "  WHERE " LANES "o.xid >= '%" PRIu64 "' "
     "  AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
     "  LIMIT %d FOR UPDATE SKIP LOCKED), "
     "taken AS MATERIALIZED (TABLE older UNION ALL TABLE newer), "
@@ -93,9 +94,9 @@ static const char take_format[] =
     "whole AS MATERIALIZED (SELECT (SELECT count(*) FROM older) < %d "
     "  AND (SELECT count(*) FROM newer) < %d AS so), "
     "seen AS (SELECT o.xid, count(*) FROM larder.outbox AS o "
-    "  WHERE o.xid = ANY (ARRAY(SELECT number FROM pending)) "
+    "  WHERE " LANES "o.xid = ANY (ARRAY(SELECT number FROM pending)) "
     "  AND (SELECT so FROM whole) GROUP BY o.xid "
-    "  UNION ALL SELECT o.xid, count(*) FROM larder.outbox AS o WHERE o.xid >= '%" PRIu64 "' "
+    "  UNION ALL SELECT o.xid, count(*) FROM larder.outbox AS o WHERE " LANES "o.xid >= '%" PRIu64 "' "
     "  AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
     "  AND (SELECT so FROM whole) GROUP BY o.xid), "
     "left_over AS (TABLE seen EXCEPT SELECT xid, count(*) FROM taken GROUP BY xid) "

@@ -348,11 +348,13 @@ static bool view_make(struct reading *reading, const struct route *route, const 
     return sql.failed ? memory(reading) : command(reading, bytes_text(&sql));
 }
 
+/* Waits for no lock as long as PostgreSQL waits before it breaks a deadlock: the victim would be
+ * another. */
 static bool view_begin(struct reading *reading, const struct route *route, const uint32_t *types)
 {
     return command(reading, "BEGIN READ WRITE") &&
            command(reading, "SET LOCAL statement_timeout = '4s'") &&
-           view_make(reading, route, types);
+           command(reading, "SET LOCAL lock_timeout = '200ms'") && view_make(reading, route, types);
 }
 
 /* The view itself is the first relation to look into. */

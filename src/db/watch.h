@@ -21,6 +21,12 @@ struct watch {
     const char *narrow;         /* the narrowing column; null: the whole table */
 };
 
+/*
+ * Struck when what tables, views, functions and triggers are has changed: whoever knows what routes
+ * read has to ask again.
+ */
+#define WATCH_DEFINITIONS_TAG "larder:definitions"
+
 /* A tag's column list is replaced by a hash past this many bytes of the table tag. */
 #define WATCH_TAG_MAX 120
 

@@ -144,13 +144,10 @@ bool redis_wire_append(struct redis_connection *connection, struct redis_command
     return true;
 }
 
-/* The first error of a transaction says why, the EXECABORT at its end that it was refused. */
 static void note_dropped(struct redis_connection *connection, const char *text)
 {
-    if (strncmp(text, "EXECABORT", strlen("EXECABORT")) == 0)
-        connection->dropped_errors++;
-    else
-        snprintf(connection->dropped_text, sizeof connection->dropped_text, "%s", text);
+    connection->dropped_errors++;
+    snprintf(connection->dropped_text, sizeof connection->dropped_text, "%s", text);
 }
 
 static bool drop_owed(struct redis_connection *connection, int64_t deadline, struct error *error)

@@ -56,8 +56,8 @@ MUST_CHECK bool redis_ask(struct redis_connection *connection, const struct redi
                           struct error *error);
 
 /*
- * Sends commands whose replies nobody waits for: they are read and dropped by the next call. They
- * are one transaction (MULTI … EXEC); what Redis refused is what redis_dropped_errors then gives.
+ * Sends commands whose replies nobody waits for: they are read and dropped by the next call. What
+ * Redis refused is what redis_dropped_errors then gives.
  */
 MUST_CHECK bool redis_post(struct redis_connection *connection,
                            const struct redis_command *commands, size_t count, int64_t deadline,
@@ -71,8 +71,7 @@ MUST_CHECK bool redis_settle(struct redis_connection *connection, int64_t deadli
                              struct error *error);
 
 /*
- * Posted transactions that Redis refused since the last call of this; *ret_text is why the newest
- * was.
+ * Posted commands that Redis refused since the last call of this; *ret_text is why the newest was.
  */
 unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text);
 

@@ -31,6 +31,9 @@ void annotate_nginx(struct draft *draft, struct span rest)
     int64_t ttl;
     if (!attributes_read(draft, rest, nginx_attributes, ARRAY_COUNT(nginx_attributes), &ttl))
         return;
+    if (ttl < 1000000)
+        draft_fault(draft, words_rest(rest),
+                    "@nginx: ttl= is less than 1s, the least time nginx counts");
     draft->route->nginx_ttl = ttl;
     draft->nginx_at = words_rest(rest);
 }

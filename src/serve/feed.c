@@ -68,6 +68,13 @@ static void coherence_end(struct feed *feed)
         memory_clear(feed->settings.memory);
 }
 
+/* What nginx keeps knows no floor: after a bump that perhaps no process of this host heard of, it
+ * is all asked for anew. */
+static void strike_all(struct feed *feed, uint64_t clock)
+{
+    clocks_bump(feed->settings.clocks, clocks_hash(SPAN_LITERAL(CACHE_TAG_ALL)), clock);
+}
+
 /*
  * While subscribed: what was missed is at most the clock of now, what comes follows the last bump.
  */
@@ -77,6 +84,8 @@ static bool coherence_begin(struct feed *feed, struct error *error)
     if (!cache_clock_read(feed->connection, feed->settings.prefix,
                           clock_monotonic() + feed->settings.timeout, &clock, &bump, error))
         return false;
+    if (clocks_newest(feed->settings.clocks) < bump)
+        strike_all(feed, bump);
     feed->place = (struct feed_place){.last = bump};
     atomic_store(&feed->floor, clock);
     count(feed, COUNTER_FEED_CONNECTED, 1);
@@ -107,6 +116,7 @@ static bool hear_in_order(struct feed *feed, struct span text, struct error *err
     if (hear(feed, text) != FEED_GAP)
         return true;
     count(feed, COUNTER_FEED_GAPS, 1);
+    strike_all(feed, clocks_newest(feed->settings.clocks));
     coherence_end(feed);
     return coherence_begin(feed, error);
 }

@@ -5,6 +5,7 @@
 
 #include "http/vary.h"
 #include "serve/folder.h"
+#include "serve/nginx.h"
 
 struct live {
     _Atomic int references;
@@ -62,6 +63,7 @@ static bool head_write(struct served *served, struct arena *arena)
                                                          : SPAN_LITERAL("no-cache"));
     bytes_append_text(&head, "\r\n");
     append_vary(served->route, &head);
+    served->control_first = nginx_comes_last(served->route->control);
     served->head = arena_span(arena, bytes_span(&head));
     bool good = !head.failed && served->head.data;
     bytes_free(&head);
@@ -162,6 +164,69 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
             atomic_store(&served->learned, learned);
         all = all && served->asked;
         if (!served->asked && !only_this_route(connection, failure))
+            return false;
+    }
+    return all;
+}
+
+static bool spans_equal(const struct span *left, const struct span *right, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!span_equal(left[i], right[i]))
+            return false;
+    return true;
+}
+
+/* The same dependencies; null: not known. */
+static bool same_depends(const struct depends *left, const struct depends *right)
+{
+    if (!left || !right)
+        return left == right;
+    return left->watched == right->watched && left->tag_count == right->tag_count &&
+           spans_equal(left->tags, right->tags, left->tag_count);
+}
+
+static bool same(const struct route *route, const struct learned *left, const struct learned *right)
+{
+    return strcmp(left->sql, right->sql) == 0 && same_depends(left->depends, right->depends) &&
+           memcmp(left->types, right->types,
+                  route->statement.parameter_count * sizeof *left->types) == 0;
+}
+
+/* Learnt in memory that goes again: only what differs is learnt into the live's own. */
+static bool learn_anew(struct live *live, struct served *served, struct db_connection *connection,
+                       struct fault_list *faults, bool *changed, struct db_failure *failure)
+{
+    struct arena *scratch = arena_new();
+    struct learned *learned = NULL;
+    if (!scratch)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    bool asked = learn_route(connection, served->route, scratch, faults, &learned, failure);
+    bool differs = asked && learned && !same(served->route, learned, atomic_load(&served->learned));
+    arena_free(scratch);
+    if (!differs)
+        return asked;
+    if (!learn_route(connection, served->route, live->arena, faults, &learned, failure))
+        return false;
+    if (learned) {
+        atomic_store(&served->learned, learned);
+        *changed = true;
+    }
+    return true;
+}
+
+bool live_learn_anew(struct live *live, struct db_connection *connection, struct fault_list *faults,
+                     bool *ret_changed, struct db_failure *failure)
+{
+    bool all = true;
+    *ret_changed = false;
+    for (size_t i = 0; i < live->count; i++) {
+        struct served *served = &live->served[i];
+        if (served->route->statement.sql.size == 0 ||
+            learn_anew(live, served, connection, faults, ret_changed, failure))
+            continue;
+        all = false;
+        if (!only_this_route(connection, failure))
             return false;
     }
     return all;

@@ -19,8 +19,9 @@ struct served {
     struct cache_version version;
     struct route_counters *counters;
     struct learned *_Atomic learned; /* never null */
-    bool asked;       /* PostgreSQL has told, or complained: only the loader looks at it */
-    struct span head; /* the header lines that never change: Cache-Control and Vary */
+    bool asked;         /* PostgreSQL has told, or complained: only the loader looks at it */
+    bool control_first; /* nginx is to read the Cache-Control: see nginx_comes_last */
+    struct span head;   /* the header lines that never change: Cache-Control and Vary */
 };
 
 struct live;
@@ -48,6 +49,15 @@ struct served *live_find(struct live *live, const struct route *route);
  */
 MUST_CHECK bool live_learn(struct live *live, struct db_connection *connection,
                            struct fault_list *faults, struct db_failure *failure);
+
+/*
+ * Asks about every route anew, after definitions in PostgreSQL changed; *ret_changed says whether
+ * anything is different. What it complains of goes to `faults`, and that route stays as it is.
+ * False as live_learn. Only one thread at a time, and the same as live_learn's.
+ */
+MUST_CHECK bool live_learn_anew(struct live *live, struct db_connection *connection,
+                                struct fault_list *faults, bool *ret_changed,
+                                struct db_failure *failure);
 
 /* Is there a route PostgreSQL has not been asked about? */
 bool live_unasked(const struct live *live);

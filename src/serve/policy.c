@@ -40,26 +40,30 @@ static int64_t guard(const struct exchange *exchange)
     return options_number(exchange->server->options, OPTION_GUARD_TTL);
 }
 
+bool policy_hears(const struct exchange *exchange, uint64_t clock)
+{
+    const struct feed *feed = exchange->server->feed;
+    return feed_floor(feed) <= clock && feed_beats(feed, exchange->started);
+}
+
 bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
 {
     const struct server *server = exchange->server;
-    struct entry_meta meta;
+    int64_t age = exchange->now - kept_created(kept);
     size_t count;
     const uint64_t *hashes = kept_hashes(kept, &count);
-    kept_meta(kept, &meta);
-    if (entry_fresh_for(&meta, exchange->now) <= 0 ||
-        !clocks_fresh(server->clocks, hashes, count, meta.clock))
+    if (age >= kept_ttl(kept) || !clocks_fresh(server->clocks, hashes, count, kept_clock(kept)))
         return false;
-    bool heard =
-        feed_floor(server->feed) <= meta.clock && feed_beats(server->feed, exchange->started);
-    return heard || exchange->now - meta.created < guard(exchange);
+    /* One made by a clock ahead of this host's has an age nobody knows. */
+    return policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange));
 }
 
 int64_t policy_ttl(const struct exchange *exchange, int64_t ttl)
 {
     const struct learned *learned =
         atomic_load_explicit(&exchange->served->learned, memory_order_acquire);
-    bool heard = learned->depends && learned->depends->watched;
+    bool heard =
+        learned->depends && learned->depends->watched && server_knows_definitions(exchange->server);
     return heard || ttl < guard(exchange) ? ttl : guard(exchange);
 }
 

@@ -25,6 +25,9 @@ bool policy_stores(const struct exchange *exchange);
  */
 bool policy_fresh(const struct exchange *exchange, const struct kept *kept);
 
+/* Would this process have heard of what was struck since `clock`? */
+bool policy_hears(const struct exchange *exchange, uint64_t clock);
+
 /* How long (µs) an answer made now is fresh: its ttl, or less where no change would be heard of. */
 int64_t policy_ttl(const struct exchange *exchange, int64_t ttl);
 

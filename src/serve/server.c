@@ -81,6 +81,15 @@ static bool store_begin(struct server *server, struct error *error)
     return true;
 }
 
+/* Without the shared memory nginx has the ttl alone. */
+static void urls_begin(struct server *server)
+{
+    struct error reason;
+    if (*options_text(server->options, OPTION_NGINX) &&
+        !urls_open(options_text(server->options, OPTION_RUN), &server->urls, &reason))
+        log_event(LOG_WARNING, "nginx", "%s: what nginx keeps is not refreshed", reason.text);
+}
+
 /* The process' own memory: only beside Redis, which tells of changes. */
 static bool memory_begin(struct server *server, struct error *error)
 {
@@ -213,9 +222,10 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     server->arena = arena_new();
     if (!server->arena)
         error_set_memory(error);
+    urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && memory_begin(server, error) && etag_key_begin(server, error) &&
-        routes_begin(server, error) && feed_begin(server, error)) {
+        store_begin(server, error) && memory_begin(server, error) &&
+        etag_key_begin(server, error) && routes_begin(server, error) && feed_begin(server, error)) {
         *ret_server = server;
         return true;
     }
@@ -233,6 +243,7 @@ void server_close(struct server *server)
     memory_free(server->memory);
     flights_free(server->flights);
     cache_store_free(server->store);
+    urls_close(server->urls);
     clocks_close(server->clocks);
     digest_key_free(server->etag_key);
     counters_close(server->counters);
@@ -291,11 +302,18 @@ void server_reload(struct server *server)
     arena_free(arena);
 }
 
+/* How often PostgreSQL is tried while it has not told of all routes: µs. */
+#define LEARN_PAUSE INT64_C(1000000)
+
 static void tick_learn(struct server *server)
 {
-    struct arena *arena = live_unasked(server->live) ? arena_new() : NULL;
+    int64_t now = clock_monotonic();
+    if (!live_unasked(server->live) || now < server->learn_next)
+        return;
+    struct arena *arena = arena_new();
     struct fault_list faults = {.arena = arena};
     struct db_failure failure;
+    server->learn_next = now + LEARN_PAUSE;
     if (!arena)
         return;
     if (learn(server, server->live, &faults, &failure)) {
@@ -308,8 +326,67 @@ static void tick_learn(struct server *server)
     arena_free(arena);
 }
 
+/* The clock of the last change of definitions this host can know of; UINT64_MAX: it can't know. */
+static uint64_t definitions_clock(const struct server *server)
+{
+    static const struct span tag = {.data = WATCH_DEFINITIONS_TAG,
+                                    .size = sizeof WATCH_DEFINITIONS_TAG - 1};
+    uint64_t floor = server->feed ? feed_floor(server->feed) : UINT64_MAX;
+    uint64_t struck = clocks_of(server->clocks, clocks_hash(tag));
+    return floor > struck ? floor : struck;
+}
+
+bool server_knows_definitions(const struct server *server)
+{
+    uint64_t known = atomic_load_explicit(&server->definitions_known, memory_order_acquire);
+    return known && definitions_clock(server) <= known;
+}
+
+/* How long definitions that could not be learnt are left alone: µs. */
+#define DEFINITIONS_PAUSE INT64_C(1000000)
+
+static bool learn_anew(struct server *server, struct fault_list *faults, bool *ret_changed,
+                       struct db_failure *failure)
+{
+    const struct db_settings settings = {
+        .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
+        .statement_timeout = LEARN_TIMEOUT};
+    struct db_connection *connection;
+    if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
+        return false;
+    bool told = live_learn_anew(server->live, connection, faults, ret_changed, failure);
+    db_disconnect(connection);
+    return told;
+}
+
+static void tick_definitions(struct server *server)
+{
+    uint64_t clock = definitions_clock(server);
+    int64_t now = clock_monotonic();
+    if (clock == UINT64_MAX || server_knows_definitions(server) || live_unasked(server->live) ||
+        now < server->definitions_next)
+        return;
+    struct arena *arena = arena_new();
+    struct fault_list faults = {.arena = arena};
+    struct db_failure failure;
+    bool changed = false;
+    server->definitions_next = now + DEFINITIONS_PAUSE;
+    if (arena && learn_anew(server, &faults, &changed, &failure)) {
+        atomic_store_explicit(&server->definitions_known, clock, memory_order_release);
+        server->definitions_next = 0;
+    }
+    if (changed) {
+        db_pool_forget_prepared(server->pool);
+        log_event(LOG_INFO, "database", "definitions changed: what the routes read is learnt anew");
+    }
+    log_faults(LOG_ERROR, "route", &faults);
+    fault_list_free(&faults);
+    arena_free(arena);
+}
+
 void server_tick(struct server *server)
 {
     tick_resolve(server);
     tick_learn(server);
+    tick_definitions(server);
 }

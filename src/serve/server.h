@@ -12,6 +12,7 @@
 #include "cache/clocks.h"
 #include "cache/memory.h"
 #include "cache/store.h"
+#include "cache/urls.h"
 #include "db/pool.h"
 #include "serve/feed.h"
 #include "serve/live.h"
@@ -30,10 +31,14 @@ struct server {
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
     struct digest_key *etag_key;
+    struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
     struct flights *flights;
+    /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
+    _Atomic uint64_t definitions_known;
+    int64_t definitions_next, learn_next; /* monotonic µs: not before; the main thread's */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
@@ -60,7 +65,14 @@ struct live *server_live(struct server *server);
  */
 void server_reload(struct server *server);
 
-/* Once a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew. */
+/*
+ * Are the routes' dependencies known as of the last change of definitions in PostgreSQL that could
+ * have been heard of? If not, or if none could be heard of, no answer may be kept for long.
+ */
+bool server_knows_definitions(const struct server *server);
+
+/* Ten times a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew.
+ */
 void server_tick(struct server *server);
 
 #endif

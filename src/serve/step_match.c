@@ -1,6 +1,7 @@
 #include "http/media.h"
 #include "http/target.h"
 #include "serve/internal.h"
+#include "serve/nginx.h"
 #include "serve/steps.h"
 
 /* "GET, HEAD, OPTIONS, PUT" for the methods a path has. */
@@ -61,6 +62,7 @@ static void match_found(struct exchange *exchange, const struct route *route)
 {
     exchange->served = live_find(exchange->live, route);
     exchange->counters = exchange->served->counters;
+    nginx_begin(exchange);
     exchange->timeout =
         route->timeout ? route->timeout : options_number(exchange->server->options, OPTION_TIMEOUT);
     if (route->unserved & UNSERVED_REFUSED)

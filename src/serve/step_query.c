@@ -148,7 +148,8 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
                                          .type = type};
     exchange->meta.sizes[CODING_IDENTITY] = body.size;
     exchange->bodies[CODING_IDENTITY] = body;
-    if (cache->present && !tags_write(exchange, narrowed_tags(exchange)))
+    bool tagged = cache->present || exchange->served->route->nginx_ttl;
+    if (tagged && !tags_write(exchange, narrowed_tags(exchange)))
         exchange->meta.tag_count = 0;
     if (!tag_make(exchange, body)) {
         exchange_memory(exchange);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "http/precondition.h"
 #include "http/status.h"
+#include "serve/nginx.h"
 #include "serve/steps.h"
 
 static enum precondition_verdict judge(const struct exchange *exchange)
@@ -135,7 +136,11 @@ static uint64_t entry_length(const struct exchange *exchange, enum coding coding
 static void append_entry_head(struct exchange *exchange, enum coding coding, struct bytes *head)
 {
     append_line(head, "Content-Type", exchange->meta.type);
+    if (!exchange->served->control_first)
+        nginx_append(exchange, 200, head);
     append_validators(exchange, coding, head);
+    if (exchange->served->control_first)
+        nginx_append(exchange, 200, head);
     if (coding != CODING_IDENTITY)
         append_line(head, "Content-Encoding", span_of(coding_names[coding]));
     append_length(entry_length(exchange, coding), head);
@@ -145,6 +150,7 @@ static void append_entry_head(struct exchange *exchange, enum coding coding, str
 static void append_missing_head(struct exchange *exchange, struct bytes *head)
 {
     append_line(head, "Content-Type", exchange->meta.type);
+    nginx_append(exchange, exchange->status, head);
     bytes_append_text(head, "Cache-Control: no-cache\r\n");
     append_cache_status(exchange, head);
     if (exchange->cache.hit)
@@ -168,6 +174,7 @@ static struct span head_for_entry(struct exchange *exchange, struct bytes *head)
 static struct span head_for_settled(struct exchange *exchange, struct bytes *head)
 {
     append_status(exchange->status, head);
+    nginx_append(exchange, exchange->status, head);
     if (exchange->settled_type.size)
         append_line(head, "Content-Type", exchange->settled_type);
     bytes_append_span(head, exchange->settled_head);

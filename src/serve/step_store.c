@@ -44,6 +44,8 @@ void step_store(struct exchange *exchange)
             keep(exchange);
         else
             release(exchange);
+        if (policy_keeps(exchange) && exchange->lookup.lease.refused)
+            counters_add(exchange->server->counters, COUNTER_REDIS_STORE_ERRORS, 1);
     } else if (exchange->refresh != REFRESH_LEASED) {
         release(exchange);
     }
@@ -125,8 +127,6 @@ static void hand_out(const struct exchange *exchange, struct kept *kept, struct 
 
 void step_share(struct exchange *exchange)
 {
-    if (!exchange->asks)
-        return;
     bool wanted = memory_wants(exchange);
     struct kept *kept = wanted ? kept_make(exchange) : NULL;
     if (kept)

@@ -72,7 +72,8 @@ void crew_answer(struct member *member, struct job *job)
     struct crew *crew = member->crew;
     struct exchange *exchange = job_exchange(job);
     job_lend(job, &member->tools);
-    steps_walk(exchange, PART_FILL);
+    if (exchange->asks || exchange->phase == PHASE_SEEKING)
+        steps_walk(exchange, PART_FILL);
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
     job_answered(job, crew->listener);

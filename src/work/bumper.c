@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cache/clocks.h"
 #include "work/recent.h"
 
 #define RECENT_TAGS 100000
@@ -24,6 +25,7 @@ struct bumper {
     struct redis_resolver *resolver;
     struct redis_connection *connection;
     struct counters *counters;
+    struct clocks *clocks; /* of the host, so that its responders need not hear of it first */
     struct recent *recent;
     const char *prefix;
     int64_t patience, guard;
@@ -33,6 +35,17 @@ struct bumper {
     bool was_replica;         /* since it was proved; what it knows now is another's */
     unsigned proved_connects; /* the connection on which it was */
 };
+
+static bool clocks_begin(struct bumper *bumper, const struct options *options, struct error *error)
+{
+    struct error reason;
+    if (clocks_open(options_text(options, OPTION_RUN), &bumper->clocks, &reason))
+        return true;
+    log_event(LOG_WARNING, "clocks", "%s: this host's responders hear of changes by Redis alone",
+              reason.text);
+    bumper->clocks = clocks_open_private();
+    return bumper->clocks ? true : error_set_memory(error);
+}
 
 static bool open_parts(struct bumper *bumper, const struct options *options, struct error *error)
 {
@@ -62,7 +75,7 @@ bool bumper_new(const struct options *options, struct counters *counters,
     bumper->prefix = options_text(options, OPTION_PREFIX);
     bumper->guard = options_number(options, OPTION_GUARD_TTL);
     bumper->patience = limit > PATIENCE ? limit : PATIENCE;
-    if (!open_parts(bumper, options, error)) {
+    if (!clocks_begin(bumper, options, error) || !open_parts(bumper, options, error)) {
         bumper_free(bumper);
         return false;
     }
@@ -77,6 +90,7 @@ void bumper_free(struct bumper *bumper)
     redis_connection_free(bumper->connection);
     redis_resolver_free(bumper->resolver);
     recent_free(bumper->recent);
+    clocks_close(bumper->clocks);
     arena_free(bumper->arena);
     free(bumper);
 }
@@ -101,15 +115,22 @@ static bool still_proved(const struct bumper *bumper)
     return bumper->proved && redis_connects(bumper->connection) == bumper->proved_connects;
 }
 
+static void tell_host(struct bumper *bumper, const struct span *tags, size_t count,
+                      const struct cache_bumped *bumped)
+{
+    for (size_t i = 0; i < count; i++)
+        clocks_bump(bumper->clocks, clocks_hash(tags[i]), (uint64_t)bumped->clock);
+    counters_add(bumper->counters, COUNTER_BUMPED_TAGS, (int64_t)count);
+}
+
 static void remember(struct bumper *bumper, const struct span *tags, size_t count,
                      const struct cache_bumped *bumped)
 {
-    int64_t now = clock_monotonic();
     if (bumped->previous != bumper->last || !bumped->alone)
-        recent_miss(bumper->recent, now);
-    recent_add(bumper->recent, tags, count, bumped->clock, now);
+        recent_miss(bumper->recent);
+    recent_add(bumper->recent, tags, count, bumped->clock, clock_monotonic());
     bumper->last = bumped->clock;
-    counters_add(bumper->counters, COUNTER_BUMPED_TAGS, (int64_t)count);
+    tell_host(bumper, tags, count, bumped);
 }
 
 static bool bump_all(struct bumper *bumper, struct error *error)
@@ -121,7 +142,7 @@ static bool bump_all(struct bumper *bumper, struct error *error)
         return false;
     bumper->last = bumped.clock;
     recent_begin(bumper->recent, bumped.clock, clock_monotonic());
-    counters_add(bumper->counters, COUNTER_BUMPED_TAGS, 1);
+    tell_host(bumper, &all, 1, &bumped);
     return true;
 }
 
@@ -131,20 +152,18 @@ static bool bump_again(struct bumper *bumper, const struct cache_server *server,
     struct cache_bumped bumped;
     struct span *tags;
     size_t count;
-    if (!recent_list(bumper->recent, &tags, &count))
+    if (!recent_list(bumper->recent, server->last, &tags, &count))
         return error_set_memory(error);
     bool done = count == 0 || cache_bump_telling(bumper->connection, bumper->prefix, tags, count,
                                                  deadline(bumper, count), &bumped, error);
+    if (done && count) {
+        bumper->last = server->last;
+        remember(bumper, tags, count, &bumped);
+    }
     free(tags);
     if (!done)
         return false;
-    if (count) {
-        /* The memory has these tags; that they have a new number now is all it needs to know. */
-        bumper->last = server->last;
-        remember(bumper, NULL, 0, &bumped);
-        counters_add(bumper->counters, COUNTER_BUMPED_TAGS, (int64_t)count);
-    }
-    log_event(LOG_INFO, "redis", "%zu tags of the last minutes are bumped again", count);
+    log_event(LOG_INFO, "redis", "%zu tags that it does not know of are bumped again", count);
     return true;
 }
 

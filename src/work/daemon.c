@@ -10,16 +10,19 @@
 #include "base/log.h"
 #include "work/feed.h"
 #include "work/loop.h"
+#include "work/refresh.h"
 #include "work/systemd.h"
 
-/* How long the end may take. */
-#define PATIENCE INT64_C(1500000)
+/* How many seconds the end may take. */
+#define PATIENCE 2
 
 struct daemon {
     struct counters *counters;
     struct bumper *bumper;
     struct feed *feed;
-    const char *status; /* told last; the texts are constant */
+    struct clocks *clocks;   /* null: nothing is refreshed */
+    struct refresh *refresh; /* null: neither */
+    const char *status;      /* told last; the texts are constant */
 };
 
 static int64_t run_feed(void *context, int64_t now)
@@ -87,6 +90,22 @@ static bool counters_begin(struct daemon *daemon, const struct options *options,
     return daemon->counters ? true : error_set_memory(error);
 }
 
+/* Without the memory of the host's responders nginx has the ttl alone. */
+static bool refresh_begin(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    struct error reason;
+    const char *folder = options_text(options, OPTION_RUN);
+    if (!*options_text(options, OPTION_NGINX))
+        return true;
+    if (clocks_open(folder, &daemon->clocks, &reason) &&
+        refresh_start(options, daemon->counters, daemon->clocks, &daemon->refresh, &reason))
+        return true;
+    if (reason.kind == ERROR_INVALID)
+        return error_set(error, ERROR_INVALID, "%s", reason.text);
+    log_event(LOG_WARNING, "nginx", "%s: what nginx keeps is not refreshed", reason.text);
+    return true;
+}
+
 static bool daemon_open(struct daemon *daemon, const struct options *options, struct error *error)
 {
     if (!*options_text(options, OPTION_REDIS))
@@ -97,11 +116,15 @@ static bool daemon_open(struct daemon *daemon, const struct options *options, st
         !bumper_new(options, daemon->counters, &daemon->bumper, error))
         return false;
     daemon->feed = feed_new(options, daemon->counters, daemon->bumper);
-    return daemon->feed ? true : error_set_memory(error);
+    if (!daemon->feed)
+        return error_set_memory(error);
+    return refresh_begin(daemon, options, error);
 }
 
 static void daemon_close(struct daemon *daemon)
 {
+    refresh_stop(daemon->refresh);
+    clocks_close(daemon->clocks);
     feed_free(daemon->feed);
     bumper_free(daemon->bumper);
     counters_close(daemon->counters);

@@ -93,13 +93,16 @@ static int64_t database_failed(struct feed *feed, const struct db_failure *failu
         return later(feed);
     }
     condition_bad(&feed->database, "database", failure->message);
+    feed->limit = LIMIT_LEAST;
     if (!db_usable(feed->connection))
         hang_up(feed);
     return later(feed);
 }
 
+/* It may have been more than Redis could take while the rows were locked. */
 static int64_t redis_failed(struct feed *feed, const struct error *error)
 {
+    feed->limit = LIMIT_LEAST;
     condition_bad(&feed->redis, "redis", error->text);
     return later(feed);
 }

@@ -5,14 +5,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 static volatile sig_atomic_t ending;
 static int wake_fd = -1;
-static struct itimerval last_limit;
+static unsigned last_limit; /* seconds */
 
 static void on_end(int number)
 {
@@ -20,7 +19,7 @@ static void on_end(int number)
     int saved = errno;
     (void)number;
     ending = 1;
-    setitimer(ITIMER_REAL, &last_limit, NULL);
+    alarm(last_limit);
     ssize_t written = write(wake_fd, &one, sizeof one);
     (void)written;
     errno = saved;
@@ -32,11 +31,10 @@ static void on_patience_over(int number)
     _exit(0);
 }
 
-static bool signals_catch(int64_t patience, struct error *error)
+static bool signals_catch(unsigned patience, struct error *error)
 {
     struct sigaction end = {.sa_handler = on_end}, over = {.sa_handler = on_patience_over};
-    last_limit.it_value =
-        (struct timeval){.tv_sec = patience / 1000000, .tv_usec = patience % 1000000};
+    last_limit = patience;
     wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_fd < 0)
         return error_set_errno(error, "eventfd");
@@ -89,7 +87,7 @@ static void wait_for_work(struct loop *loop)
             loop->due[i] = now;
 }
 
-bool loop_run(const struct loop_task *tasks, size_t count, void *context, int64_t patience,
+bool loop_run(const struct loop_task *tasks, size_t count, void *context, unsigned patience,
               struct error *error)
 {
     struct loop loop = {.tasks = tasks, .count = count, .context = context};

@@ -23,10 +23,10 @@ struct loop_task {
 
 /*
  * Catches SIGTERM and SIGINT and runs the tasks until one comes; each is due at the start. Once
- * asked to end, a task that does not come back within `patience` µs ends the process, with status
- * 0: nothing here is lost by a sudden end.
+ * asked to end, a task that does not come back within `patience` seconds ends the process, with
+ * status 0: nothing here is lost by a sudden end.
  */
 MUST_CHECK bool loop_run(const struct loop_task *tasks, size_t count, void *context,
-                         int64_t patience, struct error *error);
+                         unsigned patience, struct error *error);
 
 #endif

@@ -5,10 +5,15 @@
 
 #include "base/arena.h"
 
+struct slot {
+    struct span tag; /* null data: free */
+    int64_t number;  /* of its last bump, or a little higher */
+};
+
 /* A set of tags: open addressing, at most half full. */
 struct half {
     struct arena *arena; /* of the tags' bytes */
-    struct span *slots;  /* null data: free */
+    struct slot *slots;
     size_t capacity, count;
     int64_t since;   /* the number of the last bump before the first in here */
     bool incomplete; /* there was more than is in here */
@@ -76,10 +81,10 @@ static size_t hash(struct span tag)
     return (size_t)(value ^ value >> 32);
 }
 
-static struct span *slot_of(struct half *half, struct span tag)
+static struct slot *slot_of(struct half *half, struct span tag)
 {
     size_t at = hash(tag) % half->capacity;
-    while (half->slots[at].data && !span_equal(half->slots[at], tag))
+    while (half->slots[at].tag.data && !span_equal(half->slots[at].tag, tag))
         at = (at + 1) % half->capacity;
     return &half->slots[at];
 }
@@ -92,43 +97,45 @@ static bool grow(struct half *half)
     if (!larger.slots)
         return false;
     for (size_t i = 0; i < half->capacity; i++)
-        if (half->slots[i].data)
-            *slot_of(&larger, half->slots[i]) = half->slots[i];
+        if (half->slots[i].tag.data)
+            *slot_of(&larger, half->slots[i].tag) = half->slots[i];
     free(half->slots);
     *half = larger;
     return true;
 }
 
-static bool half_add(struct half *half, size_t most, struct span tag)
+static bool half_add(struct half *half, size_t most, struct span tag, int64_t number)
 {
     if (2 * half->count >= half->capacity && !grow(half))
         return false;
-    struct span *slot = slot_of(half, tag);
-    if (slot->data)
+    struct slot *slot = slot_of(half, tag);
+    if (slot->tag.data) {
+        slot->number = number;
         return true;
+    }
     if (half->count >= most || (!half->arena && !(half->arena = arena_new())))
         return false;
     struct span copy = arena_span(half->arena, tag);
     if (!copy.data)
         return false;
-    *slot = copy;
+    *slot = (struct slot){.tag = copy, .number = number};
     half->count++;
     return true;
 }
 
+/* The turn comes last: the tags may lie in the half that goes. */
 void recent_add(struct recent *recent, const struct span *tags, size_t count, int64_t last,
                 int64_t now)
 {
-    rotate(recent, now);
     struct half *half = &recent->halves[0];
     for (size_t i = 0; i < count && !half->incomplete; i++)
-        half->incomplete = !half_add(half, recent->most, tags[i]);
+        half->incomplete = !half_add(half, recent->most, tags[i], last);
     recent->last = last;
+    rotate(recent, now);
 }
 
-void recent_miss(struct recent *recent, int64_t now)
+void recent_miss(struct recent *recent)
 {
-    rotate(recent, now);
     recent->halves[0].incomplete = true;
 }
 
@@ -138,17 +145,24 @@ bool recent_covers(const struct recent *recent, int64_t known)
            known >= recent->halves[1].since;
 }
 
-bool recent_list(const struct recent *recent, struct span **ret_tags, size_t *ret_count)
+static size_t half_list(const struct half *half, int64_t known, struct span *tags)
 {
     size_t count = 0;
-    struct span *tags = calloc(recent->halves[0].count + recent->halves[1].count + 1, sizeof *tags);
+    for (size_t at = 0; at < half->capacity; at++)
+        if (half->slots[at].tag.data && half->slots[at].number > known)
+            tags[count++] = half->slots[at].tag;
+    return count;
+}
+
+bool recent_list(const struct recent *recent, int64_t known, struct span **ret_tags,
+                 size_t *ret_count)
+{
+    const struct half *newer = &recent->halves[0], *older = &recent->halves[1];
+    struct span *tags = calloc(newer->count + older->count + 1, sizeof *tags);
     if (!tags)
         return false;
-    for (size_t i = 0; i < ARRAY_COUNT(recent->halves); i++)
-        for (size_t at = 0; at < recent->halves[i].capacity; at++)
-            if (recent->halves[i].slots[at].data)
-                tags[count++] = recent->halves[i].slots[at];
+    size_t count = half_list(newer, known, tags);
+    *ret_count = count + half_list(older, known, tags + count);
     *ret_tags = tags;
-    *ret_count = count;
     return true;
 }

@@ -25,17 +25,21 @@ void recent_free(struct recent *recent);
 /* Forgets all; every bump since `last` will be told. */
 void recent_begin(struct recent *recent, int64_t last, int64_t now);
 
-/* The tags were bumped; `last` is the highest number drawn. */
+/* The tags, which may be of recent_list, were bumped; `last` is the highest number drawn. */
 void recent_add(struct recent *recent, const struct span *tags, size_t count, int64_t last,
                 int64_t now);
 
 /* Somebody else bumped something. */
-void recent_miss(struct recent *recent, int64_t now);
+void recent_miss(struct recent *recent);
 
 /* Does the memory hold all that a server does not know whose last bump had the number `known`? */
 bool recent_covers(const struct recent *recent, int64_t known);
 
-/* All tags, which live until the next recent_add; *ret_tags is the caller's (free). */
-MUST_CHECK bool recent_list(const struct recent *recent, struct span **ret_tags, size_t *ret_count);
+/*
+ * The tags bumped after the number `known`, perhaps some twice. They live until the next
+ * recent_add; *ret_tags is the caller's (free). False: memory.
+ */
+MUST_CHECK bool recent_list(const struct recent *recent, int64_t known, struct span **ret_tags,
+                            size_t *ret_count);
 
 #endif

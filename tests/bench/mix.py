@@ -153,10 +153,10 @@ def measure_system(field, module, count):
     before, after = runs
     show(module, plan, before, after)
     fewer = 1 - (after.queries / len(after.answers)) / (before.queries / len(before.answers))
-    return [Target(f"mix: {module.NAME}: {what} (an ideal cache: {sign}{100 * plan.ideal:.1f} %)",
-                   f"≥ {sign}{100 * least:.1f} %", f"{sign}{100 * reached:.1f} %", reached >= least)
-            for what, sign, reached, least in (("hits", "", after.hits, min(HITS_LEAST, plan.ideal - IDEAL_LESS)),
-                                               ("queries", "−", fewer, min(QUERIES_LESS, plan.ideal - IDEAL_LESS)))]
+    return [Target(f"mix: {module.NAME}: {what} (ideally {100 * plan.ideal:.1f} %)", f"≥ {100 * least:.1f} %",
+                   f"{100 * reached:.1f} %", reached >= least)
+            for what, reached, least in (("hits", after.hits, min(HITS_LEAST, plan.ideal - IDEAL_LESS)),
+                                         ("queries saved", fewer, min(QUERIES_LESS, plan.ideal - IDEAL_LESS)))]
 
 
 def measure(field, quick):

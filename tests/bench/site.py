@@ -4,15 +4,22 @@ import os
 
 from support import client, fastcgi
 from support.metrics import Metrics
-from support.larderd import Larderd, install, wait_for_beat
+from support.coherent import wait_for_beat
+from support.larderd import Larderd
 from support.nginx import Nginx
+from support.paths import program
 from support.responder import Responder
 from support.waiting import wait_until
 
-from .field import BENCH
+from .field import BENCH, run
 
 MODULES = "/usr/lib/nginx/modules"
 THREADS = 32
+
+
+def install(field, environment, *options):
+    """`larder install`: the outbox and the triggers of what the routes read."""
+    run([program("larder"), "install", *options], f"{field.work}/install.log", env=environment)
 
 
 class BenchNginx(Nginx):
@@ -56,12 +63,12 @@ class Site:
         try:
             self.field.redis.client().flushall()
             if self.coherent:
-                install(self.environment())
+                install(self.field, self.environment())
             self.responder = Responder(self.sockets, "api", self.environment(), self.processes)
             self.responder.start()
             wait_until(self.healthy, 30, f"larder-fcgi answering, see {self.responder.log}")
             if self.coherent:
-                self.daemon = Larderd(self.sockets, self.environment())
+                self.daemon = Larderd(self.sockets, "larderd", self.environment())
                 self.daemon.start()
                 wait_for_beat(self.field.redis)
             self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.field.redis.port)

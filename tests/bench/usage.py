@@ -8,13 +8,13 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def process_seconds(pid):
-    """(parent, processor seconds) of a process; None when it is gone."""
+    """(parent, processor seconds) of a process and of its children that have ended; None when it is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
             fields = stat.read().rpartition(")")[2].split()
     except OSError:
         return None
-    return int(fields[1]), (int(fields[11]) + int(fields[12])) / TICK
+    return int(fields[1]), sum(map(int, fields[11:15])) / TICK
 
 
 def group_seconds(roots):

@@ -29,6 +29,8 @@ def conduct(site):
         for row in schedule.SCHEDULE:
             faults.append(schedule.inject(site, row))
             time.sleep(CALM + max(0, faults[-1].end - time.monotonic_ns()) / SECOND)
+    with open(f"{site.folder}/faults", "w", encoding="ascii") as log:
+        log.writelines(f"{each}\n" for each in faults)
     return faults
 
 

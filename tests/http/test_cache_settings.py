@@ -27,7 +27,7 @@ def served(shared):
     def restart(**settings):
         shared.redis.client().flushall()
         shared.overrides = {name: value and value.replace("PORT", str(shared.redis.port)) for name, value in
-                            ({"LARDER_REDIS": f"redis://:{QUOTED}@127.0.0.1:PORT/0"} | settings).items()}
+                            (REDIS_TIER | {"LARDER_REDIS": f"redis://:{QUOTED}@127.0.0.1:PORT/0"} | settings).items()}
         shared.restart()
         return shared
     return restart

@@ -313,14 +313,14 @@ def test_config_prints_every_value_and_where_it_comes_from():
     assert "LARDER_TIMEOUT=10s  # default" in lines
     redis = next(line for line in lines if line.startswith("LARDER_REDIS="))
     assert "hidden" not in redis and "host:6379/2" in redis and "***" in redis
-    assert all(re.fullmatch(r"LARDER_[A-Z_]+=.*  # (default|environment)", line) for line in lines)
+    assert all(re.fullmatch(r"LARDER_[A-Z0-9_]+=.*  # (default|environment)", line) for line in lines)
 
 
 def test_the_sample_is_an_environment_file_whose_values_are_valid():
     status, lines, said = larder("config", "--sample")
     assert (status, said) == (0, "")
     assert all(re.fullmatch(r"(#.*)?", line) for line in lines), "nothing is set until somebody uncomments it"
-    values = dict(line[1:].split("=", 1) for line in lines if re.match(r"#LARDER_[A-Z_]+=", line))
+    values = dict(line[1:].split("=", 1) for line in lines if re.match(r"#LARDER_[A-Z0-9_]+=", line))
     names = {line.split("=")[0] for line in larder("config")[1]}
     assert values.keys() == names
     status, after, said = larder("config", **values)

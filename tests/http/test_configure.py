@@ -8,7 +8,8 @@ import pytest
 
 from support.paths import BUILD, TOP
 
-LIBRARIES = ["libfcgi-dev", "libhiredis-dev", "libpq-dev", "libssl-dev", "libdeflate-dev", "libbrotli-dev"]
+LIBRARIES = ["libfcgi-dev", "libhiredis-dev", "libpq-dev", "libssl-dev", "libdeflate-dev", "libbrotli-dev",
+             "libcurl4-openssl-dev"]
 
 
 @pytest.fixture(scope="module")

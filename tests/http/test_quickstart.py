@@ -17,7 +17,7 @@ from support.process import alive
 from support.waiting import wait_until
 
 TREE = Path(__file__).resolve().parents[2]
-SERVICES = ["postgresql", "redis", "api", "export", "nginx"]
+SERVICES = ["postgresql", "redis", "api", "export", "larderd", "nginx"]
 
 
 class Quickstart:
@@ -139,7 +139,7 @@ def test_root_starts_no_service_as_root(running, quickstart):
 
 
 def test_secrets_are_for_their_owner_alone(running, quickstart):
-    for name in ("environment", "redis/redis.conf"):
+    for name in ("environment", "redis/redis.conf", "nginx/secret.conf"):
         assert stat.S_IMODE((quickstart.folder / name).stat().st_mode) == 0o600
 
 

@@ -30,10 +30,15 @@ def sockets(stack, hosts=()):
 
 
 def barrier(stack, hosts=(), deadline=20):
-    """Waits until everything committed before has been told to every process: a change made now shows everywhere."""
+    """Waits until everything committed before has been told to every process: a change made now, to what all of them
+    keep, shows everywhere, and larderd has nothing left to tell."""
     number = next(numbers)
+    places = sockets(stack, hosts)
+    for socket in places:
+        keep(lambda: fastcgi.ask(socket, "/sentinel"), deadline=deadline)
     stack.sql("UPDATE sentinel SET number = %s", [number])
-    for socket in sockets(stack, hosts):
+    wait_until(lambda: stack.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, deadline, "an empty outbox")
+    for socket in places:
         wait_until(lambda: fastcgi.ask(socket, "/sentinel").json()["number"] == number, deadline,
                    f"the latest change at {socket}")
 

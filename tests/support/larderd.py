@@ -4,8 +4,7 @@ from signal import SIGTERM
 
 from .paths import program
 from .process import Process
-
-SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+from .responder import SANITIZER_MARKS
 
 
 class Larderd:

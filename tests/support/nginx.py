@@ -33,9 +33,10 @@ http {{
 class Nginx:
     """`gzip on` stands in the outer configuration on purpose: the snippets must keep it off Larder's answers."""
 
-    def __init__(self, folder, sockets, workers=1, http=""):
+    def __init__(self, folder, sockets, workers=1, http="", port=None, secret_file="/nonexistent"):
         self.folder = str(folder)
-        self.port = free_port()
+        self.port = port or free_port()
+        self.secret_file = secret_file
         self.workers = workers
         self.http = http
         self.sockets = sockets
@@ -46,7 +47,10 @@ class Nginx:
 
     def configure(self):
         shutil.copytree(f"{TOP}/nginx/snippets", f"{self.folder}/snippets")
-        self.rewrite(f"{self.folder}/snippets/larder-upstreams.conf", "/run/larder/", f"{self.sockets}/")
+        upstreams = f"{self.folder}/snippets/larder-upstreams.conf"
+        self.rewrite(upstreams, "/run/larder-nginx", f"{self.folder}/kept")
+        self.rewrite(upstreams, "/run/larder/", f"{self.sockets}/")
+        self.rewrite(upstreams, "/etc/larder/nginx-secret.con[f]", self.secret_file)
         shutil.copy(f"{TOP}/nginx/larder.conf", f"{self.folder}/site.conf")
         self.rewrite(f"{self.folder}/site.conf", "listen 80;", f"listen 127.0.0.1:{self.port};")
         self.rewrite(f"{self.folder}/site.conf", "/var/log/nginx/", f"{self.folder}/")

@@ -1,6 +1,7 @@
 """A whole Larder on loopback: database, Redis, responders and nginx, made for one test or one file of tests."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 from . import client, fastcgi
 from .larderd import Larderd
 from .metrics import Metrics
+from .network import free_port
 from .nginx import Nginx
 from .paths import TOP, program
 from .proxy import Proxy
@@ -48,13 +50,16 @@ class Stack:
         self.overrides = env or {}
         self.processes, self.export, self.ready = processes, export, ready
         self.want = {"nginx": nginx, "redis": redis, "redis_proxy": redis_proxy, "database_proxy": database_proxy}
-        self.nginx_workers = nginx_workers
+        self.nginx_workers, self.nginx_port = nginx_workers, free_port()
+        self.nginx_secret = secrets.token_hex(16)
         self.redis = self.redis_proxy = self.database_proxy = self.nginx = self.api = None
         self.want |= {"install": install, "larderds": int(larderd)}
         self.pools, self.larderds = [], []
         os.makedirs(self.folder)
         os.makedirs(f"{self.folder}/run")
         self.write_routes(routes)
+        with open(self.nginx_secret_file, "w", encoding="utf-8") as secret:
+            secret.write(f"{self.nginx_secret} yes;\n")
 
     def __enter__(self):
         try:
@@ -83,7 +88,8 @@ class Stack:
         for pool in self.pools:
             pool.start()
         if self.want["nginx"]:
-            self.nginx = Nginx(f"{self.folder}/nginx", f"{self.folder}/run", self.nginx_workers)
+            self.nginx = Nginx(f"{self.folder}/nginx", f"{self.folder}/run", self.nginx_workers, port=self.nginx_port,
+                               secret_file=self.nginx_secret_file)
         if self.ready:
             wait_until(self.healthy, 60, "larder-fcgi answering")
 
@@ -126,11 +132,18 @@ class Stack:
                      "LARDER_THREADS": "8", "LARDER_LOG_LEVEL": "info"}
         if self.database_proxy:
             settings |= {"PGHOST": "127.0.0.1", "PGPORT": str(self.database_proxy.port)}
+        if self.want["nginx"]:
+            settings |= {"LARDER_NGINX": f"http://127.0.0.1:{self.nginx_port}",
+                         "LARDER_NGINX_SECRET_FILE": self.nginx_secret_file}
         if self.redis:
             port = self.redis_proxy.port if self.redis_proxy else self.redis.port
             settings["LARDER_REDIS"] = f"redis://127.0.0.1:{port}/0"
         overrides = {name: value.format(stack=self) if value else value for name, value in self.overrides.items()}
         return {name: value for name, value in (settings | overrides).items() if value is not None}
+
+    @property
+    def nginx_secret_file(self):
+        return f"{self.folder}/nginx-secret.conf"
 
     def healthy(self):
         if not self.api.running():

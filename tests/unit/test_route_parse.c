@@ -242,6 +242,7 @@ static const struct {
      "@nginx keeps one answer for everybody, but @control"},
     {"@auth required\n-- @nginx ttl=5s", 3, 11, "@nginx keeps one answer for everybody, but @auth"},
     {"@nginx", 2, 0, "@nginx: ttl= is missing"},
+    {"@nginx ttl=500ms", 2, 11, "@nginx: ttl= is less than 1s"},
     {"@auth", 2, 0, "@auth: \"\" must be none, optional or required"},
     {"@auth maybe", 2, 10, "@auth: \"maybe\" must be none, optional or required"},
     {"@auth none rls", 2, 15, "@auth none: role= and rls need optional or required"},

@@ -178,5 +178,21 @@ static void bounds_the_parameters(void **state)
     arena_free(arena);
 }
 
+static void writes_values_in_their_places(void **state)
+{
+    const char *const values[] = {"1", "(NULL::int)", "3", "4", "5", "6", "7", "8", "9", "ten"};
+    struct arena *arena = arena_new();
+    struct fault_list faults = {.arena = arena};
+    struct bytes out CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct statement statement;
+    const char *text = "-- ü :x\nSELECT ':a', :a,:b+:a, :c:d:e:f:g:h :i(:j)LIMIT:j ; -- :k";
+    (void)state;
+    assert_true(statement_parse("f.sql", span_of(text), 0, arena, &faults, &statement));
+    statement_write(&statement, values, &out);
+    assert_string_equal(bytes_text(&out), "SELECT ':a', 1,(NULL::int)+1, 345678 9(ten)LIMITten");
+    arena_free(arena);
+}
+
 UNIT_MAIN(cmocka_unit_test(numbers_placeholders), cmocka_unit_test(tells_where_it_is_wrong),
-          cmocka_unit_test(leads_positions_back), cmocka_unit_test(bounds_the_parameters))
+          cmocka_unit_test(leads_positions_back), cmocka_unit_test(bounds_the_parameters),
+          cmocka_unit_test(writes_values_in_their_places))

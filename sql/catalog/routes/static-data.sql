@@ -4,6 +4,7 @@
 -- @http GET /static-data
 -- @cache ttl=1h
 -- @control public, max-age=3600
+-- @nginx ttl=1m
 SELECT s.name,
        (SELECT count(*) FROM catalog.items AS i WHERE i.section = s.name) AS item_count
 FROM catalog.sections AS s

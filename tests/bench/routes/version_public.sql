@@ -4,6 +4,6 @@
 -- @result row
 -- @cache ttl=300s
 -- @depends bench.versions.id = :id
--- @control public no-cache
+-- @control public, no-cache
 -- @nginx ttl=60s
 SELECT id, version FROM bench.versions WHERE id = :id

@@ -125,7 +125,7 @@ SCHEDULE = (
     Row("the second host's network stalled", second_host_stalled, LASTING, GUARDED),
     Row("keys lost", keys_lost, 0, None),
     Row("larderd's network stalled", larderd_stalled, LASTING, GUARDED),
-    Row("the feed cut", feed_cut, 0, None),
+    Row("the feed cut", feed_cut, 0, GUARDED),
     Row("Redis full", redis_full, LASTING, GUARDED),
     Row("Redis evicting", redis_evicting, 1, GUARDED),
     Row("PostgreSQL killed", database_killed, 0, GUARDED),

@@ -225,7 +225,9 @@ class Writer:
         try:
             self.connect()
             self.chance.choices(kinds, weights)[0](self)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        except psycopg2.Error as problem:
+            if problem.pgcode and not isinstance(problem, psycopg2.OperationalError):
+                raise
             if self.connection:
                 self.connection.close()
             time.sleep(0.02)

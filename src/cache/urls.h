@@ -1,0 +1,83 @@
+/*
+ * What nginx keeps on this host: which URLs, and of which tags, so that a change can be answered by
+ * asking for them anew.
+ *
+ * Responders note an answer before they send it; larderd finds those whose tags were struck since.
+ * A record is kept until nginx may not serve the answer any more. The memory is the file urls-1 in
+ * LARDER_RUN and bounded: when it is full the record goes that no client asked for longest, and of
+ * that URL the ttl alone is left. Nobody waits longer than a moment for a process that was stopped
+ * or killed while it wrote.
+ *
+ * All times are wall-clock microseconds, passed in.
+ */
+#ifndef LARDER_CACHE_URLS_H
+#define LARDER_CACHE_URLS_H
+
+#include "cache/clocks.h"
+#include "cache/entry.h"
+
+/* No longer target is noted; nginx/snippets/larder-upstreams.conf has the same bound. */
+#define URLS_TARGET_MAX 1024
+
+/* The clients nginx tells apart, by what it passes on as Accept-Encoding. */
+enum url_coding {
+    URL_IDENTITY,
+    URL_GZIP,
+    URL_BROTLI,
+    URL_CODING_COUNT,
+};
+
+extern const char *const url_coding_names[URL_CODING_COUNT];
+
+/* False: Accept-Encoding is none of the texts above, so it did not come from nginx's maps. */
+MUST_CHECK bool url_coding_of(struct span accept_encoding, enum url_coding *ret_coding);
+
+struct urls;
+
+/* Fails as shared_file_map does. */
+MUST_CHECK bool urls_open(const char *folder, struct urls **ret_urls, struct error *error);
+
+/* Null is allowed. */
+void urls_close(struct urls *urls);
+
+/* One answer that nginx is to keep. */
+struct url_note {
+    struct span target; /* as it was sent */
+    enum url_coding coding;
+    uint64_t clock; /* its tags were not struck up to this one */
+    const struct span *tags;
+    size_t tag_count;
+    int64_t ttl;  /* µs nginx may keep it at most */
+    bool refresh; /* larderd asked, no client */
+};
+
+/*
+ * Notes the answer. *ret_until is when nginx has to stop serving it: the ttl from now, or, for a
+ * refresh, from the last client's request, so that what nobody reads is not refreshed for ever.
+ * False: it can't be noted now, or no client asked within the ttl, and nginx must not keep it.
+ */
+MUST_CHECK bool urls_note(struct urls *urls, const struct url_note *note, int64_t now,
+                          int64_t *ret_until);
+
+/* nginx has the URL no more. */
+void urls_forget(struct urls *urls, struct span target, enum url_coding coding);
+
+/* Changes with every note. */
+uint64_t urls_notes(const struct urls *urls);
+
+struct url_found {
+    uint64_t key; /* the URL and its coding in one number */
+    uint64_t clock;
+    int64_t until;
+    enum url_coding coding;
+    char target[URLS_TARGET_MAX + 1];
+};
+
+/*
+ * The next record that nginx may still serve and of which a tag was struck after its clock. *place
+ * is 0 at first and kept by the caller. False: no more.
+ */
+MUST_CHECK bool urls_stale_next(struct urls *urls, const struct clocks *clocks, int64_t now,
+                                size_t *place, struct url_found *ret_found);
+
+#endif
