@@ -184,13 +184,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
     SELECT c.name FROM larder.children() AS c WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k)
 $function$;
 
--- The names whose fingerprint is not the one that larder.changed_definitions() saw last, and the unheard.
+-- The names whose fingerprint is not the one that larder.changed_definitions() saw last.
 CREATE FUNCTION larder.moved() RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
     SELECT f.name FROM larder.fingerprints() AS f LEFT JOIN larder.definition AS d USING (name)
     WHERE d.print IS DISTINCT FROM f.print
-    UNION
-    SELECT larder.unheard()
 $function$;
 
 -- The tags of the watched tables of these names; '*' is its own.
@@ -208,8 +206,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
                    WHERE p.database = current_database() AND p.prepared < m.made)
 $function$;
 
--- For larderd, each second: puts the tags of what changed without a trigger since the last call into the outbox, and
--- returns them.
+-- For larderd, each second: the tags of what changed without a trigger's knowing since the last call that was
+-- committed, so they are to be struck before the commit. Of the unheard, which may change at any time, they come each
+-- time. Writes nothing where no definition changed.
 CREATE FUNCTION larder.changed_definitions() RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -218,23 +217,21 @@ BEGIN
     -- One statement, so that what is saved is what was compared.
     RETURN QUERY
         WITH was AS MATERIALIZED (
-            SELECT array_agg(m) AS moved,
-                   EXISTS (SELECT FROM larder.definition AS d WHERE d.name = 'prepared' AND d.print = 'true') AS prepared
+            SELECT array_agg(m) AS moved, EXISTS (
+                       SELECT FROM larder.definition AS d WHERE d.name = 'prepared' AND d.print = 'true')::text AS prepared
             FROM larder.moved() AS m
         ), saved AS (
-            INSERT INTO larder.definition AS d
-            SELECT f.name, f.print FROM larder.fingerprints() AS f
+            INSERT INTO larder.definition
+            SELECT f.name, f.print FROM was CROSS JOIN larder.fingerprints() AS f WHERE f.name = ANY (was.moved)
             UNION ALL
-            SELECT 'prepared', still
-            ON CONFLICT (name) DO UPDATE SET print = excluded.print WHERE d.print <> excluded.print
+            SELECT 'prepared', still FROM was WHERE was.prepared <> still
+            ON CONFLICT (name) DO UPDATE SET print = excluded.print
         )
-        INSERT INTO larder.outbox (tag)
-        SELECT larder.tags_of(was.moved) FROM was
+        SELECT larder.tags_of(was.moved || array(SELECT larder.unheard())) FROM was
         UNION
         SELECT 'larder:definitions' FROM was WHERE was.moved IS NOT NULL
         UNION
-        SELECT '*' FROM was WHERE was.prepared OR still = 'true'
-        RETURNING tag;
+        SELECT '*' FROM was WHERE 'true' IN (was.prepared, still);
     DELETE FROM larder.definition AS d
     WHERE d.name NOT IN ('*', 'prepared') AND NOT EXISTS (
         SELECT FROM larder.watch AS w WHERE format('%I.%I', w.schema, w."table") = d.name);
@@ -247,7 +244,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
     DELETE FROM larder.known;
     INSERT INTO larder.known SELECT DISTINCT c.child FROM larder.children() AS c;
-    PERFORM larder.changed_definitions();
+    INSERT INTO larder.outbox (tag) SELECT larder.changed_definitions();
 END
 $function$;
 

@@ -1,5 +1,7 @@
 """Which tags each kind of write leaves in the outbox once `larder install` has been run."""
 
+import io
+
 import pytest
 
 from support.install import Installed
@@ -123,11 +125,11 @@ def test_copy_merge_and_on_conflict(database):
     connection = database.connect()
     database.struck()
     with connection.cursor() as cursor:
-        from io import StringIO
-        cursor.copy_from(StringIO("7\tseven\n8\teight\n"), "users", columns=("id", "name"))
+        cursor.copy_from(io.StringIO("7\tseven\n8\teight\n"), "users", columns=("id", "name"))
     connection.close()
     assert database.rows() == [AGES, NAMES]
-    upsert = "INSERT INTO users (id, name, age) VALUES (1, 'name 1', {}) ON CONFLICT (id) DO UPDATE SET age = excluded.age"
+    upsert = "INSERT INTO users (id, name, age) VALUES (1, 'name 1', {}) " \
+             "ON CONFLICT (id) DO UPDATE SET age = excluded.age"
     assert database.struck(upsert.format(1)) == []
     assert database.struck(upsert.format(2)) == [AGES]
     assert database.struck("INSERT INTO users (id) VALUES (1) ON CONFLICT DO NOTHING") == []
@@ -244,7 +246,8 @@ def test_functions_with_settings_of_their_own(database):
     try:
         assert database.struck("SELECT grow()") == [AGES]
         assert database.struck("BEGIN", "SELECT grow()", "UPDATE users SET age = age + 1", "COMMIT") == [AGES]
-        assert database.struck("BEGIN", "SAVEPOINT a", "SELECT grow()", "ROLLBACK TO a", "SELECT grow()", "COMMIT") == [AGES]
+        assert database.struck("BEGIN", "SAVEPOINT a", "SELECT grow()", "ROLLBACK TO a", "SELECT grow()",
+                               "COMMIT") == [AGES]
     finally:
         database.sql("DROP FUNCTION grow")
 
@@ -269,8 +272,8 @@ def test_rows_changed_by_a_cursor_and_by_a_statement_with_several(database):
     assert database.struck("WITH gone AS (DELETE FROM posts RETURNING user_id) "
                            "UPDATE users SET age = 0 FROM gone WHERE users.id = gone.user_id") == sorted(
         [AGES, NUMBER, *of_user(1)])
-    assert database.struck("DO $$ DECLARE r record; BEGIN FOR r IN UPDATE users SET age = age + 1 RETURNING id LOOP END LOOP; "
-                           "END $$") == [AGES]
+    assert database.struck("DO $$ DECLARE r record; BEGIN "
+                           "FOR r IN UPDATE users SET age = age + 1 RETURNING id LOOP END LOOP; END $$") == [AGES]
 
 
 # Partitions and inheritance

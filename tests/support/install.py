@@ -70,8 +70,8 @@ class Installed:
 
     def triggers(self):
         """What there is of triggers, in a way that a change of any shows."""
-        return self.sql("SELECT t.tgrelid::regclass::text, t.tgname, t.tgenabled, t.oid, t.xmin::text FROM pg_trigger AS t "
-                        "WHERE t.tgname LIKE 'larder%' ORDER BY 1, 2", user="postgres")
+        return self.sql("SELECT t.tgrelid::regclass::text, t.tgname, t.tgenabled, t.oid, t.xmin::text "
+                        "FROM pg_trigger AS t WHERE t.tgname LIKE 'larder%' ORDER BY 1, 2", user="postgres")
 
     def objects(self):
         """All of Larder's that a dump would show: by their texts, without OIDs."""
@@ -80,6 +80,6 @@ class Installed:
             "WHERE NOT tgisinternal "
             "UNION ALL SELECT 'p', proname, pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc "
             "WHERE pronamespace = to_regnamespace('larder') "
-            "UNION ALL SELECT 'c', relname, relkind::text || relpersistence::text || coalesce(relacl::text, '') FROM pg_class "
-            "WHERE relnamespace = to_regnamespace('larder') "
+            "UNION ALL SELECT 'c', relname, relkind::text || relpersistence::text || coalesce(relacl::text, '') "
+            "FROM pg_class WHERE relnamespace = to_regnamespace('larder') "
             "UNION ALL SELECT 'e', evtname, evtenabled::text FROM pg_event_trigger ORDER BY 1, 2, 3", user="postgres")
