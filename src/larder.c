@@ -14,6 +14,8 @@ static const struct command commands[] = {
      "reports every fault of the route files; asks PostgreSQL too where one is configured"},
     {"routes", command_routes, "[--depends] [--offline] [DIR]",
      "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read"},
+    {"purge", command_purge, "[--all] [--table TABLE]... [TAG]...",
+     "makes the kept answers old that carry a tag, or that depend on a table, or all"},
     {"config", command_config, "[--sample | --manual]",
      "prints every option's value and where it comes from"},
 };
