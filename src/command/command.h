@@ -16,6 +16,6 @@ struct command {
     const char *prose;
 };
 
-command_function command_check, command_routes, command_config, command_install;
+command_function command_check, command_routes, command_config, command_install, command_purge;
 
 #endif
