@@ -55,6 +55,12 @@ static bool schema_judge(const struct install_place *place, bool removing)
                 "larder install: the database %s has a schema \"larder\" that is not of its "
                 "making: rename or drop that\n",
                 place->database);
+    else if (place->strangers && (removing || place->state.version != INSTALL_VERSION))
+        fprintf(
+            stderr,
+            "larder install: the schema \"larder\" would be dropped with things that are not of "
+            "its making: %s: move them (ALTER … SET SCHEMA), or drop them\n",
+            place->strangers);
     else if (place->state.version > INSTALL_VERSION && !removing)
         fprintf(stderr,
                 "larder install: a newer Larder made the schema \"larder\" (version %d, here %d): "

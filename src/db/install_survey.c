@@ -61,6 +61,22 @@ static const char state_sql[] =
     "  WHERE p.proname = 'children' AND p.pronamespace = 'larder'::regnamespace)"
     " FROM larder.meta";
 
+/* A migration of a role named as the schema may put things there by mistake ("$user"). */
+static const char strangers_sql[] =
+    "SELECT string_agg(name, ', ' ORDER BY name) FROM ("
+    "SELECT c.relname AS name FROM pg_catalog.pg_class AS c"
+    " WHERE c.relnamespace = 'larder'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
+    " AND c.relname NOT IN"
+    " ('asleep', 'definition', 'known', 'marker', 'meta', 'outbox', 'watch') "
+    "UNION ALL "
+    "SELECT p.proname FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'larder'::regnamespace"
+    " AND p.proname NOT LIKE 'value\\_%' AND p.proname NOT IN ('changed_definitions', 'children',"
+    " 'fingerprints', 'fresh', 'know', 'moved', 'on_ddl', 'prepared_before_crash', 'strike',"
+    " 'tags_of', 'unheard', 'wake') "
+    "UNION ALL "
+    "SELECT t.typname FROM pg_catalog.pg_type AS t WHERE t.typnamespace = 'larder'::regnamespace"
+    " AND t.typrelid = 0 AND t.typcategory <> 'A') AS strangers";
+
 static const char children_sql[] = "SELECT EXISTS (SELECT FROM larder.children() AS c"
                                    " WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k))";
 
@@ -124,6 +140,16 @@ static bool state_ask(const struct survey *survey, struct install_state *state)
     return true;
 }
 
+static bool strangers_ask(const struct survey *survey, const char **ret_strangers)
+{
+    struct db_result *result CLEANUP(result_free) = NULL;
+    bool failed = false;
+    if (!ask(survey, strangers_sql, NULL, &result))
+        return false;
+    *ret_strangers = text_at(survey, result, 0, 0, &failed);
+    return !failed || memory(survey);
+}
+
 bool install_survey_place(struct db_connection *connection, struct arena *arena,
                           struct install_place *ret_place, struct db_failure *failure)
 {
@@ -140,7 +166,8 @@ bool install_survey_place(struct db_connection *connection, struct arena *arena,
     place.foreign = true_at(result, 0, PLACE_SCHEMA) && !true_at(result, 0, PLACE_META);
     if (failed)
         return memory(&survey);
-    if (true_at(result, 0, PLACE_META) && !state_ask(&survey, &place.state))
+    if (true_at(result, 0, PLACE_META) &&
+        (!state_ask(&survey, &place.state) || !strangers_ask(&survey, &place.strangers)))
         return false;
     *ret_place = place;
     return true;

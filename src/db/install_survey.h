@@ -15,8 +15,9 @@ struct install_place {
     const char *role;
     const char *database;
     bool superuser;
-    bool may_create; /* schemas in the database */
-    bool foreign;    /* there is a schema `larder` that no install made */
+    bool may_create;       /* schemas in the database */
+    bool foreign;          /* there is a schema `larder` that no install made */
+    const char *strangers; /* what else stands in it, comma between; null: nothing */
     struct install_state state;
 };
 

@@ -1,0 +1,344 @@
+"""What `larder install` does to a database, does again, undoes and refuses; what changes without a row trigger's knowing."""
+
+import subprocess
+import threading
+
+import pytest
+
+from support.install import Installed
+from support.waiting import wait_until
+
+SCHEMA = """
+CREATE TABLE users (id bigint PRIMARY KEY, name text, age int);
+CREATE TABLE posts (id bigint PRIMARY KEY, user_id bigint, title text);
+CREATE TABLE days (day int) PARTITION BY RANGE (day);
+CREATE TABLE days_a PARTITION OF days FOR VALUES FROM (0) TO (10);
+CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS posts FROM posts GROUP BY user_id;
+CREATE UNIQUE INDEX totals_key ON totals (user_id);
+CREATE VIEW adults AS SELECT id FROM users WHERE age > 17;
+CREATE TABLE bystanders (id int);
+"""
+ROUTES = {
+    "names": "SELECT id, name FROM users",
+    "posts": "-- @param user\n-- @depends posts.user_id = :user\nSELECT id, title FROM posts WHERE user_id = :user",
+    "days": "SELECT day FROM days",
+    "totals": "SELECT * FROM totals",
+}
+NAMES, POSTS, DAYS, TOTALS = "public.users(id,name)", "public.posts(id,title,user_id).user_id=*", "public.days(day)", \
+    "public.totals(posts,user_id)"
+
+
+@pytest.fixture
+def database(lazy_postgres, tmp_path):
+    made = Installed(lazy_postgres(), f"{tmp_path}/routes", SCHEMA, ROUTES)
+    yield made
+    made.server.drop_database(made.name)
+
+
+@pytest.fixture
+def role(database):
+    """An ordinary role that owns nothing."""
+    database.sql("CREATE ROLE other LOGIN", user="postgres")
+    yield "other"
+    database.sql("DROP OWNED BY other CASCADE", user="postgres")
+    database.sql("DROP ROLE other", user="postgres")
+
+
+def watches(database):
+    return [tag for tag, in database.sql("SELECT tag FROM larder.watch ORDER BY 1")]
+
+
+# Again and away
+
+def test_a_second_run_changes_nothing_and_locks_nothing(database):
+    assert "schema larder: made" in database.install()
+    before, objects = database.triggers(), database.objects()
+    reader = database.connect()
+    reader.autocommit = False
+    reader.cursor().execute("SELECT * FROM users, posts, days")
+    reader.cursor().execute("LOCK TABLE users, posts, days IN SHARE ROW EXCLUSIVE MODE")
+    status, output, _ = database.run()
+    reader.close()
+    assert status == 0 and "added" not in output and "removed" not in output and "schema larder: kept" in output
+    assert database.rows() == []
+    assert database.triggers() == before and database.objects() == objects
+    assert database.run("--print")[1] == "-- There is nothing to do.\n"
+
+
+def test_a_run_after_the_routes_changed_touches_what_they_changed_alone(database):
+    database.install()
+    before = database.triggers()
+    database.write({"posts": ROUTES["posts"], "days": ROUTES["days"], "totals": ROUTES["totals"],
+                    "ages": "SELECT age FROM users"})
+    output = database.install()
+    assert "public.users:  2 watches (1 added, 1 removed)  4 triggers" not in output  # one trigger a kind of event
+    assert "public.users:  2 watches (1 added, 1 removed)" in output
+    assert "public.posts:  1 watch (1 kept)" in output
+    assert watches(database) == sorted([DAYS, POSTS, TOTALS, "public.users(age)"])
+    others = [row for row in before if row[0] != "users"]
+    assert [row for row in database.triggers() if row[0] != "users"] == others
+    assert database.struck("UPDATE users SET name = 'x'", "INSERT INTO users VALUES (1)") == ["public.users(age)"]
+
+
+def test_a_lock_held_is_waited_for_with_an_end_and_named(database):
+    database.install()
+    database.write(ROUTES | {"ages": "SELECT age FROM users"})
+    before = database.triggers()
+    with database.connect() as writer:
+        writer.autocommit = False
+        writer.cursor().execute("INSERT INTO users VALUES (7)")
+        status, _, errors = database.run()
+        assert status == 1 and "public.users: " in errors and "nothing was changed" in errors
+        writer.rollback()
+    assert database.triggers() == before
+    database.install()
+
+
+def test_remove_leaves_nothing(database):
+    before = database.objects()
+    for user in ("larder", "postgres"):
+        database.install("--replica", user=user)
+        status, output, _ = database.run("--remove", user=user, routes=False)
+        assert status == 0 and "schema larder: removed" in output
+        assert database.objects() == before
+        assert database.sql("SELECT to_regnamespace('larder')") == [(None,)]
+    assert database.run("--remove", routes=False)[:2] == (0, "schema larder: there was none\n")
+
+
+def psql(database, text, user="larder"):
+    ended = subprocess.run(["psql", "-qXv", "ON_ERROR_STOP=1"], input=text, env=database.environment(user), check=False,
+                           capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("user", ["larder", "postgres"])
+def test_what_is_printed_does_what_the_run_does(database, user):
+    printed = database.run("--print", "--replica", user=user)[1]
+    assert database.sql("SELECT to_regnamespace('larder')") == [(None,)]
+    psql(database, printed, user)
+    by_psql, listed = database.objects(), watches(database)
+    psql(database, database.run("--print", "--remove", user=user, routes=False)[1], user)
+    assert database.sql("SELECT to_regnamespace('larder')") == [(None,)]
+    database.install("--replica", user=user)
+    assert database.objects() == by_psql and watches(database) == listed
+
+
+def test_an_older_schema_is_made_anew(database):
+    database.install()
+    objects = database.objects()
+    database.sql("UPDATE larder.meta SET version = -1")
+    database.sql("DROP TABLE larder.known CASCADE; DROP FUNCTION larder.fresh CASCADE; ALTER TABLE larder.outbox DROP lane")
+    database.sql("INSERT INTO larder.marker DEFAULT VALUES")
+    assert "made anew" in database.install()
+    assert database.objects() == objects
+    assert database.sql("SELECT count(*) FROM larder.marker") == [(0,)]
+    assert database.struck("INSERT INTO users VALUES (1)") == [NAMES]
+
+
+def test_a_newer_schema_is_left_alone(database):
+    database.install()
+    database.sql("UPDATE larder.meta SET version = 99")
+    status, _, errors = database.run()
+    assert status == 1 and "newer Larder" in errors and "99" in errors
+
+
+def test_two_at_once(database):
+    ends = []
+    threads = [threading.Thread(target=lambda: ends.append(database.run())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [status for status, _, _ in ends] == [0] * 4, ends
+    assert sorted("made" in output for _, output, _ in ends) == [False] * 3 + [True]
+    assert database.struck("INSERT INTO users VALUES (1)") == [NAMES]
+
+
+def test_what_others_put_into_the_schema_is_never_dropped(database):
+    database.install()
+    database.sql("CREATE TABLE larder.precious (id int); CREATE FUNCTION larder.theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    database.sql("CREATE TYPE larder.feeling AS ENUM ('good')")
+    for version in ("1", "-1"):
+        database.sql(f"UPDATE larder.meta SET version = {version}")
+        status, _, errors = database.run("--remove", routes=False)
+        assert status == 1, errors
+        assert "precious" in errors and "theirs" in errors and "feeling" in errors
+    assert database.run()[0] == 1, "an upgrade drops the schema too"
+    database.sql("SELECT * FROM larder.precious")
+    database.sql("DROP TABLE larder.precious; DROP FUNCTION larder.theirs; DROP TYPE larder.feeling")
+    assert database.run("--remove", routes=False)[0] == 0
+
+
+# Rights
+
+def test_missing_rights_are_told_with_what_to_grant(database, role):
+    for table in ("users", "posts", "days", "totals"):
+        database.sql(f"GRANT SELECT ON {table} TO other")
+    status, _, errors = database.run(user=role)
+    assert status == 1
+    assert f"GRANT CREATE ON DATABASE {database.name} TO other" in errors
+    assert "GRANT TRIGGER ON public.users TO other, or run it as the owner larder" in errors
+    assert "public.posts" in errors and "public.days_a" in errors and "totals" not in errors
+    database.sql(f"GRANT CREATE ON DATABASE {database.name} TO other", user="postgres")
+    database.sql("GRANT TRIGGER ON users, posts, days, days_a TO other")
+    database.install(user=role)
+    assert database.struck("INSERT INTO users VALUES (1)") == [NAMES]
+    status, _, errors = database.run("--remove", user=role, routes=False)
+    assert status == 1 and "must be owner" in errors and "nothing was changed" in errors
+
+
+def test_a_schema_of_somebody_elses_making_is_not_touched(database):
+    database.sql("CREATE SCHEMA larder")
+    for arguments in ((), ("--remove",)):
+        status, _, errors = database.run(*arguments, routes=not arguments)
+        assert status == 1 and "not of its making" in errors
+    assert database.sql("SELECT count(*) FROM pg_trigger") == [(0,)]
+
+
+def test_the_daemons_role_gets_what_it_needs_and_keeps_it(database, role):
+    database.install("--to", role)
+    granted = database.objects()
+    assert database.install("--to", role) and database.objects() == granted
+    database.sql("UPDATE larder.meta SET version = -1")
+    database.install()
+    assert database.objects() == granted
+    for allowed in ("SELECT tag, xid FROM larder.outbox FOR UPDATE SKIP LOCKED", "DELETE FROM larder.outbox",
+                    "INSERT INTO larder.marker DEFAULT VALUES ON CONFLICT DO NOTHING", "SELECT setval('larder.asleep', 2)",
+                    "SELECT last_value FROM larder.asleep", "SELECT larder.changed_definitions()", "SELECT * FROM larder.watch"):
+        database.sql(allowed, user=role)
+    with pytest.raises(Exception, match="permission denied"):
+        database.sql("DELETE FROM larder.watch", user=role)
+
+
+def test_routes_at_fault_change_nothing(database):
+    database.install()
+    before = database.triggers()
+    database.write(ROUTES | {"broken": "SELECT nothing FROM nowhere"})
+    status, _, errors = database.run()
+    assert status == 1 and "1 fault" in errors and database.triggers() == before
+
+
+@pytest.mark.parametrize("arguments", [("--frobnicate",), ("a", "b"), ("--to",)])
+def test_a_wrong_call(database, arguments):
+    status, _, errors = database.run(*arguments, routes=False)
+    assert status == 2 and "allowed" in errors
+
+
+def test_a_watched_column_is_altered_or_dropped_between_remove_and_install(database):
+    database.install()
+    for change in ("ALTER TABLE posts ALTER title TYPE varchar(9)", "ALTER TABLE posts DROP title"):
+        with pytest.raises(Exception, match="trigger larder_update_[0-9a-f]+ on table posts depends on column"):
+            database.sql(change)
+    assert database.run("--remove", routes=False)[0] == 0
+    database.sql("ALTER TABLE posts ALTER title TYPE varchar(9)")
+    database.install()
+    assert database.struck("INSERT INTO posts VALUES (1, 1, 'x')") == ["public.posts(id,title,user_id).user_id=1"]
+
+
+# What no row trigger hears of
+
+def changed(database):
+    return sorted(tag for tag, in database.sql("SELECT larder.changed_definitions()"))
+
+
+@pytest.fixture
+def settled(database):
+    """Installed by the tables' owner, who may make no event trigger."""
+    database.install()
+    assert changed(database) == []
+    return database
+
+
+@pytest.mark.parametrize("statements, tags", [
+    (["ALTER TABLE users ADD born date"], [NAMES]),
+    (["DROP VIEW adults", "ALTER TABLE users ALTER age TYPE bigint"], ["*", NAMES]),
+    (["ALTER TABLE users RENAME age TO years"], [NAMES]),
+    (["ALTER TABLE users RENAME TO people"], [NAMES]),
+    (["ALTER TABLE posts ENABLE ROW LEVEL SECURITY"], [POSTS]),
+    (["CREATE TABLE days_b PARTITION OF days FOR VALUES FROM (10) TO (20)"], [DAYS]),
+    (["ALTER TABLE days DETACH PARTITION days_a"], [DAYS]),
+    (["DROP TABLE days_a"], [DAYS]),
+    (["TRUNCATE days_a"], [DAYS]),
+    (["DROP TABLE posts CASCADE"], [POSTS, TOTALS]),
+    (["REFRESH MATERIALIZED VIEW totals"], [TOTALS]),
+    (["CREATE OR REPLACE VIEW adults AS SELECT id FROM users WHERE age > 20"], ["*"]),
+    (["CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'"], ["*"]),
+    (["CREATE TABLE new (id int)", "ALTER TABLE bystanders ADD x int", "DROP TABLE bystanders"], []),
+    (["CREATE TEMP TABLE users (id int)", "CREATE TEMP VIEW v AS SELECT 1 AS one", "ALTER TABLE pg_temp.users ADD x int"], []),
+    (["VACUUM ANALYZE users", "ANALYZE", "INSERT INTO users VALUES (1)", "COMMENT ON TABLE users IS 'x'"], []),
+    (["BEGIN", "ALTER TABLE users ADD born date", "ROLLBACK"], []),
+])
+def test_definitions_that_changed_are_heard_of_by_looking(settled, statements, tags):
+    connection = settled.connect()
+    for statement in statements:
+        connection.cursor().execute(statement)
+    settled.sql("TRUNCATE larder.outbox", user="postgres")
+    assert [tag for tag in changed(settled) if tag != "*" or "*" in tags] == tags
+    assert set(tags) <= set(settled.rows())
+    assert changed(settled) == [] or "RENAME TO" in statements[0]
+    connection.close()
+
+
+def test_a_concurrent_refresh_is_heard_of_by_looking(settled):
+    settled.sql("INSERT INTO posts VALUES (1, 1, 'a')")
+    settled.sql("REFRESH MATERIALIZED VIEW CONCURRENTLY totals")
+    wait_until(lambda: changed(settled) == [TOTALS], 30, "the refresh")
+    assert changed(settled) == []
+
+
+def test_triggers_switched_off_are_as_many_changes_as_there_are_looks(settled):
+    settled.sql("ALTER TABLE users DISABLE TRIGGER USER")
+    assert changed(settled) == [NAMES] and changed(settled) == [NAMES]
+    settled.sql("ALTER TABLE users ENABLE TRIGGER USER")
+    assert changed(settled) == [NAMES] and changed(settled) == []
+
+
+def test_a_child_that_came_after_the_install_is_unheard_until_the_next(settled):
+    settled.sql("CREATE TABLE guests () INHERITS (users)")
+    assert changed(settled) == [NAMES] and changed(settled) == [NAMES]
+    settled.install()
+    assert changed(settled) == []
+    assert settled.struck("INSERT INTO guests VALUES (1)") == ["public.guests(id,name)"]
+
+
+def test_a_transaction_prepared_before_a_crash_may_still_commit(stack, tmp_path):
+    server = stack.postgres(settings={"max_prepared_transactions": "5"})
+    made = Installed(server, f"{tmp_path}/routes", SCHEMA, ROUTES)
+    made.install()
+    made.sql("INSERT INTO larder.marker DEFAULT VALUES")
+    connection = made.connect()
+    for statement in ("BEGIN", "INSERT INTO users VALUES (1)", "PREPARE TRANSACTION 'a'"):
+        connection.cursor().execute(statement)
+    connection.close()
+    server.kill()
+    server.start()
+    assert made.sql("SELECT count(*) FROM larder.marker") == [(0,)] and made.rows() == []
+    made.sql("INSERT INTO larder.marker DEFAULT VALUES")
+    assert "*" in changed(made) and changed(made) == ["*"]
+    made.sql("COMMIT PREPARED 'a'")
+    assert changed(made) == ["*"] and changed(made) == []
+
+
+@pytest.fixture
+def superuser(database):
+    database.install(user="postgres")
+    return database
+
+
+@pytest.mark.parametrize("statements, tags", [
+    (["REFRESH MATERIALIZED VIEW totals"], [TOTALS]),
+    (["REFRESH MATERIALIZED VIEW CONCURRENTLY totals"], [TOTALS]),
+    (["ALTER TABLE users ADD born date"], [NAMES]),
+    (["DROP TABLE posts CASCADE"], [POSTS, TOTALS]),
+    (["CREATE OR REPLACE VIEW adults AS SELECT id FROM users WHERE age > 20"], ["*"]),
+    (["BEGIN", "ALTER TABLE users ADD born date", "ROLLBACK"], []),
+    (["CREATE TABLE new (id int)", "ALTER TABLE bystanders ADD x int", "DROP TABLE bystanders"], []),
+    (["CREATE TEMP TABLE users (id int)", "CREATE TEMP VIEW v AS SELECT 1 AS one", "DROP TABLE pg_temp.users"], []),
+])
+def test_with_a_superuser_ddl_strikes_in_its_own_transaction(superuser, statements, tags):
+    assert [tag for tag in superuser.struck(*statements) if tag != "*" or "*" in tags] == tags
+
+
+def test_ddl_of_ordinary_roles_needs_no_rights_on_larder(superuser, role):
+    superuser.sql("GRANT CREATE ON SCHEMA public TO other", user="postgres")
+    assert superuser.struck("CREATE VIEW mine AS SELECT 1 AS one", user=role) == ["*"]
