@@ -18,6 +18,8 @@ static const struct command commands[] = {
      "puts into the database what tells of changes to all that the routes read"},
     {"purge", command_purge, "[--all] [--table TABLE]... [TAG]...",
      "makes the kept answers old that carry a tag, or that depend on a table, or all"},
+    {"verify", command_verify, "[--sample N|all] [--rate N] [--every DURATION]",
+     "compares kept answers with what PostgreSQL answers now, and reports each that differs"},
     {"config", command_config, "[--sample | --manual]",
      "prints every option's value and where it comes from"},
 };

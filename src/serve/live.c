@@ -136,6 +136,11 @@ size_t live_count(const struct live *live)
     return live->count;
 }
 
+struct served *live_at(struct live *live, size_t index)
+{
+    return &live->served[index];
+}
+
 struct served *live_find(struct live *live, const struct route *route)
 {
     const struct served wanted = {.route = route};

@@ -39,6 +39,9 @@ void live_unref(struct live *live);
 const struct route_table *live_table(const struct live *live);
 size_t live_count(const struct live *live);
 
+/* In no order that means anything. */
+struct served *live_at(struct live *live, size_t index);
+
 /* The row of a route of this live's table. */
 struct served *live_find(struct live *live, const struct route *route);
 
