@@ -20,7 +20,7 @@ struct served {
     struct route_counters *counters;
     struct learned *_Atomic learned; /* never null */
     bool asked;         /* PostgreSQL has told, or complained: only the loader looks at it */
-    bool control_first; /* nginx is to read the Cache-Control: see nginx_comes_last */
+    bool control_first; /* nginx is to read the Cache-Control: X-Accel-Expires comes after it */
     struct span head;   /* the header lines that never change: Cache-Control and Vary */
 };
 
