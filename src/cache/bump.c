@@ -30,7 +30,13 @@
 
 /* KEYS: clock, journal, tags. ARGV: channel, the length of a tag's key before the tag. */
 static const char bump_text[] = CLOCK_BEGIN
-    "local number = text(now() + 1)\n"
+    "local top = now()\n"
+    "for i = 3, #KEYS do\n"
+    "  local value = redis.pcall('GET', KEYS[i])\n"
+    "  value = type(value) == 'string' and tonumber(value)\n"
+    "  if value and value > top then top = value end\n"
+    "end\n"
+    "local number = text(top + 1)\n"
     "redis.call('HSET', KEYS[1], 'n', number, 'b', number)\n"
     "local fields, message = {}, {known[2] or '0', number}\n"
     "for i = 3, #KEYS do\n"

@@ -100,7 +100,7 @@ static bool same_answer(const struct kept *one, const struct kept *other)
     for (enum coding coding = 0; coding < CODING_COUNT; coding++)
         if (one->variants & CODING_BIT(coding) && one->sizes[coding] != other->sizes[coding])
             return false;
-    return one->clock == other->clock && one->variants == other->variants &&
+    return one->created == other->created && one->variants == other->variants &&
            memcmp(one->tag, other->tag, ENTRY_TAG_SIZE) == 0;
 }
 

@@ -15,18 +15,18 @@ int64_t answer_timeout(const struct route *route, int64_t fallback)
     return route->timeout ? route->timeout : fallback;
 }
 
-bool answer_statement(const struct served *served, const struct value *values, int64_t timeout,
-                      struct arena *arena, struct db_statement *ret_statement)
+bool answer_statement(const struct route *route, const struct learned *learned,
+                      const struct value *values, int64_t timeout, struct arena *arena,
+                      struct db_statement *ret_statement)
 {
-    const struct learned *learned = atomic_load_explicit(&served->learned, memory_order_acquire);
-    unsigned count = served->route->statement.parameter_count;
+    unsigned count = route->statement.parameter_count;
     const char **texts = arena_array(arena, count, sizeof *texts);
     if (!texts)
         return false;
     for (unsigned i = 0; i < count; i++)
         if (values[i].state == VALUE_TEXT)
             texts[i] = values[i].text.data;
-    *ret_statement = (struct db_statement){.id = served->version.number,
+    *ret_statement = (struct db_statement){.id = learned->id,
                                            .sql = learned->sql,
                                            .types = learned->types,
                                            .values = texts,

@@ -23,11 +23,11 @@ struct value *answer_values(const struct route *route, const struct value *by_pa
                             struct arena *arena) MUST_CHECK;
 
 /*
- * The route's statement, as it is learnt by now, with the values of $1, $2, … and µs it may run.
- * It lives as long as the arena and the values. False: memory.
+ * The route's statement, as learnt, with the values of $1, $2, … and µs it may run. It lives as
+ * long as the arena and the values. False: memory.
  */
-MUST_CHECK bool answer_statement(const struct served *served, const struct value *values,
-                                 int64_t timeout, struct arena *arena,
+MUST_CHECK bool answer_statement(const struct route *route, const struct learned *learned,
+                                 const struct value *values, int64_t timeout, struct arena *arena,
                                  struct db_statement *ret_statement);
 
 /* µs that the route's statement may run; `fallback` where it has no @timeout. */

@@ -164,9 +164,10 @@ void step_bind(struct exchange *exchange)
     if (exchange->query.size && !query_read(exchange))
         return;
     exchange->profile = profile_asked(exchange);
+    exchange->learned = atomic_load_explicit(&exchange->served->learned, memory_order_acquire);
     struct binding binding = {
         .exchange = exchange,
-        .learned = atomic_load_explicit(&exchange->served->learned, memory_order_acquire),
+        .learned = exchange->learned,
         .by_param = arena_array(arena, route->param_count, sizeof *binding.by_param),
         .items = arena_array(arena, route->param_count, sizeof *binding.items)};
     if (binding.by_param && binding.items)

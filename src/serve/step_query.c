@@ -20,7 +20,7 @@ static bool is_suspect(const struct param *param)
 /* The parameters whose values may have been refused: the suspects, or where none is, every one. */
 static size_t suspects(const struct exchange *exchange, bool every, struct problem_item *items)
 {
-    const struct learned *learned = atomic_load(&exchange->served->learned);
+    const struct learned *learned = exchange->learned;
     size_t count = 0;
     for (size_t i = 0; i < exchange->served->route->param_count; i++)
         if (every || is_suspect(&learned->params[i]))
@@ -53,7 +53,7 @@ static bool last_good(struct exchange *exchange)
 {
     struct store_query *lookup = &exchange->lookup;
     struct error event = {0};
-    bool struck = !lookup->fresh;
+    bool struck = !lookup->fresh && !lookup->expired;
     if (!lookup->found.reply || lookup->found.meta.status != 200 ||
         !policy_serves_on_error(exchange, &lookup->found.meta, struck))
         return false;
@@ -86,8 +86,8 @@ static void answer_failure(struct exchange *exchange, struct db_failure *failure
 static bool run(struct exchange *exchange, struct db_failure *failure)
 {
     struct db_statement statement;
-    if (!answer_statement(exchange->served, exchange->values, exchange->timeout,
-                          exchange->desk->arena, &statement))
+    if (!answer_statement(exchange->served->route, exchange->learned, exchange->values,
+                          exchange->timeout, exchange->desk->arena, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     return db_pool_read(exchange->server->pool, &statement, &exchange->result, failure);
 }
@@ -106,6 +106,13 @@ static void count_query(struct exchange *exchange, int64_t duration,
         counters_add(counters, COUNTER_QUERY_TIMEOUTS, 1);
 }
 
+/* Do the rows come with all tags that what was learnt promises? */
+static bool tags_at_hand(const struct exchange *exchange)
+{
+    const struct depends *depends = exchange->learned->depends;
+    return !depends || !depends->narrowed_count || db_result_columns(exchange->result) > 1;
+}
+
 /* The narrowed tags that came with the rows (db/learn.h); empty: none. */
 static struct span narrowed_tags(const struct exchange *exchange)
 {
@@ -119,10 +126,11 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
                  int64_t ttl)
 {
     const struct route_cache *cache = &exchange->served->route->cache;
+    bool heard = policy_changes_heard(exchange);
     exchange->meta = (struct entry_meta){.status = status,
                                          .created = exchange->now,
                                          .ttl = policy_ttl(exchange, ttl),
-                                         .stale = status == 200 ? cache->stale : 0,
+                                         .stale = status == 200 && heard ? cache->stale : 0,
                                          .error = status == 200 ? cache->error : 0,
                                          .cost = clock_monotonic() - exchange->asked,
                                          .clock = exchange->lookup.lease.clock,
@@ -131,7 +139,7 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
     exchange->meta.sizes[CODING_IDENTITY] = body.size;
     exchange->bodies[CODING_IDENTITY] = body;
     bool tagged = cache->present || exchange->served->route->nginx_ttl;
-    if (tagged && !tags_write(exchange, narrowed_tags(exchange)))
+    if (tagged && !(tags_at_hand(exchange) && tags_write(exchange, narrowed_tags(exchange))))
         exchange->meta.tag_count = 0;
     if (!body_tag_make(exchange->server->etag_key, body, exchange->meta.tag)) {
         exchange_memory(exchange);

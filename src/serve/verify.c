@@ -304,8 +304,8 @@ static bool run(struct verifier *verifier, const struct subject *subject,
     struct db_statement statement;
     int64_t timeout = answer_timeout(route, options_number(verifier->options, OPTION_TIMEOUT));
     struct value *values = answer_values(route, subject->by_param, verifier->scratch);
-    if (!values ||
-        !answer_statement(subject->served, values, timeout, verifier->scratch, &statement))
+    if (!values || !answer_statement(route, atomic_load(&subject->served->learned), values, timeout,
+                                     verifier->scratch, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     return db_pool_read(verifier->pool, &statement, ret_result, failure);
 }

@@ -244,6 +244,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     if (!ready(feed, &due) || !deliver(feed, &batch, &due))
         return due;
     const struct pace_poll poll = {.found = batch.row_count > 0 || batch.more,
+                                   .more = batch.more,
                                    .flag = batch.asleep,
                                    .oldest_running = batch.oldest_running};
     if (!follow(feed, pace_polled(&feed->pace, &poll), &failure))

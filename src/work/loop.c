@@ -71,9 +71,27 @@ static int64_t earliest(const struct loop *loop)
     return least;
 }
 
+/*
+ * What woke a task may have been read by another's work already, and no longer shows on its
+ * descriptor.
+ */
+static bool woken_already(struct loop *loop)
+{
+    bool any = false;
+    for (size_t i = 0; i < loop->count; i++) {
+        if (!loop->tasks[i].woken || !loop->tasks[i].woken(loop->context))
+            continue;
+        loop->due[i] = clock_monotonic();
+        any = true;
+    }
+    return any;
+}
+
 /* Waits until a task is due or something is readable; poll passes over descriptors of -1. */
 static void wait_for_work(struct loop *loop)
 {
+    if (woken_already(loop))
+        return;
     struct pollfd fds[LOOP_TASKS_MAX + 1];
     for (size_t i = 0; i < loop->count; i++)
         fds[i] = (struct pollfd){.fd = loop->tasks[i].fd ? loop->tasks[i].fd(loop->context) : -1,
