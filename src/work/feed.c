@@ -254,7 +254,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     backoff_succeeded(&feed->backoff);
     condition_good(&feed->database, "database", "PostgreSQL answers again");
     condition_good(&feed->redis, "redis", "Redis answers again");
-    return feed_woken(feed) ? now : clock_monotonic() + pace_wait(&feed->pace, feed->sleep);
+    return clock_monotonic() + pace_wait(&feed->pace, feed->sleep);
 }
 
 /* Away or without its schema: feed_poll sees to that. */

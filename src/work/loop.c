@@ -72,27 +72,26 @@ static int64_t earliest(const struct loop *loop)
 }
 
 /*
- * What woke a task may have been read by another's work already, and no longer shows on its
- * descriptor.
+ * Input of one task may have been read by another that uses the same connection: its descriptor is
+ * then silent, so the tasks are asked before the wait as well.
  */
 static bool woken_already(struct loop *loop)
 {
     bool any = false;
-    for (size_t i = 0; i < loop->count; i++) {
-        if (!loop->tasks[i].woken || !loop->tasks[i].woken(loop->context))
-            continue;
-        loop->due[i] = clock_monotonic();
-        any = true;
-    }
+    for (size_t i = 0; i < loop->count; i++)
+        if (loop->tasks[i].woken && loop->tasks[i].woken(loop->context)) {
+            loop->due[i] = clock_monotonic();
+            any = true;
+        }
     return any;
 }
 
 /* Waits until a task is due or something is readable; poll passes over descriptors of -1. */
 static void wait_for_work(struct loop *loop)
 {
+    struct pollfd fds[LOOP_TASKS_MAX + 1];
     if (woken_already(loop))
         return;
-    struct pollfd fds[LOOP_TASKS_MAX + 1];
     for (size_t i = 0; i < loop->count; i++)
         fds[i] = (struct pollfd){.fd = loop->tasks[i].fd ? loop->tasks[i].fd(loop->context) : -1,
                                  .events = POLLIN};
