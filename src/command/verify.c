@@ -286,17 +286,25 @@ static void print_faults(const struct fault_list *faults)
                 faults->faults[i].text);
 }
 
-/* What PostgreSQL complains of is told; the other routes are compared all the same. */
+/*
+ * What PostgreSQL complains of is told; the other routes are compared all the same. Routes that
+ * can't be loaded leave the old ones in use, as with a responder.
+ */
 static bool load(struct verify *verify, bool again)
 {
     struct arena *arena = arena_new();
     struct fault_list faults = {.arena = arena};
-    bool loaded = arena ? verifier_load(verify->verifier, again, &faults, &verify->error)
-                        : error_set_memory(&verify->error);
+    struct error error = {0};
+    bool loaded =
+        arena ? verifier_load(verify->verifier, again, &faults, &error) : error_set_memory(&error);
     print_faults(&faults);
     fault_list_free(&faults);
     arena_free(arena);
-    return loaded;
+    if (loaded)
+        return true;
+    bool old = verifier_live(verify->verifier) != NULL;
+    fprintf(stderr, "larder verify: %s%s\n", error.text, old ? ": the old ones stay" : "");
+    return old;
 }
 
 static void walk(struct verify *verify)
@@ -320,35 +328,36 @@ static void suspects_drop(struct verify *verify)
     verify->asked_to_end = asked_to_end;
 }
 
-/* One whole comparison. True: nothing differed, and nothing was in the way. */
+/* One whole comparison; false when something was in the way of it. */
 static bool pass(struct verify *verify)
 {
     bool again = verify->tally.counts[VERIFY_FAILED] > 0;
     verify->tally = (struct verify_tally){0};
     verify->error = (struct error){0};
-    bool loaded = load(verify, again);
-    if (loaded)
-        walk(verify);
+    if (!load(verify, again))
+        return false;
+    walk(verify);
     suspects_drop(verify);
     if (failed(verify))
         fprintf(stderr, "larder verify: %s\n", verify->error.text);
-    if (loaded)
-        verify_print_tally(&verify->tally, verifier_live(verify->verifier));
+    verify_print_tally(&verify->tally, verifier_live(verify->verifier));
     fflush(stdout);
-    return !failed(verify) && verify->tally.counts[VERIFY_DIFFERS] == 0;
+    return !failed(verify);
 }
 
+/* True: nothing differed. What was in the way of one of many passes is told, and no more. */
 static bool pass_all(struct verify *verify)
 {
-    bool good = true;
+    bool same = true;
     do {
         int64_t begun = clock_monotonic();
-        good = pass(verify) && good;
+        bool done = pass(verify);
+        same = same && verify->tally.counts[VERIFY_DIFFERS] == 0;
         if (!verify->call.every)
-            return good;
+            return done && same;
         wait_until(verify, begun + verify->call.every);
     } while (!verify->asked_to_end);
-    return good;
+    return same;
 }
 
 /* Opening */
