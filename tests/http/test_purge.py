@@ -19,11 +19,11 @@ CREATE TABLE parts (id int NOT NULL, word text) PARTITION BY RANGE (id);
 CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (10);
 """
 ROWS = """
-TRUNCATE users, notes, parts;
-INSERT INTO users SELECT i, 'old' FROM generate_series(1, 2) AS i;
-INSERT INTO notes SELECT i, 'old' FROM generate_series(1, 2) AS i;
-INSERT INTO parts VALUES (1, 'old');
+INSERT INTO users VALUES (1, ''), (2, '');
+INSERT INTO notes VALUES (1, ''), (2, '');
+INSERT INTO parts VALUES (1, '');
 """
+WRITE = "UPDATE users SET name = '{0}'; UPDATE notes SET text = '{0}'; UPDATE parts SET word = '{0}'"
 
 
 def route(path, statement, *lines):
@@ -43,24 +43,32 @@ TARGETS = ("/users/1", "/users/2", "/users", "/notes/1", "/notes/2", "/parts")
 @pytest.fixture(scope="module")
 def shared(shared_stack):
     """Nothing tells of changes here but purges: what is kept stays until then."""
-    return shared_stack(ROUTES, schema=SCHEMA, export=True, nginx=False, env={"LARDER_GUARD_TTL": "10m"})
+    return shared_stack(ROUTES, schema=SCHEMA + ROWS, export=True, nginx=False, env={"LARDER_GUARD_TTL": "10m"})
 
 
 @pytest.fixture
 def served(shared):
-    """Every target is kept, by every process in its own memory, with a body that is out of date."""
-    shared.sql(ROWS)
+    """Every target is kept, by every process in its own memory, with a body that is out of date.
+
+    The words are others for each test, so that what is kept is known to be of this one.
+    """
+    shared.test_number = getattr(shared, "test_number", 0) + 1
+    shared.sql(WRITE.format(word(shared, "old")))
     struck(shared, "--all")
     for socket in sockets(shared):
         for target in TARGETS:
-            wait_for_body(lambda: fastcgi.ask(socket, target), body(target, "old"))
+            wait_for_body(lambda: fastcgi.ask(socket, target), body(shared, target, "old"))
             keep(lambda: fastcgi.ask(socket, target), "l1")
-    shared.sql("UPDATE users SET name = 'new'; UPDATE notes SET text = 'new'; UPDATE parts SET word = 'new'")
+    shared.sql(WRITE.format(word(shared, "new")))
     return shared
 
 
-def body(target, word):
-    return {"word": f"{word} {word}" if target == "/users" else word}
+def word(stack, age):
+    return f"{age}-{stack.test_number}"
+
+
+def body(stack, target, age):
+    return {"word": f"{word(stack, age)} {word(stack, age)}" if target == "/users" else word(stack, age)}
 
 
 def purge(stack, *arguments, **environment):
@@ -81,10 +89,10 @@ def assert_struck(stack, *targets):
     """These, and no other target, in every process."""
     for socket in sockets(stack):
         for target in targets:
-            wait_for_body(lambda: fastcgi.ask(socket, target), body(target, "new"))
+            wait_for_body(lambda: fastcgi.ask(socket, target), body(stack, target, "new"))
         for target in set(TARGETS) - set(targets):
             answer = fastcgi.ask(socket, target)
-            assert is_hit(answer) and answer.json() == body(target, "old"), target
+            assert is_hit(answer) and answer.json() == body(stack, target, "old"), target
 
 
 @pytest.mark.parametrize("arguments, targets", [
