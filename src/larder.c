@@ -16,6 +16,10 @@ static const struct command commands[] = {
      "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read"},
     {"install", command_install, "[--print] [--remove] [--replica] [--to ROLE] [DIR]",
      "puts into the database what tells of changes to all that the routes read"},
+    {"purge", command_purge, "[--all] [--table TABLE]... [TAG]...",
+     "makes the kept answers old that carry a tag, or that depend on a table, or all"},
+    {"verify", command_verify, "[--sample N|all] [--rate N] [--every DURATION]",
+     "compares kept answers with what PostgreSQL answers now, and reports each that differs"},
     {"config", command_config, "[--sample | --manual]",
      "prints every option's value and where it comes from"},
 };

@@ -182,6 +182,12 @@ start_pool() {
 
 # larderd
 
+# Triggers on what the routes read; larderd may take what they leave. Again at each start: a no-op where all is there.
+install_triggers() {
+    PGDATABASE=larder PGUSER=postgres LARDER_ROUTES=$state/routes \
+        "$state/build/larder" install --to larder >>"$log/install.log" 2>&1
+}
+
 start_larderd() {
     service_log "$web_user" larderd
     PGDATABASE=larder PGUSER=larder LARDER_RUN=$run/larder LARDER_ROUTES=$state/routes \

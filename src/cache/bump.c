@@ -30,7 +30,13 @@
 
 /* KEYS: clock, journal, tags. ARGV: channel, the length of a tag's key before the tag. */
 static const char bump_text[] = CLOCK_BEGIN
-    "local number = text(now() + 1)\n"
+    "local top = now()\n"
+    "for i = 3, #KEYS do\n"
+    "  local value = redis.pcall('GET', KEYS[i])\n"
+    "  value = type(value) == 'string' and tonumber(value)\n"
+    "  if value and value > top then top = value end\n"
+    "end\n"
+    "local number = text(top + 1)\n"
     "redis.call('HSET', KEYS[1], 'n', number, 'b', number)\n"
     "local fields, message = {}, {known[2] or '0', number}\n"
     "for i = 3, #KEYS do\n"
@@ -45,16 +51,16 @@ static const char bump_text[] = CLOCK_BEGIN
     "redis.call('PUBLISH', ARGV[1], table.concat(message, '\\n'))\n"
     "return number .. ' ' .. message[1]\n";
 
-/* KEYS: clock, journal. ARGV: by how many µs. */
+/* KEYS: clock, journal. ARGV: by how many µs, the last number known. */
 static const char jump_text[] =
-    CLOCK_BEGIN "redis.call('HSET', KEYS[1], 'n', text(now() + ARGV[1]))\n"
+    CLOCK_BEGIN "local number = math.max(now(), tonumber(ARGV[2])) + ARGV[1]\n"
+                "redis.call('HSET', KEYS[1], 'n', text(number))\n"
                 "return 'done'\n";
 
 /* KEYS: clock, journal. */
-static const char read_text[] =
-    CLOCK_BEGIN "local number = text(now())\n"
-                "redis.call('HSET', KEYS[1], 'n', number)\n"
-                "return {number, known[2] or '0'}\n";
+static const char read_text[] = CLOCK_BEGIN "local number = text(now())\n"
+                                            "redis.call('HSET', KEYS[1], 'n', number)\n"
+                                            "return {number, known[2] or '0'}\n";
 
 /* KEYS: clock. ARGV: the server. */
 static const char settle_text[] = "redis.call('HDEL', KEYS[1], '')\n"
@@ -267,16 +273,18 @@ bool cache_server_read(struct redis_connection *connection, const char *prefix, 
 }
 
 bool cache_clock_jump(struct redis_connection *connection, const char *prefix, int64_t by,
-                      int64_t deadline, struct error *error)
+                      uint64_t known, int64_t deadline, struct error *error)
 {
-    char microseconds[24];
+    char microseconds[24], number[24];
     struct names names;
     struct redis_reply *reply;
     names_of(prefix, &names);
     snprintf(microseconds, sizeof microseconds, "%" PRId64, by);
+    snprintf(number, sizeof number, "%" PRIu64, known);
     const struct span keys[] = {span_of(names.clock), span_of(names.journal)};
-    const struct span argument = span_of(microseconds);
-    const struct redis_script_call call = {&jump_script, keys, ARRAY_COUNT(keys), &argument, 1};
+    const struct span values[] = {span_of(microseconds), span_of(number)};
+    const struct redis_script_call call = {&jump_script, keys, ARRAY_COUNT(keys), values,
+                                           ARRAY_COUNT(values)};
     if (!run(connection, &call, deadline, &reply, error))
         return false;
     redis_reply_free(reply);

@@ -67,11 +67,11 @@ MUST_CHECK bool cache_server_read(struct redis_connection *connection, const cha
                                   struct error *error);
 
 /*
- * Sets the clock `by` µs ahead of what it is, or of Redis' time: on a server that may have
- * forgotten the last numbers drawn, so that new ones exceed them all the same.
+ * Sets the clock `by` µs ahead of what it is, of Redis' time, and of the number `known`: on a
+ * server that may have forgotten the last numbers drawn, so that new ones exceed them all the same.
  */
 MUST_CHECK bool cache_clock_jump(struct redis_connection *connection, const char *prefix,
-                                 int64_t by, int64_t deadline, struct error *error);
+                                 int64_t by, uint64_t known, int64_t deadline, struct error *error);
 
 /* Notes that the clocks are proved on this server: what was lost was bumped again. */
 MUST_CHECK bool cache_server_settle(struct redis_connection *connection, const char *prefix,

@@ -21,7 +21,7 @@ struct kept *kept_new(const struct entry_meta *meta,
 
 /*
  * The bodies of both under the metadata of `newer`, as a new one. Null: memory, or the two are not
- * one answer (tag, clock, variants and their sizes).
+ * one answer (tag, variants and their sizes).
  */
 struct kept *kept_merge(const struct kept *newer, const struct kept *older) MUST_CHECK;
 

@@ -80,3 +80,70 @@ bool cache_key_write(const char *name_space, const struct cache_version *version
         return false;
     return out->failed ? error_set_memory(error) : true;
 }
+
+#define VERSION_SIZE (sizeof((struct cache_version *)NULL)->hex - 1)
+
+/* Takes `text` off the front. */
+static bool literal_take(struct span *rest, const char *text)
+{
+    if (!span_starts(*rest, text))
+        return false;
+    *rest = span_from(*rest, strlen(text));
+    return true;
+}
+
+bool cache_key_read(const char *name_space, struct span key, struct cache_key *ret_key)
+{
+    struct span rest = key;
+    if (!literal_take(&rest, name_space) || !literal_take(&rest, ":e:") ||
+        rest.size <= VERSION_SIZE || rest.data[VERSION_SIZE] != ':')
+        return false;
+    ret_key->version = span_first(rest, VERSION_SIZE);
+    ret_key->tail = span_from(rest, VERSION_SIZE + 1);
+    ret_key->hashed = span_starts(ret_key->tail, "#");
+    return true;
+}
+
+/* "12:" before a text of so many bytes. */
+static bool size_take(struct span *rest, size_t *ret_size)
+{
+    size_t size = 0, at = 0;
+    for (; at < rest->size && rest->data[at] >= '0' && rest->data[at] <= '9'; at++) {
+        size = 10 * size + (size_t)(rest->data[at] - '0');
+        if (size > rest->size)
+            return false;
+    }
+    if (at == 0 || at == rest->size || rest->data[at] != ':' || size > rest->size - at - 1)
+        return false;
+    *rest = span_from(*rest, at + 1);
+    *ret_size = size;
+    return true;
+}
+
+static bool value_take(struct span *rest, struct arena *arena, struct value *ret_value)
+{
+    size_t size;
+    *ret_value = (struct value){.state = VALUE_ABSENT};
+    if (literal_take(rest, "-,"))
+        return true;
+    if (literal_take(rest, "~,")) {
+        ret_value->state = VALUE_NULL;
+        return true;
+    }
+    if (!size_take(rest, &size))
+        return false;
+    ret_value->state = VALUE_TEXT;
+    ret_value->text = arena_span(arena, span_first(*rest, size));
+    *rest = span_from(*rest, size);
+    return ret_value->text.data && literal_take(rest, ",");
+}
+
+bool cache_key_values(const struct cache_key *key, const char *name, struct arena *arena,
+                      struct value *ret_values, size_t count)
+{
+    struct span rest = key->tail;
+    bool good = !key->hashed && literal_take(&rest, name) && literal_take(&rest, ":");
+    for (size_t i = 0; good && i < count; i++)
+        good = value_take(&rest, arena, &ret_values[i]);
+    return good && rest.size == 0;
+}

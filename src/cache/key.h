@@ -11,6 +11,7 @@
 #ifndef LARDER_CACHE_KEY_H
 #define LARDER_CACHE_KEY_H
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "route/param.h"
@@ -37,5 +38,22 @@ MUST_CHECK bool cache_version_of(struct span text, struct cache_version *ret_ver
 MUST_CHECK bool cache_key_write(const char *name_space, const struct cache_version *version,
                                 const char *name, const struct value *values, size_t count,
                                 struct bytes *out, struct error *error);
+
+/* A key taken apart; the spans lie in it. */
+struct cache_key {
+    struct span version;
+    struct span tail; /* what follows the version: name and values, or their digest */
+    bool hashed;
+};
+
+/* False: it is no key of an answer under this namespace. */
+MUST_CHECK bool cache_key_read(const char *name_space, struct span key, struct cache_key *ret_key);
+
+/*
+ * The values that cache_key_write was given for `name`, texts terminated in `arena`. False: the key
+ * is hashed, or it is another name's or has another number of values; or memory ran out.
+ */
+MUST_CHECK bool cache_key_values(const struct cache_key *key, const char *name, struct arena *arena,
+                                 struct value *ret_values, size_t count);
 
 #endif

@@ -15,8 +15,8 @@
  *         the wanted variant's field ("": metadata alone), "1" where the last entry is wanted
  *         although it is not fresh, "1" to take the lease of a fresh entry too (early refresh)
  *   reply {flags, clock, m, wanted variant, sole variant, why writes are refused}
- * Flags: F fresh, A aged but within its stale window, S an entry that may not be
- * served, N none, X no entry of this format; then L
+ * Flags: F fresh, A aged but within its stale window, O past that, S struck or
+ * not believed, N none, X no entry of this format; then L
  * where the lease is the caller's, U where Redis takes no writes; then B where a heartbeat is.
  */
 extern const char script_lookup[];

@@ -26,6 +26,7 @@ struct cache_store *cache_store_new(const struct cache_store_settings *settings)
         return NULL;
     store->settings = *settings;
     breaker_init(&store->breaker, settings->probe);
+    pthread_mutex_init(&store->ghosts.lock, NULL);
     names_make(store);
     store->resolver = redis_resolver_new(&store->settings.address);
     if (store->resolver && redis_script_init(&store->lookup, script_lookup, NULL) &&
@@ -40,6 +41,7 @@ void cache_store_free(struct cache_store *store)
     if (!store)
         return;
     redis_resolver_free(store->resolver);
+    pthread_mutex_destroy(&store->ghosts.lock);
     free(store);
 }
 

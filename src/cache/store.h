@@ -87,6 +87,7 @@ struct store_query {
     uint64_t clock;           /* after STORE_HIT: every bump up to this one is accounted for */
     bool existed;             /* there was an entry, though it may not be served */
     bool fresh;               /* … and by its tags and age it was fresh */
+    bool expired;             /* … and by its tags it was, but it is too old */
 };
 
 /*

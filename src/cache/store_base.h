@@ -4,6 +4,8 @@
 #ifndef LARDER_CACHE_STORE_BASE_H
 #define LARDER_CACHE_STORE_BASE_H
 
+#include <pthread.h>
+
 #include "cache/scripts.h"
 #include "cache/store.h"
 #include "redis/script.h"
@@ -11,7 +13,22 @@
 /* A key in Redis of fixed name, or an entry's lease. */
 #define STORE_NAME_SIZE 320
 
+#define STORE_GHOSTS_MAX 64
+
+struct store_ghost {
+    char name[STORE_NAME_SIZE];
+    char owner[STORE_OWNER_SIZE];
+    int64_t ended; /* monotonic µs of the first time; 0: not yet */
+};
+
+struct store_ghosts {
+    pthread_mutex_t lock;
+    _Atomic size_t count;
+    struct store_ghost items[STORE_GHOSTS_MAX];
+};
+
 struct cache_store {
+    struct store_ghosts ghosts;
     struct cache_store_settings settings;
     struct breaker breaker;
     struct redis_resolver *resolver;
@@ -41,6 +58,13 @@ void store_refused(struct cache_store *store, struct span why, struct error *ret
 /* Writes the name of an entry's lease ("…:l:…" for "…:e:…"). False: the key is too long. */
 MUST_CHECK bool store_lease_name(const struct cache_store *store, struct span key,
                                  char ret_name[static STORE_NAME_SIZE]);
+
+/* Notes that a look-up which failed may have taken its lease all the same. */
+void store_ghost_add(struct cache_store *store, const struct store_query *query);
+
+/* Before a call over this connection: ends the leases that were noted. Sent, not waited for. */
+void store_ghosts_end(struct cache_store *store, struct redis_connection *connection,
+                      int64_t deadline);
 
 /* A post of one script, under the breaker's rules; its time is taken off the budget. */
 bool store_post(struct cache_store *store, struct redis_connection *connection,

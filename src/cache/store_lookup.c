@@ -134,6 +134,7 @@ static void lookup_take(struct cache_store *store, struct store_query *query,
     query->outcome = outcome_of(flags.data[0]);
     query->existed = flags.data[0] != 'N';
     query->fresh = flags.data[0] == 'F';
+    query->expired = flags.data[0] == 'O';
     query->clock = number_of(redis_reply_element(reply, REPLY_CLOCK));
     query->lease.held = flags.data[1] == 'L';
     query->lease.refused = flags.data[1] == 'U';
@@ -168,12 +169,14 @@ static bool replies_judge(struct redis_reply **replies, size_t reply_count, stru
 
 static bool call(struct cache_store *store, struct redis_connection *connection,
                  const struct redis_script_call *calls, size_t call_count, int64_t *budget,
-                 struct redis_reply **ret_replies, struct error *ret_event)
+                 struct redis_reply **ret_replies, bool *ret_tried, struct error *ret_event)
 {
     struct error failure;
-    if (!store_allowed(store, call_count, *budget))
+    *ret_tried = store_allowed(store, call_count, *budget);
+    if (!*ret_tried)
         return false;
     int64_t begin = clock_monotonic();
+    store_ghosts_end(store, connection, begin + *budget);
     bool answered =
         redis_script_run(connection, calls, call_count, begin + *budget, ret_replies, &failure) &&
         replies_judge(ret_replies, call_count, &failure);
@@ -229,8 +232,12 @@ static void look(struct cache_store *store, struct redis_connection *connection,
                                               .arguments = words[i].words + LOOKUP_KEYS,
                                               .argument_count = LOOKUP_WORDS - LOOKUP_KEYS};
     }
-    if (!call(store, connection, calls, query_count, budget, replies, ret_event))
+    bool tried;
+    if (!call(store, connection, calls, query_count, budget, replies, &tried, ret_event)) {
+        for (size_t i = 0; tried && i < query_count; i++)
+            store_ghost_add(store, queries[i]);
         return;
+    }
     for (size_t i = 0; i < query_count; i++)
         lookup_take(store, queries[i], replies[i], ret_event);
     for (size_t i = 0; i < query_count; i++)

@@ -16,6 +16,7 @@ struct command {
     const char *prose;
 };
 
-command_function command_check, command_routes, command_config, command_install;
+command_function command_check, command_routes, command_config, command_install, command_purge,
+    command_verify;
 
 #endif

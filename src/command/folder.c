@@ -52,8 +52,7 @@ void command_folder_close(struct command_folder *folder)
     arena_free(folder->arena);
 }
 
-/* Loads `path` and, unless `offline`, asks PostgreSQL. False: out of memory. */
-static bool folder_open(const char *path, bool offline, struct command_folder *ret_folder)
+bool command_folder_open(const char *path, bool offline, struct command_folder *ret_folder)
 {
     struct command_folder folder = {.arena = arena_new()};
     struct route_source *sources;
@@ -112,8 +111,8 @@ int command_folder_begin(const struct options *options, int count, char **argume
         return 2;
     if (ret_flag)
         *ret_flag = call.flagged;
-    if (folder_open(call.path ? call.path : options_text(options, OPTION_ROUTES), call.offline,
-                    ret_folder))
+    if (command_folder_open(call.path ? call.path : options_text(options, OPTION_ROUTES),
+                            call.offline, ret_folder))
         return 0;
     fprintf(stderr, "larder %s: out of memory\n", arguments[0]);
     return 1;

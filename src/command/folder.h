@@ -25,6 +25,10 @@ struct command_folder {
     struct db_failure failure;
 };
 
+/* Reads the folder `path` and, unless `offline`, asks PostgreSQL. False: memory. */
+MUST_CHECK bool command_folder_open(const char *path, bool offline,
+                                    struct command_folder *ret_folder);
+
 void command_folder_close(struct command_folder *folder);
 
 /*

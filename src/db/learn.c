@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 #define ASK_TIMEOUT (5 * INT64_C(1000000))
 
 /* One route's asking: everything the small functions below share. */
@@ -36,6 +38,18 @@ static const struct param *param_of(const struct route *route, unsigned index)
     return &route->params[route->statement.param_of[index]];
 }
 
+/* What differs in text or types has another id, so a connection can't run one for the other. */
+static void identify(struct learned *learned, size_t type_count)
+{
+    static const struct hash_key key = {
+        {UINT64_C(0x6c61726465722073), UINT64_C(0x746174656d656e74)}};
+    const struct span types = {.data = (const char *)learned->types,
+                               .size = type_count * sizeof *learned->types};
+    uint64_t parts[] = {hash_of(&key, span_of(learned->sql)), hash_of(&key, types)};
+    learned->id = hash_of(&key, (struct span){.data = (const char *)parts, .size = sizeof parts});
+    learned->id += learned->id == 0;
+}
+
 struct learned *learn_unasked(const struct route *route, struct arena *arena)
 {
     size_t count = route->statement.parameter_count;
@@ -52,6 +66,7 @@ struct learned *learn_unasked(const struct route *route, struct arena *arena)
         learned->params[i] = route->params[i];
     for (unsigned i = 0; i < count; i++)
         learned->types[i] = declared_oid(param_of(route, i));
+    identify(learned, count);
     return learned;
 }
 
@@ -253,6 +268,7 @@ bool learn_route(struct db_connection *connection, const struct route *route, st
     if (!asking.learned)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     bool asked = ask(&asking);
+    identify(asking.learned, route->statement.parameter_count);
     for (size_t i = 0; i < own.count; i++)
         fault_add(faults, own.faults[i].file, own.faults[i].line, own.faults[i].column, "%s",
                   own.faults[i].text);

@@ -12,6 +12,7 @@
 
 /* A learned route; never changes once made. */
 struct learned {
+    uint64_t id; /* of this text and these types: names the prepared statement; never 0 */
     /*
      * The shaped statement, terminated. Its first column is the body. Where depends->narrowed_count
      * is above 0 there is a second: the narrowed tags of this very answer, newline between them,

@@ -296,8 +296,11 @@ typedef size_t array_size;
 typedef int array_size;
 #endif
 
-/* The longest array that any command here is answered with; a longer one is nonsense. */
-#define ARRAY_MAX 64
+/*
+ * The longest array that any command here is answered with; a longer one is nonsense. SCAN may tell
+ * of more keys than it was asked for.
+ */
+#define ARRAY_MAX 4096
 
 static void *(*create_array)(const redisReadTask *, array_size);
 
@@ -480,4 +483,10 @@ struct span redis_reply_element(const struct redis_reply *reply, size_t index)
     if (element->type != REDIS_REPLY_STRING)
         return (struct span){0};
     return (struct span){.data = element->str, .size = (size_t)element->len};
+}
+
+const struct redis_reply *redis_reply_at(const struct redis_reply *reply, size_t index)
+{
+    return index < redis_reply_count(reply) ? (const struct redis_reply *)raw(reply)->element[index]
+                                            : NULL;
 }

@@ -90,4 +90,7 @@ size_t redis_reply_count(const struct redis_reply *reply);
 /* Element `index` of an array as text; null data for nil, for no text and past the end. */
 struct span redis_reply_element(const struct redis_reply *reply, size_t index);
 
+/* The same element as a reply of its own, which lives as long as the array; null past the end. */
+const struct redis_reply *redis_reply_at(const struct redis_reply *reply, size_t index);
+
 #endif

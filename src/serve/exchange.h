@@ -71,6 +71,8 @@ struct exchange {
     struct live *live; /* a reference */
     struct served *served;
     struct route_match match;
+    /* The one generation of it that this exchange binds, asks and tags by; set with `served`. */
+    const struct learned *learned;
     size_t pair_count;      /* of desk->pairs: the query's */
     struct value *by_param; /* of each of the route's parameters */
     struct value *values;   /* of each $n */

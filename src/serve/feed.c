@@ -57,15 +57,14 @@ static bool is_coherent(const struct feed *feed)
     return feed_floor(feed) != UINT64_MAX;
 }
 
-/* From here on nothing in memory is fresh. */
+/* From here on what is in memory is good for the guard time only: all there is while Redis and
+ * PostgreSQL are both away. */
 static void coherence_end(struct feed *feed)
 {
     if (!is_coherent(feed))
         return;
     atomic_store(&feed->floor, UINT64_MAX);
     count(feed, COUNTER_FEED_CONNECTED, -1);
-    if (feed->settings.memory)
-        memory_clear(feed->settings.memory);
 }
 
 /* What nginx keeps knows no floor: after a bump that perhaps no process of this host heard of, it
@@ -77,6 +76,7 @@ static void strike_all(struct feed *feed, uint64_t clock)
 
 /*
  * While subscribed: what was missed is at most the clock of now, what comes follows the last bump.
+ * Nothing kept before may be believed: the clock of now can be lower than then.
  */
 static bool coherence_begin(struct feed *feed, struct error *error)
 {
@@ -86,6 +86,8 @@ static bool coherence_begin(struct feed *feed, struct error *error)
         return false;
     if (clocks_newest(feed->settings.clocks) < bump)
         strike_all(feed, bump);
+    if (feed->settings.memory)
+        memory_clear(feed->settings.memory);
     feed->place = (struct feed_place){.last = bump};
     atomic_store(&feed->floor, clock);
     count(feed, COUNTER_FEED_CONNECTED, 1);

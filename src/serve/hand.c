@@ -54,7 +54,7 @@ static void refresh_begin(struct exchange *exchange)
     for (enum coding coding = 0; coding < CODING_COUNT; coding++)
         exchange->bodies[coding] = (struct span){0};
     exchange->phase = PHASE_SEEKING;
-    exchange->now = clock_wall();
+    exchange->now = exchange->lookup.now = clock_wall();
     exchange->redis_budget = options_number(exchange->server->options, OPTION_REDIS_TIMEOUT);
 }
 

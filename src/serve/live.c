@@ -3,9 +3,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "http/cache_control.h"
 #include "http/vary.h"
 #include "serve/folder.h"
-#include "serve/nginx.h"
 
 struct live {
     _Atomic int references;
@@ -55,6 +55,19 @@ static void append_vary(const struct route *route, struct bytes *head)
     bytes_free(&vary);
 }
 
+/*
+ * Does X-Accel-Expires come after this Cache-Control? In nginx before 1.23 the order counts: behind
+ * X-Accel-Expires a Cache-Control is not read, so no-cache keeps nothing from nginx; behind a
+ * Cache-Control with stale-while-revalidate nginx has that from it, and the ttl from
+ * X-Accel-Expires.
+ */
+static bool nginx_reads(struct span control)
+{
+    struct cache_control read = cache_control_parse(control);
+    return read.stale_while_revalidate != CACHE_CONTROL_NONE && !read.no_cache && !read.no_store &&
+           !read.private;
+}
+
 static bool head_write(struct served *served, struct arena *arena)
 {
     struct bytes head = BYTES_EMPTY;
@@ -63,7 +76,7 @@ static bool head_write(struct served *served, struct arena *arena)
                                                          : SPAN_LITERAL("no-cache"));
     bytes_append_text(&head, "\r\n");
     append_vary(served->route, &head);
-    served->control_first = nginx_comes_last(served->route->control);
+    served->control_first = nginx_reads(served->route->control);
     served->head = arena_span(arena, bytes_span(&head));
     bool good = !head.failed && served->head.data;
     bytes_free(&head);
@@ -134,6 +147,11 @@ const struct route_table *live_table(const struct live *live)
 size_t live_count(const struct live *live)
 {
     return live->count;
+}
+
+struct served *live_at(struct live *live, size_t index)
+{
+    return &live->served[index];
 }
 
 struct served *live_find(struct live *live, const struct route *route)

@@ -20,7 +20,7 @@ struct served {
     struct route_counters *counters;
     struct learned *_Atomic learned; /* never null */
     bool asked;         /* PostgreSQL has told, or complained: only the loader looks at it */
-    bool control_first; /* nginx is to read the Cache-Control: see nginx_comes_last */
+    bool control_first; /* nginx is to read the Cache-Control: X-Accel-Expires comes after it */
     struct span head;   /* the header lines that never change: Cache-Control and Vary */
 };
 
@@ -38,6 +38,9 @@ void live_unref(struct live *live);
 
 const struct route_table *live_table(const struct live *live);
 size_t live_count(const struct live *live);
+
+/* In no order that means anything. */
+struct served *live_at(struct live *live, size_t index);
 
 /* The row of a route of this live's table. */
 struct served *live_find(struct live *live, const struct route *route);

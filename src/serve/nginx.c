@@ -1,6 +1,5 @@
 #include "serve/nginx.h"
 
-#include "http/cache_control.h"
 #include "serve/policy.h"
 
 #define SECOND INT64_C(1000000)
@@ -70,7 +69,7 @@ static int64_t seconds_noted(struct exchange *exchange, enum url_coding coding, 
     int64_t until;
     if (!urls_note(exchange->server->urls, &note, exchange->now, &until))
         return 0;
-    return (until - exchange->now + SECOND - 1) / SECOND;
+    return until > exchange->now ? (until - exchange->now) / SECOND : 0;
 }
 
 static void append(struct exchange *exchange, int64_t seconds, struct bytes *head)
@@ -102,11 +101,4 @@ void nginx_append(struct exchange *exchange, unsigned status, struct bytes *head
         append_end(exchange, coding, head);
     else if (seconds || exchange->request.nginx.size)
         append(exchange, seconds, head);
-}
-
-bool nginx_comes_last(struct span control)
-{
-    struct cache_control read = cache_control_parse(control);
-    return read.stale_while_revalidate != CACHE_CONTROL_NONE && !read.no_cache && !read.no_store &&
-           !read.private;
 }

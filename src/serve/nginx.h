@@ -22,12 +22,4 @@ void nginx_begin(struct exchange *exchange);
  */
 void nginx_append(struct exchange *exchange, unsigned status, struct bytes *head);
 
-/*
- * Does the line come after this Cache-Control? In nginx before 1.23 the order counts: behind
- * X-Accel-Expires a Cache-Control is not read, so no-cache keeps nothing from nginx; behind a
- * Cache-Control with stale-while-revalidate nginx has that from it, and the ttl from
- * X-Accel-Expires.
- */
-bool nginx_comes_last(struct span control);
-
 #endif

@@ -58,13 +58,29 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
     return policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange));
 }
 
+bool policy_changes_heard(const struct exchange *exchange)
+{
+    const struct learned *learned = exchange->learned;
+    return learned->depends && learned->depends->watched &&
+           learned == atomic_load_explicit(&exchange->served->learned, memory_order_acquire) &&
+           server_knows_definitions(exchange->server);
+}
+
 int64_t policy_ttl(const struct exchange *exchange, int64_t ttl)
 {
-    const struct learned *learned =
-        atomic_load_explicit(&exchange->served->learned, memory_order_acquire);
-    bool heard =
-        learned->depends && learned->depends->watched && server_knows_definitions(exchange->server);
-    return heard || ttl < guard(exchange) ? ttl : guard(exchange);
+    return policy_changes_heard(exchange) || ttl < guard(exchange) ? ttl : guard(exchange);
+}
+
+bool policy_timely(const struct exchange *exchange, const struct kept *kept,
+                   const struct exchange *parked)
+{
+    size_t count;
+    const uint64_t *hashes = kept_hashes(kept, &count);
+    int64_t age = clock_wall() - kept_created(kept);
+    if (exchange->asked >= parked->started)
+        return true;
+    return clocks_fresh(exchange->server->clocks, hashes, count, kept_clock(kept)) &&
+           (policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange)));
 }
 
 /* Uniform in (0, 1]; xorshift64* (Marsaglia 2003, Vigna 2016), a state for each thread. */

@@ -28,6 +28,20 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept);
 /* Would this process have heard of what was struck since `clock`? */
 bool policy_hears(const struct exchange *exchange, uint64_t clock);
 
+/*
+ * Will a change of what the answer at hand was made of be heard of? Its tables have triggers, and
+ * what it reads is known as of the last change of definitions.
+ */
+bool policy_changes_heard(const struct exchange *exchange);
+
+/*
+ * May the answer of one exchange go to a request that came when its look-up or query was under way
+ * already? When that began after the request all the same; or when nothing it depends on was struck
+ * meanwhile and a strike would have been heard of, or the answer is younger than the guard.
+ */
+bool policy_timely(const struct exchange *exchange, const struct kept *kept,
+                   const struct exchange *parked);
+
 /* How long (µs) an answer made now is fresh: its ttl, or less where no change would be heard of. */
 int64_t policy_ttl(const struct exchange *exchange, int64_t ttl);
 

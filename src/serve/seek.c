@@ -31,6 +31,7 @@ static void batch_lookup(struct member *member, struct job *const *jobs, size_t 
             continue;
         redis_reply_free(exchange->lookup.found.reply);
         exchange->lookup.found.reply = NULL;
+        exchange->now = exchange->lookup.now = clock_wall(); /* it may have waited */
         queries[asked] = &exchange->lookup;
         asking[asked++] = exchange;
     }

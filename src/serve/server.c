@@ -1,15 +1,11 @@
 #include "serve/server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/body_tag.h"
 #include "serve/flight.h"
-
-#define SECRET_MAX 4096
 
 static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
 {
@@ -109,37 +105,6 @@ static bool memory_begin(struct server *server, struct error *error)
     return made ? true : error_set_memory(error);
 }
 
-static bool secret_read(const char *path, char secret[static SECRET_MAX], size_t *ret_size,
-                        struct error *error)
-{
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = file < 0 ? -1 : read(file, secret, SECRET_MAX);
-    if (size < 0)
-        error_set_errno(error, "LARDER_ETAG_KEY_FILE: %s", path);
-    else if (size == 0)
-        error_set(error, ERROR_INVALID, "LARDER_ETAG_KEY_FILE: %s is empty", path);
-    if (file >= 0)
-        close(file);
-    *ret_size = size > 0 ? (size_t)size : 0;
-    return size > 0;
-}
-
-static bool etag_key_begin(struct server *server, struct error *error)
-{
-    char secret[SECRET_MAX];
-    size_t size;
-    const char *path = options_text(server->options, OPTION_ETAG_KEY_FILE);
-    if (!*path) {
-        server->etag_key = digest_key_new(span_of(options_text(server->options, OPTION_PREFIX)));
-    } else {
-        if (!secret_read(path, secret, &size, error))
-            return false;
-        server->etag_key = digest_key_new((struct span){.data = secret, .size = size});
-        explicit_bzero(secret, sizeof secret);
-    }
-    return server->etag_key ? true : error_set_memory(error);
-}
-
 /*
  * How long PostgreSQL may take to let the learning connection in, which holds up the main thread
  * and its signals, and for each of its answers.
@@ -225,7 +190,8 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
         store_begin(server, error) && memory_begin(server, error) &&
-        etag_key_begin(server, error) && routes_begin(server, error) && feed_begin(server, error)) {
+        body_tag_key(options, &server->etag_key, error) && routes_begin(server, error) &&
+        feed_begin(server, error)) {
         *ret_server = server;
         return true;
     }

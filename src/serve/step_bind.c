@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "http/query.h"
+#include "serve/answer.h"
 #include "serve/steps.h"
 
 /* Every parameter's value, and what is wrong with those that have none. */
@@ -148,16 +149,12 @@ static bool profile_asked(const struct exchange *exchange)
     return false;
 }
 
-/* The statement's values, in the order of $1, $2, … */
-static bool values_order(struct exchange *exchange, const struct binding *binding)
+static void values_take(struct exchange *exchange, struct value *by_param)
 {
-    const struct statement *statement = &exchange->served->route->statement;
-    exchange->values =
-        arena_array(exchange->desk->arena, statement->parameter_count, sizeof *exchange->values);
-    for (unsigned i = 0; exchange->values && i < statement->parameter_count; i++)
-        exchange->values[i] = binding->by_param[statement->param_of[i]];
-    exchange->by_param = binding->by_param;
-    return exchange->values != NULL;
+    exchange->by_param = by_param;
+    exchange->values = answer_values(exchange->served->route, by_param, exchange->desk->arena);
+    if (!exchange->values)
+        exchange_memory(exchange);
 }
 
 void step_bind(struct exchange *exchange)
@@ -167,9 +164,10 @@ void step_bind(struct exchange *exchange)
     if (exchange->query.size && !query_read(exchange))
         return;
     exchange->profile = profile_asked(exchange);
+    exchange->learned = atomic_load_explicit(&exchange->served->learned, memory_order_acquire);
     struct binding binding = {
         .exchange = exchange,
-        .learned = atomic_load_explicit(&exchange->served->learned, memory_order_acquire),
+        .learned = exchange->learned,
         .by_param = arena_array(arena, route->param_count, sizeof *binding.by_param),
         .items = arena_array(arena, route->param_count, sizeof *binding.items)};
     if (binding.by_param && binding.items)
@@ -180,6 +178,6 @@ void step_bind(struct exchange *exchange)
         exchange_problem_items(exchange, 422,
                                "Parameters are missing or have values that are not allowed.",
                                binding.items, binding.item_count);
-    else if (!values_order(exchange, &binding))
-        exchange_memory(exchange);
+    else
+        values_take(exchange, binding.by_param);
 }

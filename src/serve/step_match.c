@@ -1,5 +1,6 @@
 #include "http/media.h"
 #include "http/target.h"
+#include "serve/answer.h"
 #include "serve/internal.h"
 #include "serve/nginx.h"
 #include "serve/steps.h"
@@ -64,7 +65,7 @@ static void match_found(struct exchange *exchange, const struct route *route)
     exchange->counters = exchange->served->counters;
     nginx_begin(exchange);
     exchange->timeout =
-        route->timeout ? route->timeout : options_number(exchange->server->options, OPTION_TIMEOUT);
+        answer_timeout(route, options_number(exchange->server->options, OPTION_TIMEOUT));
     if (route->unserved & UNSERVED_REFUSED)
         answer_unserved(exchange);
     else if (!media_acceptable(exchange->request.accept, "application/json"))

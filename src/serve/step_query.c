@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/compress.h"
+#include "serve/answer.h"
+#include "serve/body_tag.h"
 #include "serve/failures.h"
 #include "serve/policy.h"
 #include "serve/tags.h"
@@ -18,7 +20,7 @@ static bool is_suspect(const struct param *param)
 /* The parameters whose values may have been refused: the suspects, or where none is, every one. */
 static size_t suspects(const struct exchange *exchange, bool every, struct problem_item *items)
 {
-    const struct learned *learned = atomic_load(&exchange->served->learned);
+    const struct learned *learned = exchange->learned;
     size_t count = 0;
     for (size_t i = 0; i < exchange->served->route->param_count; i++)
         if (every || is_suspect(&learned->params[i]))
@@ -51,7 +53,7 @@ static bool last_good(struct exchange *exchange)
 {
     struct store_query *lookup = &exchange->lookup;
     struct error event = {0};
-    bool struck = !lookup->fresh;
+    bool struck = !lookup->fresh && !lookup->expired;
     if (!lookup->found.reply || lookup->found.meta.status != 200 ||
         !policy_serves_on_error(exchange, &lookup->found.meta, struck))
         return false;
@@ -83,21 +85,10 @@ static void answer_failure(struct exchange *exchange, struct db_failure *failure
 
 static bool run(struct exchange *exchange, struct db_failure *failure)
 {
-    const struct served *served = exchange->served;
-    const struct learned *learned = atomic_load_explicit(&served->learned, memory_order_acquire);
-    unsigned count = served->route->statement.parameter_count;
-    const char **values = arena_array(exchange->desk->arena, count, sizeof *values);
-    if (!values)
+    struct db_statement statement;
+    if (!answer_statement(exchange->served->route, exchange->learned, exchange->values,
+                          exchange->timeout, exchange->desk->arena, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    for (unsigned i = 0; i < count; i++)
-        if (exchange->values[i].state == VALUE_TEXT)
-            values[i] = exchange->values[i].text.data;
-    const struct db_statement statement = {.id = served->version.number,
-                                           .sql = learned->sql,
-                                           .types = learned->types,
-                                           .values = values,
-                                           .parameter_count = (int)count,
-                                           .timeout = exchange->timeout};
     return db_pool_read(exchange->server->pool, &statement, &exchange->result, failure);
 }
 
@@ -115,13 +106,11 @@ static void count_query(struct exchange *exchange, int64_t duration,
         counters_add(counters, COUNTER_QUERY_TIMEOUTS, 1);
 }
 
-static bool tag_make(struct exchange *exchange, struct span body)
+/* Do the rows come with all tags that what was learnt promises? */
+static bool tags_at_hand(const struct exchange *exchange)
 {
-    unsigned char digest[DIGEST_SIZE];
-    if (!digest_keyed(exchange->server->etag_key, body, digest, NULL))
-        return false;
-    digest_base64url(digest, 16, exchange->meta.tag);
-    return true;
+    const struct depends *depends = exchange->learned->depends;
+    return !depends || !depends->narrowed_count || db_result_columns(exchange->result) > 1;
 }
 
 /* The narrowed tags that came with the rows (db/learn.h); empty: none. */
@@ -137,10 +126,11 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
                  int64_t ttl)
 {
     const struct route_cache *cache = &exchange->served->route->cache;
+    bool heard = policy_changes_heard(exchange);
     exchange->meta = (struct entry_meta){.status = status,
                                          .created = exchange->now,
                                          .ttl = policy_ttl(exchange, ttl),
-                                         .stale = status == 200 ? cache->stale : 0,
+                                         .stale = status == 200 && heard ? cache->stale : 0,
                                          .error = status == 200 ? cache->error : 0,
                                          .cost = clock_monotonic() - exchange->asked,
                                          .clock = exchange->lookup.lease.clock,
@@ -149,9 +139,9 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
     exchange->meta.sizes[CODING_IDENTITY] = body.size;
     exchange->bodies[CODING_IDENTITY] = body;
     bool tagged = cache->present || exchange->served->route->nginx_ttl;
-    if (tagged && !tags_write(exchange, narrowed_tags(exchange)))
+    if (tagged && !(tags_at_hand(exchange) && tags_write(exchange, narrowed_tags(exchange))))
         exchange->meta.tag_count = 0;
-    if (!tag_make(exchange, body)) {
+    if (!body_tag_make(exchange->server->etag_key, body, exchange->meta.tag)) {
         exchange_memory(exchange);
         return;
     }
@@ -160,39 +150,46 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
     counters_add(exchange->server->counters, COUNTER_FILLS, 1);
 }
 
-/*
- * No row: a 404 that is kept where the route says negative=. It then has no instance, which would
- * be the path as the first who asked wrote it.
- */
+/* No row: a 404 that is kept where the route says negative=. */
 static void fill_missing(struct exchange *exchange)
 {
-    int64_t ttl = exchange->served->route->cache.negative;
-    const struct problem problem = {.status = 404,
-                                    .detail = "There is nothing here with these parameters.",
-                                    .instance = ttl ? (struct span){0} : exchange->path};
+    const struct route *route = exchange->served->route;
+    const struct problem problem = answer_missing(route, exchange->path);
     exchange->tier = TIER_DATABASE;
     exchange_problem_whole(exchange, &problem);
-    if (ttl > 0 && exchange->status == 404)
-        fill(exchange, 404, exchange->settled_type, exchange->settled_body, ttl);
+    if (route->cache.negative > 0 && exchange->status == 404)
+        fill(exchange, 404, exchange->settled_type, exchange->settled_body, route->cache.negative);
+}
+
+static void fill_body(struct exchange *exchange)
+{
+    fill(exchange, 200, SPAN_LITERAL("application/json"), answer_body(exchange->result),
+         exchange->served->route->cache.ttl);
+}
+
+static void fill_empty(struct exchange *exchange)
+{
+    exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
+    exchange_header(exchange, "Cache-Control", "no-store");
+}
+
+static void fill_too_many(struct exchange *exchange)
+{
+    const struct route *route = exchange->served->route;
+    log_event(LOG_ERROR, "query", "%s: @result %s, but the statement gave more than one row",
+              route->name, route_result_names[route->result]);
+    exchange_problem(exchange, 500, "The route's statement gave more than one row.");
 }
 
 static void fill_rows(struct exchange *exchange)
 {
-    enum route_result shape = exchange->served->route->result;
-    int rows = db_result_rows(exchange->result);
-    if (shape == RESULT_NONE) {
-        exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
-        exchange_header(exchange, "Cache-Control", "no-store");
-    } else if (rows == 0 || !db_result_value(exchange->result, 0, 0).data) {
-        fill_missing(exchange);
-    } else if (rows > 1) {
-        log_event(LOG_ERROR, "query", "%s: @result %s, but the statement gave more than one row",
-                  exchange->served->route->name, route_result_names[shape]);
-        exchange_problem(exchange, 500, "The route's statement gave more than one row.");
-    } else {
-        fill(exchange, 200, SPAN_LITERAL("application/json"),
-             db_result_value(exchange->result, 0, 0), exchange->served->route->cache.ttl);
-    }
+    static void (*const fills[])(struct exchange *) = {
+        [ANSWER_BODY] = fill_body,
+        [ANSWER_MISSING] = fill_missing,
+        [ANSWER_EMPTY] = fill_empty,
+        [ANSWER_TOO_MANY] = fill_too_many,
+    };
+    fills[answer_kind(exchange->served->route, exchange->result)](exchange);
 }
 
 void step_query(struct exchange *exchange)

@@ -16,8 +16,18 @@ static void too_large_count(const struct exchange *exchange)
         counters_add(exchange->server->counters, COUNTER_CACHE_TOO_LARGE, 1);
 }
 
+/* What is sent when the look-up took all the time: a lease must not stay behind. */
+#define BUDGET_LEAST INT64_C(10000)
+
+static void budget_raise(struct exchange *exchange)
+{
+    if (exchange->redis_budget < BUDGET_LEAST)
+        exchange->redis_budget = BUDGET_LEAST;
+}
+
 static void keep(struct exchange *exchange)
 {
+    budget_raise(exchange);
     struct error event = {0};
     exchange->cache.stored = cache_store_keep(
         exchange->server->store, exchange->desk->redis, exchange->lookup.key, &exchange->meta,
@@ -31,6 +41,7 @@ static void release(struct exchange *exchange)
     struct error event = {0};
     if (!exchange->lookup.lease.held || exchange->redis_failed)
         return;
+    budget_raise(exchange);
     cache_store_release(exchange->server->store, exchange->desk->redis, exchange->lookup.key,
                         &exchange->lookup.lease, &exchange->redis_budget, &event);
     exchange_redis_event(&event);
@@ -51,6 +62,15 @@ void step_store(struct exchange *exchange)
     }
 }
 
+/* Copies of larger answers would cost more than their queries. */
+#define SHARED_MAX ((size_t)16 * 1024 * 1024)
+
+/* Can the fresh answer be judged by others, and be copied for them, whether it is kept or not? */
+static bool shareable(const struct exchange *exchange)
+{
+    return exchange->meta.tag_count > 0 && exchange->bodies[CODING_IDENTITY].size <= SHARED_MAX;
+}
+
 /* The answer as others may have it; null: not to be shared, or memory. */
 static struct kept *kept_make(const struct exchange *exchange)
 {
@@ -59,7 +79,7 @@ static struct kept *kept_make(const struct exchange *exchange)
         return kept_ref(exchange->kept);
     if (exchange->phase == PHASE_HELD)
         meta.clock = exchange->lookup.clock;
-    else if (exchange->phase != PHASE_FILLED || !policy_keeps(exchange))
+    else if (exchange->phase != PHASE_FILLED || !shareable(exchange))
         return NULL;
     else if (!exchange->lookup.lease.held)
         meta.clock = exchange->host_clock;
@@ -94,23 +114,10 @@ static void memory_take(struct exchange *exchange, struct kept *kept)
     kept_unref(both);
 }
 
-/*
- * May the answer go to a request that came when its fill was under way already? When nothing it
- * depends on was struck meanwhile, or when the fill began after the request all the same.
- */
-static bool timely(const struct exchange *exchange, const struct kept *kept,
-                   const struct exchange *parked)
-{
-    size_t count;
-    const uint64_t *hashes = kept_hashes(kept, &count);
-    return exchange->asked >= parked->started ||
-           clocks_fresh(exchange->server->clocks, hashes, count, kept_clock(kept));
-}
-
 /* Gives the answer, or its failure, to one who waited; else it has to seek for itself. */
 static void hand_out(const struct exchange *exchange, struct kept *kept, struct exchange *parked)
 {
-    bool suits = exchange->stands_in || (kept && timely(exchange, kept, parked));
+    bool suits = exchange->stands_in || (kept && policy_timely(exchange, kept, parked));
     if (kept && suits && step_hold_kept(parked, kept)) {
         parked->tier = exchange->tier;
         parked->cache.hit = exchange->cache.hit;

@@ -91,9 +91,7 @@ static bool narrowed_add(struct entry_meta *meta, struct span narrowed)
 
 bool tags_write(struct exchange *exchange, struct span narrowed)
 {
-    const struct learned *learned =
-        atomic_load_explicit(&exchange->served->learned, memory_order_acquire);
-    const struct depends *depends = learned->depends;
+    const struct depends *depends = exchange->learned->depends;
     exchange->meta.tag_count = 0;
     if (!depends && !tag_add(&exchange->meta, SPAN_LITERAL("*")))
         return false;

@@ -167,12 +167,19 @@ static bool bump_again(struct bumper *bumper, const struct cache_server *server,
     return true;
 }
 
+/* The highest number known to this larderd or its host: responders keep answers made under it. */
+static uint64_t newest_known(const struct bumper *bumper)
+{
+    uint64_t newest = clocks_newest(bumper->clocks), last = (uint64_t)bumper->last;
+    return newest > last ? newest : last;
+}
+
 /* Makes the bumps that the server may have lost again. */
 static bool make_up(struct bumper *bumper, const struct cache_server *server, struct error *error)
 {
     bool first = !*bumper->server.run_id;
-    if (!cache_clock_jump(bumper->connection, bumper->prefix, bumper->guard, deadline(bumper, 1),
-                          error))
+    if (!cache_clock_jump(bumper->connection, bumper->prefix, bumper->guard, newest_known(bumper),
+                          deadline(bumper, 1), error))
         return false;
     if (!first && recent_covers(bumper->recent, server->last))
         return bump_again(bumper, server, error);

@@ -244,6 +244,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     if (!ready(feed, &due) || !deliver(feed, &batch, &due))
         return due;
     const struct pace_poll poll = {.found = batch.row_count > 0 || batch.more,
+                                   .more = batch.more,
                                    .flag = batch.asleep,
                                    .oldest_running = batch.oldest_running};
     if (!follow(feed, pace_polled(&feed->pace, &poll), &failure))
@@ -253,7 +254,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     backoff_succeeded(&feed->backoff);
     condition_good(&feed->database, "database", "PostgreSQL answers again");
     condition_good(&feed->redis, "redis", "Redis answers again");
-    return feed_woken(feed) ? now : clock_monotonic() + pace_wait(&feed->pace, feed->sleep);
+    return clock_monotonic() + pace_wait(&feed->pace, feed->sleep);
 }
 
 /* Away or without its schema: feed_poll sees to that. */

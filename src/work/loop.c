@@ -71,10 +71,27 @@ static int64_t earliest(const struct loop *loop)
     return least;
 }
 
+/*
+ * Input of one task may have been read by another that uses the same connection: its descriptor is
+ * then silent, so the tasks are asked before the wait as well.
+ */
+static bool woken_already(struct loop *loop)
+{
+    bool any = false;
+    for (size_t i = 0; i < loop->count; i++)
+        if (loop->tasks[i].woken && loop->tasks[i].woken(loop->context)) {
+            loop->due[i] = clock_monotonic();
+            any = true;
+        }
+    return any;
+}
+
 /* Waits until a task is due or something is readable; poll passes over descriptors of -1. */
 static void wait_for_work(struct loop *loop)
 {
     struct pollfd fds[LOOP_TASKS_MAX + 1];
+    if (woken_already(loop))
+        return;
     for (size_t i = 0; i < loop->count; i++)
         fds[i] = (struct pollfd){.fd = loop->tasks[i].fd ? loop->tasks[i].fd(loop->context) : -1,
                                  .events = POLLIN};

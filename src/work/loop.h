@@ -18,7 +18,7 @@ struct loop_task {
     const char *name;
     int64_t (*run)(void *context, int64_t now); /* returns when it is due again, monotonic µs */
     int (*fd)(const void *context); /* to be polled for input; -1: none now; null: never any */
-    bool (*woken)(void *context);   /* the input came: is `run` due at once? */
+    bool (*woken)(void *context);   /* input may have come: is `run` due at once? */
 };
 
 /*

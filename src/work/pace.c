@@ -1,15 +1,18 @@
 #include "work/pace.h"
 
-static int64_t doubled(int64_t delay)
+/* While writers don't notify a pause is what a change waits at most. */
+static int64_t doubled(const struct pace *pace)
 {
-    int64_t next = delay ? 2 * delay : PACE_LEAST;
-    return next < PACE_MOST ? next : PACE_MOST;
+    int64_t most = pace->state == PACE_AWAKE ? PACE_AWAKE_MOST : PACE_MOST;
+    int64_t next = pace->delay ? 2 * pace->delay : PACE_LEAST;
+    return next < most ? next : most;
 }
 
 /* One row alone is no load: it is taken, and a sleeper sleeps on. */
 static enum pace_wish polled_full(struct pace *pace, const struct pace_poll *poll, bool again)
 {
-    pace->delay = 0;
+    pace->delay = poll->more ? 0 : PACE_LEAST;
+    pace->empty = 0;
     if (!again)
         return PACE_STAY;
     pace->state = PACE_AWAKE;
@@ -22,13 +25,13 @@ enum pace_wish pace_polled(struct pace *pace, const struct pace_poll *poll)
     pace->found = poll->found;
     if (poll->found)
         return polled_full(pace, poll, again);
-    int64_t waited = pace->delay;
-    pace->delay = doubled(waited);
+    pace->empty++;
+    pace->delay = doubled(pace);
     if (pace->state == PACE_DROWSY && poll->oldest_running >= pace->until)
         pace->state = PACE_ASLEEP;
     else if (pace->state == PACE_ASLEEP && !poll->flag)
         return PACE_LIE_DOWN;
-    else if (pace->state == PACE_AWAKE && waited >= PACE_MOST)
+    else if (pace->state == PACE_AWAKE && pace->empty >= PACE_TIRED)
         return PACE_LIE_DOWN;
     return PACE_STAY;
 }

@@ -1,9 +1,10 @@
 /*
  * When the outbox is polled next, and when larderd says that it sleeps. Pure.
  *
- * While rows keep coming it polls without a pause; when none do, after 1, 2, 4 … 50 ms; then it
- * lies down: the flag larder.asleep asks writers to notify. NOTIFY takes a lock of the whole
- * cluster at commit, so under load writers must not use it, and the flag says when they need to.
+ * While rows keep coming it polls every millisecond, so that writers and their batches have the
+ * time between, and at once where a poll reached its limit. When none come for some polls it lies
+ * down: the flag larder.asleep asks writers to notify. NOTIFY takes a lock of the whole cluster at
+ * commit, so under load writers must not use it, and the flag says when they need to.
  *
  * No wake is missed:
  * - A writer that saw "polling" and has not committed yet will not notify. Its transaction's number
@@ -21,7 +22,11 @@
 #include <stdint.h>
 
 #define PACE_LEAST INT64_C(1000)
+#define PACE_AWAKE_MOST INT64_C(2000)
 #define PACE_MOST INT64_C(50000)
+
+/* Polls without a row, after which it lies down. */
+#define PACE_TIRED 25
 
 enum pace_state { PACE_AWAKE, PACE_DROWSY, PACE_ASLEEP };
 
@@ -31,11 +36,13 @@ struct pace {
     int64_t delay;  /* µs to the next poll while not asleep */
     uint64_t until; /* drowsy until no transaction below this runs */
     bool found;     /* the last poll found rows */
+    unsigned empty; /* polls without any since */
 };
 
 /* What a poll saw. */
 struct pace_poll {
     bool found;
+    bool more; /* it left rows behind its limit */
     bool flag; /* larder.asleep asks writers to notify */
     uint64_t oldest_running;
 };

@@ -17,7 +17,7 @@ BATCH = 5_000  # rows a transaction
 SECONDS, QUICK_SECONDS = 8, 2
 WORSE_MOST = 1.5
 BYTES_MOST = 150  # a row
-GROW = "INSERT INTO larder.outbox (tag) SELECT 'bench.backlog' || n % 500 FROM generate_series(1, %s) AS n"
+GROW = "INSERT INTO larder.outbox (tag) SELECT 'bench.backlog' || n %% 500 FROM generate_series(1, %s) AS n"
 
 
 class OpenTransaction:

@@ -6,6 +6,7 @@ from support import client, fastcgi
 from support.metrics import Metrics
 from support.coherent import wait_for_beat
 from support.larderd import Larderd
+from support.network import free_port
 from support.nginx import Nginx
 from support.paths import program
 from support.responder import Responder
@@ -15,6 +16,7 @@ from .field import BENCH, run
 
 MODULES = "/usr/lib/nginx/modules"
 THREADS = 32
+SECRET = "between-larderd-and-nginx"
 
 
 def install(field, environment, *options):
@@ -25,9 +27,9 @@ def install(field, environment, *options):
 class BenchNginx(Nginx):
     """The shipped snippets under the bench's own main file, which serves the peers as well."""
 
-    def __init__(self, folder, sockets, redis_port):
+    def __init__(self, folder, sockets, redis_port, **options):
         self.redis_port = redis_port
-        super().__init__(folder, sockets)
+        super().__init__(folder, sockets, **options)
 
     def configure(self):
         super().configure()
@@ -57,7 +59,11 @@ class Site:
         self.processes = processes
         self.coherent = coherent
         self.responder = self.daemon = self.nginx = None
+        self.port = free_port()
+        self.secret_file = f"{self.folder}/nginx-secret.conf"
         os.makedirs(self.sockets)
+        with open(self.secret_file, "w", encoding="utf-8") as secret:
+            secret.write(f"{SECRET} yes;\n")
 
     def __enter__(self):
         try:
@@ -71,7 +77,8 @@ class Site:
                 self.daemon = Larderd(self.sockets, "larderd", self.environment())
                 self.daemon.start()
                 wait_for_beat(self.field.redis)
-            self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.field.redis.port)
+            self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.field.redis.port, port=self.port,
+                                    secret_file=self.secret_file)
         except BaseException:
             self.__exit__()
             raise
@@ -88,7 +95,8 @@ class Site:
     def environment(self):
         return self.field.environment() | {
             "LARDER_ROUTES": self.field.routes(), "LARDER_RUN": self.sockets, "LARDER_THREADS": str(THREADS),
-            "LARDER_REDIS": self.field.redis.url, "LARDER_LOG_LEVEL": "warning"} | self.settings
+            "LARDER_REDIS": self.field.redis.url, "LARDER_NGINX": f"http://127.0.0.1:{self.port}",
+            "LARDER_NGINX_SECRET_FILE": self.secret_file, "LARDER_LOG_LEVEL": "warning"} | self.settings
 
     @property
     def pids(self):

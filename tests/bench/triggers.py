@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from contextlib import contextmanager, nullcontext
 from statistics import median
 
 from support.postgres import program_folder
@@ -26,7 +27,12 @@ SINGLE = {
         "INSERT INTO social.comments (feed_id, user_id, content) VALUES ($1::bigint, 1, 'New ' || $2::text)",
 }
 BULK = "UPDATE social.feeds SET views = views + 1"
-CROWD = "\\set id random(1, {keys})\nUPDATE social.feeds SET views = views + 1 WHERE id = :id;\n"
+CROWD = {
+    "of what a route reads whole": "SET content = 'Edited ' || :id",
+    "of what a route reads by key": "SET views = views + 1",
+}
+CROWD_SCRIPT = "\\set id random(1, {keys})\nUPDATE social.feeds {change} WHERE id = :id;\n"
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 def superuser(field, statement, database="postgres"):
@@ -55,11 +61,21 @@ def vacuum(field):
         superuser(field, "VACUUM ANALYZE social.feeds", database)
 
 
-def crowd(field, keys, database, seconds):
+@contextmanager
+def durable(field):
+    """PostgreSQL as it comes: a commit is on the disk before it is acknowledged."""
+    try:
+        for name in DURABLE:
+            superuser(field, f"ALTER SYSTEM SET {name} = on")
+        superuser(field, "SELECT pg_reload_conf()")
+        yield
+    finally:
+        superuser(field, "ALTER SYSTEM RESET ALL")
+        superuser(field, "SELECT pg_reload_conf()")
+
+
+def crowd(field, script, database, seconds):
     """Commits a second of many writers, each on rows of its own mostly."""
-    script = f"{field.work}/crowd.sql"
-    with open(script, "w", encoding="utf-8") as output:
-        output.write(CROWD.format(keys=keys))
     words = [f"{program_folder()}/pgbench", "-n", "-M", "prepared", "-c", str(WRITERS), "-j", str(THREADS),
              "-T", str(seconds), "-f", script, database]
     done = subprocess.run(words, env=field.environment(), capture_output=True, text=True, check=True,
@@ -93,17 +109,33 @@ def measure_bulk(field, rounds, keys):
                    ratio.middle <= BULK_MOST)]
 
 
-def measure_crowd(field, seconds, rounds, keys):
+def crowds(field, change, seconds, rounds, keys):
+    """Commits a second of each slice, by database."""
+    script = f"{field.work}/crowd.sql"
+    with open(script, "w", encoding="utf-8") as output:
+        output.write(CROWD_SCRIPT.format(keys=keys, change=change))
     rates = {PLAIN: [], "bench": []}
     for number in range(rounds):
         for database in list(rates)[::1 if number % 2 == 0 else -1]:
-            rates[database].append(crowd(field, keys, database, seconds))
+            rates[database].append(crowd(field, script, database, seconds))
         vacuum(field)
-    ratio = Spread.of_ratios(rates["bench"], rates[PLAIN])
-    print(f"{WRITERS} writers: {Spread.of(rates[PLAIN]).text('{:.0f}')} commits a second without, "
-          f"{Spread.of(rates['bench']).text('{:.0f}')} with")
-    return [Target(f"invalidate: {WRITERS} writers, with triggers and larderd / without", f"≥ {RATE_LEAST}",
-                   ratio.text(), ratio.middle >= RATE_LEAST)]
+    return rates
+
+
+def measure_crowd(field, seconds, rounds, keys):
+    rows, targets = [(f"{WRITERS} writers, commits a second", "without", "with", "with / without")], []
+    for name, change in CROWD.items():
+        for disk in (True, False):
+            with durable(field) if disk else nullcontext():
+                rates = crowds(field, change, seconds, rounds, keys)
+            ratio = Spread.of_ratios(rates["bench"], rates[PLAIN])
+            rows.append((name + ("" if disk else ", no disk waited for"), Spread.of(rates[PLAIN]).text("{:.0f}"),
+                         Spread.of(rates["bench"]).text("{:.0f}"), ratio.text()))
+            if disk:
+                targets.append(Target(f"invalidate: {WRITERS} writers {name}, with triggers / without",
+                                      f"≥ {RATE_LEAST}", ratio.text(), ratio.middle >= RATE_LEAST))
+    show_table(rows)
+    return targets
 
 
 def measure(field, quick):

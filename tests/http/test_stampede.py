@@ -10,7 +10,7 @@ import time
 import pytest
 
 from support import fastcgi
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, detail, is_hit, keep
+from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep
 from support.crowd import Background, ask_together
 from support.gate import NUMBER, Gate
 from support.stack import queries
@@ -43,12 +43,15 @@ unused = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def shared(shared_stack):
-    """Four processes on one socket; larderd beats, so that answers are kept for their time."""
-    return shared_stack(ROUTES, schema=SCHEMA, processes=4, nginx=False, install=True, larderd=True, env=ENV)
+    """Four processes on one socket, and a lease that nobody's crowd outlasts, however slow the machine."""
+    return shared_stack(ROUTES, schema=SCHEMA, processes=4, nginx=False, install=True, larderd=True,
+                        env={**ENV, "LARDER_LEASE": "20s", "LARDER_TIMEOUT": "30s", "LARDER_REDIS_TIMEOUT": "2s"})
 
 
 @pytest.fixture
 def served(shared):
+    """Nothing is being told that could strike what a test fills."""
+    barrier(shared)
     return shared
 
 

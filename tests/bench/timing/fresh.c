@@ -70,8 +70,7 @@ static bool answer_keep(struct link *link, const char *target)
 {
     for (int tries = 0; tries < 3; tries++) {
         link_ask(link, target);
-        const char *told = link_field(link, "Cache-Status");
-        if (told && strncmp(told, "larder; hit", 11) == 0)
+        if (link_hit(link))
             return true;
     }
     return false;

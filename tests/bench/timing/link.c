@@ -225,6 +225,12 @@ const char *link_field(const struct link *link, const char *name)
     return NULL;
 }
 
+bool link_hit(const struct link *link)
+{
+    const char *told = link_field(link, "Cache-Status"), *hit = told ? strstr(told, "; hit") : NULL;
+    return hit && hit < strstr(told, "\r\n");
+}
+
 int link_status(const struct link *link)
 {
     const char *status = link->fastcgi ? link_field(link, "Status") : NULL;

@@ -50,6 +50,9 @@ int link_status(const struct link *link);
 /* Where a field's value begins (it ends with the line), or null. */
 const char *link_field(const struct link *link, const char *name);
 
+/* Does Cache-Status say that some cache had the answer? */
+bool link_hit(const struct link *link);
+
 const char *link_body(const struct link *link);
 
 #endif

@@ -9,8 +9,8 @@
  * a request, in the order of the answers:
  *
  *   the request's line (from 0), the microsecond at which it was due, microseconds from then to the
- *   end of its answer, the status, and the word of Cache-Status that says what became of it ("hit",
- *   "fwd=uri-miss" ...; "-" when it has none)
+ *   end of its answer, the status, and the word of Cache-Status that says what became of it ("hit"
+ * of whichever cache, "fwd=uri-miss" ...; "-" when it has none)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +81,9 @@ static void answer_print(const struct connection *connection)
     const struct request *request = &requests[connection->request];
     const char *told = link_field(&connection->link, "Cache-Status");
     char word[32] = "-";
-    if (told)
+    if (link_hit(&connection->link))
+        strcpy(word, "hit");
+    else if (told)
         sscanf(told, "larder; %31[^;\r\n]", word);
     printf("%zu %lld %lld %d %s\n", connection->request, (long long)request->due,
            (long long)((now() - start) / 1000 - request->due), link_status(&connection->link),

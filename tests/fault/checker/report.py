@@ -22,13 +22,14 @@ class Report:
         self.hit_share = sum(read.hit for read in cached) / max(1, len(cached))
 
     def ages(self):
-        """For each commit at a healthy time, how long after it the older state was still read, in ms; 0: never."""
+        """For each commit that no fault touched, how long after it the older state was still read, in ms; 0: never."""
         ages = []
         for key, timeline in self.judge.timelines.items():
             for index, state in enumerate(timeline.states[:-1]):
-                replaced = timeline.replaced[index]
-                if state.outcome == "committed" and self.judge.bound(replaced, replaced) == self.judge.normal:
-                    ages.append(self.judge.ages.get((key, index), 0) / MILLISECOND)
+                replaced, age = timeline.replaced[index], self.judge.ages.get((key, index), 0)
+                healthy = self.judge.bound(replaced, replaced + age) == self.judge.normal
+                if state.outcome == "committed" and healthy:
+                    ages.append(age / MILLISECOND)
         return ages
 
     def during(self, fault):

@@ -1,0 +1,488 @@
+"""`larder verify`: it finds what is kept and wrong, and nothing that is only on its way to being right."""
+
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_body
+from support.network import free_port
+from support.paths import program
+from support.stack import metrics
+from support.waiting import wait_until
+
+GUARD = "2s"
+SCHEMA = f"""
+{SENTINEL_SCHEMA}
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE users (id int PRIMARY KEY, name text, mood mood NOT NULL DEFAULT 'good');
+"""
+ROWS = """
+TRUNCATE users;
+INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 20) AS i;
+"""
+
+
+def route(path, statement, *lines, cache="ttl=300s negative=300s", result="row"):
+    head = [f"-- @http GET {path}", f"-- @result {result}", f"-- @cache {cache}", *(f"-- {line}" for line in lines)]
+    return "\n".join([*head, statement, ""])
+
+
+ROUTES = SENTINEL_ROUTE | {
+    "user": route("/users/{id}", "SELECT id, name FROM users WHERE id = :id", "@depends users.id = :id"),
+    "users": route("/users", "SELECT name FROM users WHERE (:name::text IS NULL OR name = :name) ORDER BY id",
+                   "@param name text default=null", result="rows"),
+    "mood": route("/moods/{mood}", "SELECT count(*) FROM users WHERE mood = :mood::mood", "@param mood enum=good,bad",
+                  result="value"),
+    "echo": route("/a:b/{text}", "SELECT jsonb_build_object('text', :text::text, 'many', :many::int[], 'none', :none::text)",
+                  "@param many int[] default={}", "@param none text default=null", result="json"),
+    "now": route("/now", "SELECT :now::timestamptz AS now"),
+    "chance": route("/chance", "SELECT random() AS chance"),
+    "fails": route("/fails/{id}", "SELECT 1 / (id - 5) AS one FROM users WHERE id = :id"),
+    "uncached": "-- @http GET /uncached\nSELECT 1 AS one",
+}
+
+
+def started(make, **options):
+    """A stack that keeps answers for their ttl: it has learnt of all definitions, and of no change of them since."""
+    stack = make(ROUTES, nginx=False, install=True, larderd=True, env={"LARDER_GUARD_TTL": GUARD, "LARDER_L1": "0"}, **options)
+    barrier(stack)
+
+    def lasting():
+        keep(lambda: stack.direct("/users"))
+        ttl = re.search(r"ttl=(\d+)", stack.direct("/users")["Cache-Status"])
+        return ttl and int(ttl[1]) > 100
+    wait_until(lasting, 20, "an answer kept for its ttl")
+    return stack
+
+
+@pytest.fixture(scope="module")
+def shared(shared_stack):
+    return started(shared_stack, schema=SCHEMA)
+
+
+@pytest.fixture
+def served(shared):
+    """Nothing is kept, and no change is under way."""
+    shared.sql(ROWS)
+    barrier(shared)
+    client = shared.redis.client()
+    if keys := shared.redis.entries():
+        client.delete(*keys)
+    return shared
+
+
+def kept(stack, *targets):
+    for target in targets:
+        keep(lambda: stack.direct(target))
+
+
+def key_of(stack, name):
+    """The one entry of that route: `name` is as the keys have it."""
+    found = [key for key in stack.redis.entries() if name in key]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def silently(stack, statement):
+    """A change that no trigger hears of."""
+    stack.postgres.execute(f"SET session_replication_role = replica; {statement}", database=stack.database)
+
+
+def settings(stack, environment):
+    given = stack.environment() | {"LARDER_ROUTES": stack.routes} | environment
+    return {name: value for name, value in given.items() if value is not None}
+
+
+class Verified:
+    """One run: its differences by key, and its summary."""
+
+    def __init__(self, done):
+        self.status, self.errors, self.text = done.returncode, done.stderr, done.stdout
+        lines = [line for line in done.stdout.splitlines() if line.startswith("differs: ")]
+        self.differences = {line[len("differs: "):].partition("  age ")[0]: line for line in lines}
+        match = re.search(r"^checked (\d+) of (\d+) entries: (\d+) same, (\d+) differing; (\d+) skipped$", done.stdout, re.M)
+        numbers = [int(number) for number in match.groups()] if match else [0] * 5
+        self.checked, self.entries, self.same, self.differing, self.skipped = numbers
+
+    def reason(self, words):
+        """How many were skipped for that reason, and the rest of its line."""
+        match = re.search(rf"^ *(\d+) skipped: {words}(.*)$", self.text, re.M)
+        return (int(match[1]), match[2]) if match else (0, "")
+
+
+def counted(stack, what):
+    return metrics(stack).sum(f"larder_verify_{what}_total")
+
+
+def verify(stack, *arguments, **environment):
+    done = subprocess.run([program("larder"), "verify", *arguments], env=settings(stack, environment),
+                          capture_output=True, text=True, check=False, timeout=90)
+    return Verified(done)
+
+
+def assert_all_same(verified, count):
+    assert (verified.status, verified.errors, verified.differences) == (0, "", {}), verified.text + verified.errors
+    assert (verified.checked, verified.same, verified.differing) == (count, count, 0), verified.text
+
+
+# What is right
+
+def test_right_entries_are_the_same_whatever_their_values(served):
+    texts = ["plain", "a,b:c", "-", "~", "3:abc,", "Grüße ✓", "it's \"so\"", "{a}"]
+    targets = [f"/a:b/{urllib.parse.quote(text, safe='')}" for text in texts]
+    targets += ["/a:b/x?many=1&many=2", "/a:b/x?none=", "/a:b/x?none=n", "/users", "/users?name=", "/users?name=user%203",
+                "/users/1", "/users/77", "/moods/good", "/moods/bad"]
+    kept(served, *targets)
+    assert_all_same(verify(served, "--sample", "all"), len(targets))
+    assert_all_same(verify(served), len(targets))
+
+
+def test_a_change_that_was_heard_of_leaves_nothing_wrong(served):
+    kept(served, "/users/1", "/users/2", "/users")
+    served.sql("UPDATE users SET name = 'new' WHERE id = 1")
+    barrier(served)
+    verified = verify(served)
+    assert verified.status == 0 and verified.differences == {}
+    assert verified.reason("not served any more")[0] == 2
+    assert verified.same == 2  # the sentinel of the barrier, and /users/2
+
+
+def test_compressed_entries_are_compared_too(served):
+    served.sql("UPDATE users SET name = repeat('long ', 500) WHERE id = 1")
+    barrier(served)
+    served.redis.client().delete(*served.redis.entries())
+    keep(lambda: served.direct("/users/1", headers={"Accept-Encoding": "gzip"}))
+    assert_all_same(verify(served), 1)
+    silently(served, "UPDATE users SET name = repeat('lon, ', 500) WHERE id = 1")
+    assert verify(served).differing == 1
+
+
+# What is wrong
+
+class Looking:
+    """A run between its first look, of which it waits until it is over, and its second, a good while later."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        before = self.connections()
+        self.process = subprocess.Popen([program("larder"), "verify"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        env=settings(stack, {"LARDER_GUARD_TTL": "5s", "PGAPPNAME": "looking"}))
+        wait_until(lambda: self.connections() > before and self.last_queries() == [("ROLLBACK", "idle")], 20, "the first look")
+
+    def connections(self):
+        return metrics(self.stack).sum("larder_db_connections")
+
+    def last_queries(self):
+        return self.stack.sql("SELECT query, state FROM pg_stat_activity WHERE application_name = 'looking'")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def end(self):
+        """Exit status and output."""
+        text, errors = self.process.communicate(timeout=60)
+        assert not errors
+        return self.process.returncode, text
+
+
+@pytest.mark.parametrize("statement, target, before, after", [
+    ("UPDATE users SET name = 'new' WHERE id = 1", "/users/1", "200", "200"),
+    ("DELETE FROM users WHERE id = 1", "/users/1", "200", "404"),
+    ("INSERT INTO users VALUES (30, 'new')", "/users/30", "404", "200"),
+    ("UPDATE users SET mood = 'bad' WHERE id = 1", "/moods/bad", "200", "200"),
+    ("UPDATE users SET name = NULL WHERE id = 4", "/users?name=user%204", "200", "200"),
+])
+def test_an_entry_that_is_out_of_date_is_found(served, statement, target, before, after):
+    kept(served, "/users/2", target)
+    wrong = [key for key in served.redis.entries() if ":GET /users/{id}:1:2," not in key]
+    assert len(wrong) == 1
+    counts = {name: counted(served, name) for name in ("checked", "differing")}
+    silently(served, statement)
+    assert is_hit(served.direct(target))
+    verified = verify(served, "--sample", "all")
+    assert verified.status == 1
+    assert list(verified.differences) == wrong
+    assert (verified.checked, verified.same, verified.differing) == (2, 1, 1)
+    line = verified.differences[wrong[0]]
+    tags = r'"[\w-]{22}"  tags "\*" "public\.users\('
+    tag = served.direct(target)["ETag"] if before == "200" else '"'
+    assert re.search(rf"  age \d+\.\ds  kept {before} {re.escape(tag)}.*  now {after} {tags}", line), line
+    assert [counted(served, name) - count for name, count in counts.items()] == [2, 1]
+
+
+def test_an_answer_under_another_ones_key_is_found(served):
+    kept(served, "/users/1", "/users/2", "/users/3")
+    first, second = (key_of(served, f"GET /users/{{id}}:1:{number},") for number in (1, 2))
+    client = served.redis.client()
+    client.hset(first, mapping=client.hgetall(second) | {b"k": client.hget(first, "k")})
+    assert served.direct("/users/1").json() == {"id": 2, "name": "user 2"}
+    verified = verify(served)
+    assert (verified.status, list(verified.differences)) == (1, [first])
+    assert "ETag" not in verified.differences[first]
+
+
+def test_a_body_that_is_not_its_tags_is_found(served):
+    kept(served, "/users/1", "/users/2")
+    key = key_of(served, "GET /users/{id}:1:1,")
+    client = served.redis.client()
+    tag = served.direct("/users/1")["ETag"]
+    client.hset(key, "s", client.hget(key, "s").replace(b"user", b"abcd"))
+    verified = verify(served)
+    assert (verified.status, list(verified.differences)) == (1, [key])
+    assert f"  ETag {tag}" in verified.differences[key]
+
+
+def test_a_change_taken_back_is_no_difference(served):
+    """Between the two looks; the entry is right again, and nobody was told."""
+    kept(served, "/users/1")
+    silently(served, "UPDATE users SET name = 'new' WHERE id = 1")
+    with Looking(served) as looking:
+        silently(served, "UPDATE users SET name = 'user 1' WHERE id = 1")
+        status, text = looking.end()
+    assert (status, "1 same, 0 differing" in text) == (0, True), text
+
+
+def test_an_entry_that_is_struck_between_the_looks_is_no_difference(served):
+    kept(served, "/users/1", "/users/2")
+    silently(served, "UPDATE users SET name = 'new'")
+    with Looking(served) as looking:
+        served.sql("UPDATE users SET name = 'newer' WHERE id = 1")
+        wait_for_body(lambda: served.direct("/users/1"), {"id": 1, "name": "newer"})
+        status, text = looking.end()
+    assert status == 1
+    assert "GET /users/{id}:1:2," in text and "GET /users/{id}:1:1," not in text
+
+
+# What is passed over
+
+def test_what_can_not_be_compared_is_counted_by_reason(served):
+    long_text = "x" * 300
+    kept(served, "/users/1", f"/a:b/{long_text}", "/chance")
+    served.direct("/now")
+    served.direct("/uncached")
+    client = served.redis.client()
+    client.hset("larder:e:0123456789abcdef:GET /gone:", "k", "x")
+    client.set("larder:e:nonsense", "x")
+    verified = verify(served)
+    assert (verified.status, verified.checked, verified.same) == (0, 1, 1), verified.text
+    assert verified.entries == 6
+    assert verified.reason("the key is a digest")[0] == 1
+    assert verified.reason("of no route here")[0] == 2
+    assert verified.reason("the route asks for the time") == (1, ": GET /now")
+    number, rest = verified.reason("the statement's answer varies")
+    assert number == 1 and rest.endswith(": GET /chance")
+    assert verified.skipped == 5
+
+
+def test_a_statement_that_fails_is_told_and_the_rest_is_compared(served):
+    kept(served, "/fails/1", "/users/1")
+    silently(served, "UPDATE users SET id = id + 100; UPDATE users SET id = 5 WHERE id = 105")
+    client = served.redis.client()
+    key = key_of(served, "GET /fails/{id}:1:1,")
+    client.rename(key, key.replace("1:1,", "1:5,"))
+    verified = verify(served)
+    assert "GET /fails/{id}: PostgreSQL: " in verified.errors and "division by zero" in verified.errors
+    assert verified.reason("the statement failed")[0] == 1
+    assert verified.differing == 1
+
+
+def test_a_changed_route_has_new_keys(served):
+    kept(served, "/users/1")
+    text = ROUTES["user"]
+    try:
+        served.write_route("user", text + "-- another version\n")
+        verified = verify(served)
+    finally:
+        served.write_route("user", text)
+    assert (verified.status, verified.checked) == (0, 0)
+    assert verified.reason("of no route here")[0] == 1
+
+
+def test_a_sample(served):
+    kept(served, *(f"/users/{number}" for number in range(1, 31)))
+    verified = verify(served, "--sample", "7")
+    assert (verified.checked, verified.entries, verified.same) == (7, 30, 7)
+    silently(served, "UPDATE users SET name = 'new'")
+    found = set()
+    for _ in range(4):
+        found |= verify(served, "--sample", "7", LARDER_GUARD_TTL="100ms").differences.keys()
+    assert len(found) > 7
+
+
+def test_the_rate_is_bounded(served):
+    kept(served, *(f"/users/{number}" for number in range(1, 21)))
+    begin = time.monotonic()
+    verified = verify(served, "--rate", "20")
+    assert time.monotonic() - begin >= 0.9
+    assert verified.same == 20
+
+
+# Beside production
+
+class Beside:
+    """`larder verify --every`, until it is asked to end."""
+
+    def __init__(self, stack, *arguments):
+        self.process = subprocess.Popen([program("larder"), "verify", "--every", "100ms", *arguments],
+                                        env=settings(stack, {}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        text, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, text, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_again_and_again_until_a_signal(served, number):
+    kept(served, "/users/1", "/users/2")
+    before = counted(served, "checked")
+    with Beside(served) as beside:
+        wait_until(lambda: counted(served, "checked") >= before + 6, 20, "three passes")
+        status, text, errors = beside.end(number)
+    assert (status, errors) == (0, "")
+    assert text.count("checked 2 of 2 entries: 2 same, 0 differing; 0 skipped") >= 3
+
+
+def test_a_difference_is_found_while_it_runs(served):
+    kept(served, "/users/1", "/users/2")
+    differing = counted(served, "differing")
+    with Beside(served) as beside:
+        silently(served, "UPDATE users SET name = 'new' WHERE id = 1")
+        wait_until(lambda: counted(served, "differing") > differing, 30, "the difference counted")
+        status, text, _ = beside.end()
+    assert status == 1
+    assert "differs: larder:e:" in text
+
+
+def test_new_routes_are_taken_up_while_it_runs(served):
+    kept(served, "/users/1")
+    text = ROUTES["user"]
+    try:
+        before = counted(served, "checked")
+        with Beside(served) as beside:
+            wait_until(lambda: counted(served, "checked") > before, 20, "a pass")
+            served.write_route("user", text + "-- another version\n")
+            served.api.signal(signal.SIGHUP)
+            served.redis.client().delete(*served.redis.entries())
+            before = counted(served, "checked")
+            wait_until(lambda: is_hit(served.direct("/users/1")) and counted(served, "checked") > before, 20,
+                       "the new version checked")
+            assert beside.end()[0] == 0
+    finally:
+        served.write_route("user", text)
+        served.api.signal(signal.SIGHUP)
+
+
+def test_a_writer_causes_no_false_alarm(served):
+    """Rows change all the time, as do answers; at every moment some changes are on their way."""
+    stopped = threading.Event()
+    problems = []
+
+    def until_stopped(work):
+        try:
+            number = 0
+            while not stopped.is_set():
+                number += 1
+                work(number)
+        except Exception as problem:  # pylint: disable=broad-except
+            problems.append(problem)
+
+    connection = served.postgres.connect(served.database, "larder")
+    cursor = connection.cursor()
+
+    def write(number):
+        cursor.execute("UPDATE users SET name = %s WHERE id = %s", [f"name {number}", number % 200 + 1])
+
+    def read(number):
+        assert served.direct(f"/users/{number * 7 % 200 + 1}").status == 200
+        if number % 7 == 0:
+            assert served.direct("/users").status == 200
+
+    served.sql("INSERT INTO users SELECT i, 'user ' || i FROM generate_series(21, 200) AS i")
+    threads = [threading.Thread(target=until_stopped, args=[work]) for work in (write, read, read)]
+    before = counted(served, "checked")
+    with Beside(served, "--sample", "all", "--rate", "2000") as beside:
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: counted(served, "checked") >= before + 500, 60, "500 entries compared")
+        finally:
+            stopped.set()
+            for thread in threads:
+                thread.join()
+        status, text, errors = beside.end()
+    connection.close()
+    assert not problems
+    assert (status, errors) == (0, ""), text[-3000:]
+    assert "differs: " not in text
+
+
+# What is in the way
+
+@pytest.mark.parametrize("environment, complaint", [
+    ({"LARDER_REDIS": None}, "LARDER_REDIS is not set"),
+    ({"LARDER_REDIS": f"redis://127.0.0.1:{free_port()}/0"}, "Redis"),
+    ({"PGPORT": str(free_port())}, "PostgreSQL: "),
+    ({"LARDER_ROUTES": "/nowhere"}, "the routes in /nowhere were not loaded"),
+    ({"LARDER_ETAG_KEY_FILE": "/nowhere/key"}, "LARDER_ETAG_KEY_FILE: /nowhere/key"),
+])
+def test_what_is_in_the_way_is_said(served, environment, complaint):
+    verified = verify(served, **environment)
+    assert verified.status == 1
+    assert complaint in verified.errors
+    assert not verified.differences
+
+
+def test_another_etag_key_is_told_from_other_answers(served, tmp_path):
+    kept(served, "/users/1", "/users/2")
+    (tmp_path / "key").write_text("another")
+    verified = verify(served, LARDER_ETAG_KEY_FILE=str(tmp_path / "key"))
+    assert (verified.status, verified.differing) == (1, 2)
+    assert "2 hold the right body under another ETag: is LARDER_ETAG_KEY_FILE" in verified.text
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--sample", "0"], '--sample: "0" is not allowed; allowed: a whole number from 1 to 1000000, or all'),
+    (["--sample", "some"], '--sample: "some" is not allowed'),
+    (["--sample"], '--sample: "" is not allowed'),
+    (["--rate", "-1"], '--rate: "-1" is not allowed; allowed: a whole number from 1 to 100000'),
+    (["--every", "30"], '--every: "30" is not allowed; allowed: a duration above 0, as 30s or 5m'),
+    (["--every", "0"], '--every: "0" is not allowed'),
+    (["all"], '"all" is not allowed; allowed: [--sample N|all] [--rate N] [--every DURATION]'),
+])
+def test_a_wrong_call(served, arguments, complaint):
+    verified = verify(served, *arguments)
+    assert (verified.status, verified.text) == (2, "")
+    assert complaint in verified.errors
+
+
+def test_what_is_away_for_a_while_ends_nothing(stack):
+    """A Redis of its own, for it is killed."""
+    served = started(stack, schema=SCHEMA + ROWS)
+    kept(served, "/users/1")
+    with Beside(served) as beside:
+        wait_until(lambda: counted(served, "checked") > 0, 20, "a pass")
+        served.redis.kill()
+        served.redis.start()
+        before = counted(served, "checked")
+        wait_until(lambda: served.direct("/users/1").status == 200 and counted(served, "checked") > before, 30,
+                   "the next pass with an entry")
+        status, _, errors = beside.end()
+    assert status == 0
+    assert "Redis" in errors or not errors
