@@ -77,20 +77,30 @@ $function$;
 
 -- For the WHEN of a narrowed watch's triggers, whose settings end in `key`: whether one of the two values is new to the
 -- transaction. Settings made here end with it, and are undone with a savepoint, as the rows in the outbox are.
--- `memo` tells of both values; the WHEN leaves out a row with the memo of the row before.
--- v: the values' hashes, 33 characters each; '*' past 100 of them. m: the memo.
-CREATE FUNCTION larder.fresh(key pg_catalog.text, memo pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
+-- v: the values' hashes, 33 characters each; '*' past 100 of them. m: the values of the row before.
+CREATE FUNCTION larder.fresh(key pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
 RETURNS boolean LANGUAGE plpgsql AS $function$
 DECLARE
-    setting pg_catalog.text := 'larder.v' OPERATOR(pg_catalog.||) key;
-    seen    pg_catalog.text := coalesce(pg_catalog.current_setting(setting, true), '');
-    old     pg_catalog.text := coalesce(pg_catalog.md5(before), 'null') OPERATOR(pg_catalog.||) ',';
-    new     pg_catalog.text := coalesce(pg_catalog.md5(after), 'null') OPERATOR(pg_catalog.||) ',';
+    setting pg_catalog.text;
+    memo    pg_catalog.text;
+    seen    pg_catalog.text;
+    old     pg_catalog.text;
+    new     pg_catalog.text;
     more    pg_catalog.text := '';
 BEGIN
-    IF pg_catalog.octet_length(memo) OPERATOR(pg_catalog.<=) 200 THEN
-        PERFORM pg_catalog.set_config('larder.m' OPERATOR(pg_catalog.||) key, memo, true);
+    memo := pg_catalog.quote_nullable(before)
+        OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) pg_catalog.quote_nullable(after);
+    setting := 'larder.m' OPERATOR(pg_catalog.||) key;
+    IF pg_catalog.current_setting(setting, true) OPERATOR(pg_catalog.=) memo THEN
+        RETURN false;
     END IF;
+    IF pg_catalog.octet_length(memo) OPERATOR(pg_catalog.<=) 200 THEN
+        PERFORM pg_catalog.set_config(setting, memo, true);
+    END IF;
+    setting := 'larder.v' OPERATOR(pg_catalog.||) key;
+    seen := coalesce(pg_catalog.current_setting(setting, true), '');
+    old := coalesce(pg_catalog.md5(before), 'null') OPERATOR(pg_catalog.||) ',';
+    new := coalesce(pg_catalog.md5(after), 'null') OPERATOR(pg_catalog.||) ',';
     IF pg_catalog.strpos(seen, old) OPERATOR(pg_catalog.=) 0 THEN
         more := old;
     END IF;
@@ -168,20 +178,31 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
     WHERE m.oid IS DISTINCT FROM to_regclass(m.name)::oid
 $function$;
 
--- Watched tables in which something would not be heard of a change: triggers were switched off or dropped, or a child
--- came after the install.
+-- Watched tables in which something would not be heard of a change: triggers were switched off or dropped, a child came
+-- after the install, or a BEFORE trigger that may change columns which an UPDATE doesn't name (and then UPDATE OF, as the
+-- triggers have it where there is none, won't do).
 CREATE FUNCTION larder.unheard() RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    WITH own AS MATERIALIZED (
+        SELECT t.tgrelid AS relation, t.tgenabled, cardinality(t.tgattr::int2[]) > 0 AS by_column
+        FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+        WHERE p.pronamespace = 'larder'::regnamespace
+    )
     SELECT format('%I.%I', w.schema, w."table")
     FROM (SELECT DISTINCT w.schema, w."table" FROM larder.watch AS w) AS w
     JOIN pg_namespace AS n ON n.nspname = w.schema
     JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
     WHERE c.relkind IN ('r', 'p') AND (
-        SELECT count(*) = 0 OR bool_or(t.tgenabled NOT IN ('O', 'A'))
-        FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = c.oid AND p.pronamespace = 'larder'::regnamespace)
+        SELECT count(*) = 0 OR bool_or(o.tgenabled NOT IN ('O', 'A')) FROM own AS o WHERE o.relation = c.oid)
     UNION
     SELECT c.name FROM larder.children() AS c WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k)
+    UNION
+    SELECT format('%I.%I', n.nspname, c.relname)
+    FROM (SELECT DISTINCT o.relation FROM own AS o JOIN pg_trigger AS t ON t.tgrelid = o.relation
+          WHERE o.by_column AND t.tgtype & 19 = 19 AND NOT t.tgisinternal) AS o
+    CROSS JOIN LATERAL (SELECT o.relation UNION SELECT a.relid FROM pg_partition_ancestors(o.relation) AS a) AS up
+    JOIN pg_class AS c ON c.oid = up.relation
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
 $function$;
 
 -- The names whose fingerprint is not the one that larder.changed_definitions() saw last.

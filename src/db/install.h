@@ -41,15 +41,17 @@ struct install_things {
 struct install_column {
     const char *name;
     bool plain; /* values that `=` takes for equal have the same text: integers, text, uuid, … */
+    bool brief; /* short texts of plain characters: integers, uuid, bool */
 };
 
 /* A watched table, or one of its partitions. */
 struct install_table {
     const char *schema;
     const char *table;
-    char kind;                            /* pg_class.relkind */
-    bool allowed;                         /* the role has the TRIGGER privilege */
-    const char *owner;                    /* role */
+    char kind;         /* pg_class.relkind */
+    bool allowed;      /* the role has the TRIGGER privilege */
+    bool rewrites;     /* a BEFORE trigger may change columns that an UPDATE does not name */
+    const char *owner; /* role */
     const struct install_column *columns; /* of the table itself; none for a partition */
     size_t column_count;
     const struct install_table *partitions; /* at any depth; all take a TRUNCATE of their own */

@@ -186,7 +186,9 @@ static const char tables_sql[] =
           "  JOIN pg_catalog.pg_inherits AS h ON h.inhparent = m.oid"
           "  JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid AND c.relispartition) "
           "SELECT m.i, m.root, n.nspname, c.relname, c.relkind,"
-          " has_table_privilege(c.oid, 'TRIGGER'), pg_get_userbyid(c.relowner) "
+          " has_table_privilege(c.oid, 'TRIGGER'), pg_get_userbyid(c.relowner),"
+          " EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid"
+          "  AND t.tgtype & 19 = 19 AND NOT t.tgisinternal) "
           "FROM member AS m JOIN pg_catalog.pg_class AS c ON c.oid = m.oid"
           " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
           "ORDER BY m.i, m.root DESC, 3, 4";
@@ -199,6 +201,7 @@ enum {
     TABLE_KIND,
     TABLE_ALLOWED,
     TABLE_OWNER,
+    TABLE_REWRITES,
 };
 
 /* Equal by `=` is equal in every byte: no collation, scale or sign of zero hides a difference. */
@@ -206,7 +209,8 @@ static const char columns_sql[] =
     ASKED "SELECT k.i, a.attname, t.typtype = 'e' OR (t.oid = ANY ('{bool,\"char\",int2,int4,int8,"
           "oid,uuid,date,time,timestamp,timestamptz,bytea,name,text,varchar}'::regtype[])"
           " AND coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation AS l"
-          "  WHERE l.oid = a.attcollation), true)) "
+          "  WHERE l.oid = a.attcollation), true)),"
+          " t.oid = ANY ('{bool,int2,int4,int8,uuid}'::regtype[]) "
           "FROM asked AS k JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.oid AND a.attnum > 0"
           " AND NOT a.attisdropped JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid "
           "ORDER BY k.i, a.attnum";
@@ -255,7 +259,8 @@ static bool columns_take(const struct survey *survey, const struct db_result *re
         return memory(survey);
     for (int i = first; i < *row; i++)
         columns[i - first] = (struct install_column){.name = text_at(survey, result, i, 1, &failed),
-                                                     .plain = true_at(result, i, 2)};
+                                                     .plain = true_at(result, i, 2),
+                                                     .brief = true_at(result, i, 3)};
     table->columns = columns;
     return !failed || memory(survey);
 }
@@ -284,6 +289,7 @@ static bool table_take(const struct survey *survey, struct answers *answers,
             .table = text_at(survey, result, i, TABLE_NAME, &failed),
             .kind = db_result_value(result, i, TABLE_KIND).data[0],
             .allowed = true_at(result, i, TABLE_ALLOWED),
+            .rewrites = true_at(result, i, TABLE_REWRITES),
             .owner = text_at(survey, result, i, TABLE_OWNER, &failed),
         };
     *ret_table = all[0];

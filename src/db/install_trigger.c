@@ -78,7 +78,7 @@ bool install_want_trigger(const struct install_making *making, const struct inst
 }
 
 /* The first event of a transaction alone. */
-static void append_first(const char *key, struct bytes *out)
+static void append_unsettled(const char *key, struct bytes *out)
 {
     bytes_append_format(out,
                         "current_setting('larder.t%s', true) IS DISTINCT FROM '1'\n"
@@ -86,12 +86,39 @@ static void append_first(const char *key, struct bytes *out)
                         key, key);
 }
 
-static bool is_plain(const struct install_table *table, const char *name)
+const struct install_column *install_column_find(const struct install_table *table,
+                                                 const char *name)
 {
+    static const struct install_column unknown = {.name = ""};
     for (size_t i = 0; i < table->column_count; i++)
         if (strcmp(table->columns[i].name, name) == 0)
-            return table->columns[i].plain;
-    return false;
+            return &table->columns[i];
+    return &unknown;
+}
+
+static bool is_plain(const struct install_table *table, const char *name)
+{
+    return install_column_find(table, name)->plain;
+}
+
+static bool rewrites(const struct install_table *table)
+{
+    bool any = table->rewrites;
+    for (size_t i = 0; i < table->partition_count; i++)
+        any = any || table->partitions[i].rewrites;
+    return any;
+}
+
+void install_append_update(const struct install_making *making, const struct watch *watch,
+                           struct bytes *out)
+{
+    bytes_append_text(out, "UPDATE");
+    if (rewrites(making->table))
+        return;
+    for (size_t i = 0; i < watch->column_count; i++) {
+        bytes_append_text(out, i ? ", " : " OF ");
+        watch_append_identifier(watch->columns[i], out);
+    }
 }
 
 static void append_row(const struct install_making *making, const struct watch *watch,
@@ -170,6 +197,7 @@ static bool append_strike(const struct install_making *making, bool (*counts)(co
 }
 
 /* Rows that come and go strike all tags of the table. */
+/* Rows that come and go strike all tags of the table. */
 static bool want_rows(const struct install_making *making)
 {
     struct bytes call CLEANUP(bytes_free) = BYTES_EMPTY;
@@ -179,7 +207,7 @@ static bool want_rows(const struct install_making *making)
         return true;
     if (call.failed || !install_key(bytes_span(&call), key))
         return false;
-    append_first(key, &when);
+    append_unsettled(key, &when);
     const struct install_trigger trigger = {
         .event = "INSERT OR DELETE", .when = bytes_text(&when), .call = bytes_text(&call)};
     return !when.failed && install_want_trigger(making, making->table, &trigger);
@@ -189,6 +217,7 @@ static bool want_update(const struct install_making *making, const struct watch 
 {
     struct bytes call CLEANUP(bytes_free) = BYTES_EMPTY;
     struct bytes when CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes event CLEANUP(bytes_free) = BYTES_EMPTY;
     struct install_making one = *making;
     char key[INSTALL_KEY_SIZE];
     one.watches = watch;
@@ -198,10 +227,11 @@ static bool want_update(const struct install_making *making, const struct watch 
         return false;
     install_append_changed(making, watch, &when);
     bytes_append_text(&when, "\n          AND ");
-    append_first(key, &when);
+    append_unsettled(key, &when);
+    install_append_update(making, watch, &event);
     const struct install_trigger trigger = {
-        .event = "UPDATE", .when = bytes_text(&when), .call = bytes_text(&call)};
-    return !when.failed && install_want_trigger(making, making->table, &trigger);
+        .event = bytes_text(&event), .when = bytes_text(&when), .call = bytes_text(&call)};
+    return !when.failed && !event.failed && install_want_trigger(making, making->table, &trigger);
 }
 
 static bool want_truncate(const struct install_making *making, const struct install_table *table)

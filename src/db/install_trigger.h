@@ -5,15 +5,21 @@
  * in the outbox alone. PostgreSQL evaluates a WHEN as it queues the row's event, in order, so a
  * statement of a hundred thousand rows queues one. What the transaction has struck already stands
  * in settings that are local to it: they end with it, and are undone with a savepoint as the rows
- * in the outbox are. What else undoes them only costs a second row.
+ * in the outbox are. What else undoes them only costs a second row. For the first row that a
+ * transaction inserts, updates or deletes in a table they are not even looked at: most transactions
+ * have no second, and settings have to be taken back at each commit.
  *
- *   larder.t…  table tags:  '1' once they are in the outbox
- *   larder.v…, larder.m…, larder.b…  narrowed ones: see larder.fresh in the schema
+ *   larder.t…  table tags: '1' once they are in the outbox
+ *   larder.v…  narrowed ones: ',' after the first row, then the values', '*' past a hundred
  */
 #ifndef LARDER_DB_INSTALL_TRIGGER_H
 #define LARDER_DB_INSTALL_TRIGGER_H
 
 #include "db/install.h"
+
+/* Of a column that is not there nothing good is assumed. */
+const struct install_column *install_column_find(const struct install_table *table,
+                                                 const char *name);
 
 /* Appends `schema.table`, as SQL needs it. */
 void install_append_table(const char *schema, const char *table, struct bytes *out);
@@ -44,6 +50,13 @@ struct install_trigger {
 MUST_CHECK bool install_want_trigger(const struct install_making *making,
                                      const struct install_table *table,
                                      const struct install_trigger *trigger);
+
+/*
+ * Appends `UPDATE OF columns`, which spares all other updates the WHEN, or a mere `UPDATE` where a
+ * BEFORE trigger may change what the statement doesn't name.
+ */
+void install_append_update(const struct install_making *making, const struct watch *watch,
+                           struct bytes *out);
 
 /* Appends whether an UPDATE changed what the watch reads; it reads something. */
 void install_append_changed(const struct install_making *making, const struct watch *watch,

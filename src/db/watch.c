@@ -184,6 +184,15 @@ void watch_append_value_sql(const struct watch *watch, const char *value, struct
     out->failed = out->failed || text.failed;
 }
 
+void watch_append_short_value_sql(const struct watch *watch, const char *value, struct bytes *out)
+{
+    bytes_append_text(out, "coalesce(");
+    append_narrowed_literal(watch, "=", out);
+    bytes_append_format(out, " OPERATOR(pg_catalog.||) (%s)::pg_catalog.text, ", value);
+    append_narrowed_literal(watch, " is null", out);
+    bytes_append_byte(out, ')');
+}
+
 static int columns_compare(const struct watch *left, const struct watch *right)
 {
     for (size_t i = 0; i < left->column_count && i < right->column_count; i++) {
