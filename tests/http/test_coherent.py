@@ -24,7 +24,7 @@ CREATE MATERIALIZED VIEW summary AS SELECT count(*) AS users FROM users;
 CREATE VIEW names AS SELECT id, name FROM users;
 """
 ROWS = """
-TRUNCATE users, posts, parts;
+TRUNCATE posts, users, parts;
 INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 40) AS i;
 INSERT INTO posts SELECT i, (i + 1) / 2, 'post ' || i FROM generate_series(1, 40) AS i;
 INSERT INTO parts VALUES (1, 'low'), (11, 'high');
