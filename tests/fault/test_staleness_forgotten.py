@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from staleness import BOUND, ENV, PATIENT, Change, ask, assert_healthy, keep_person, watched
+from staleness import BOUND, ENV, PATIENT, Change, ask, assert_healthy, keep_person, person, watched
 from support.coherent import barrier, keep
 from support.redis_server import Redis
 from support.waiting import wait_until
@@ -85,6 +85,20 @@ def test_numbers_that_begin_lower_again(ahead, forget, heard):
     for _ in range(3):
         Change(served, number).assert_shows(longest=None)
     assert_healthy(served)
+
+
+def test_a_clock_that_is_lost_again_and_again(fresh):
+    """The numbers drawn go on from what the journal and the tags say: with a guard time of two minutes every change
+    shows all the same, in both tiers."""
+    served = fresh(env=PATIENT)
+    barrier(served)
+    number = keep_person(served)
+    for _ in range(12):
+        for path in ("near", "far"):
+            keep(lambda: ask(served, f"/{path}/{number}"))
+        served.redis.client().delete("larder:c")
+        ask(served, f"/far/{person()}")
+        Change(served, number).assert_shows(5, longest=None)
 
 
 @pytest.fixture
