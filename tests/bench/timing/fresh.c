@@ -135,9 +135,9 @@ static void *write_on(void *argument)
 
 static void settings_read(char **words)
 {
-    settings = (struct settings){words[1],        words[2],        words[3],
-                                 atoll(words[4]), atoll(words[5]), atoll(words[6]),
-                                 atoll(words[7]), atoll(words[8]), 0};
+    settings = (struct settings){
+        words[1],        words[2],        words[3],        atoll(words[4]), atoll(words[5]),
+        atoll(words[6]), atoll(words[7]), atoll(words[8]), atoll(words[9]), 0};
     if (settings.writers < 1 || settings.writers > WRITERS_MAX || settings.rate < 1 ||
         settings.each < 1 || settings.keys < 1)
         fail("usage", "1 to 64 WRITERS; RATE, EACH and KEYS at least 1");
