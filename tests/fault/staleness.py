@@ -15,7 +15,7 @@ REDIS_TIMEOUT = 0.1
 ENV = {"LARDER_GUARD_TTL": "1s", "LARDER_REDIS_PROBE": "100ms", "LARDER_DB_WAIT": "400ms", "LARDER_TIMEOUT": "2s",
        "LARDER_LEASE": "500ms"}
 # For tests that nothing is lost: the guard would hide it.
-PATIENT = ENV | {"LARDER_GUARD_TTL": "120s"}
+PATIENT = ENV | {"LARDER_GUARD_TTL": "40s"}
 
 PEOPLE = 20000
 SCHEMA = f"""

@@ -125,7 +125,7 @@ def change_or_none(stack, number):
 @pytest.mark.parametrize("away", [killed, shut_down])
 @pytest.mark.parametrize("larderd_away", [larderd_killed, larderd_stopped])
 def test_a_change_that_nobody_was_told_of_when_postgresql_ended(stack, away, larderd_away):
-    """A crash empties the outbox: then everything is struck. A shutdown keeps it. With a guard time of two minutes
+    """A crash empties the outbox: then everything is struck. A shutdown keeps it. With a guard time of forty seconds
     nothing else could."""
     served = watched(stack, postgres=stack.postgres(settings=DURABLE), env=PATIENT)
     number = keep_person(served)

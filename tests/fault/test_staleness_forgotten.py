@@ -36,7 +36,7 @@ def snapshot_of(redis):
     return shutil.copy(f"{redis.folder}/dump.rdb", f"{redis.folder}/before.rdb")
 
 
-@pytest.mark.parametrize("env", [ENV, PATIENT], ids=["guard-1s", "guard-120s"])
+@pytest.mark.parametrize("env", [ENV, PATIENT], ids=["guard-1s", "guard-40s"])
 def test_a_redis_that_comes_back_as_it_was_before(fresh, env):
     """Entries and tags of before the change, together: each looks fresh to the other."""
     served = fresh(env=env, redis=SAVED)
@@ -46,7 +46,7 @@ def test_a_redis_that_comes_back_as_it_was_before(fresh, env):
     change.assert_shows()
     keep(lambda: ask(served, f"/near/{number}"), "l1")
     restart_from(served.redis, before)
-    change.assert_shows(change.age() + (BOUND if env is ENV else 20), longest=None)
+    change.assert_shows(change.age() + (BOUND if env is ENV else 10), longest=None)
     barrier(served)
     if env is ENV:
         assert_healthy(served)
