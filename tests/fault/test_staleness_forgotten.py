@@ -65,7 +65,8 @@ def ahead(fresh):
     return served, before
 
 
-FORGETTING = [lambda served, _: served.redis.client().flushall(), lambda served, before: restart_from(served.redis, before),
+FORGETTING = [lambda served, _: served.redis.client().flushall(),
+              lambda served, before: restart_from(served.redis, before),
               lambda served, _: restart_from(served.redis, None)]
 
 
