@@ -1,6 +1,7 @@
 #include "db/outbox.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,8 +46,8 @@ static bool lost_if_unavailable(struct db_connection *connection, const struct d
 }
 
 /*
- * Opens a transaction and asks; on false there is none open. Index scans, unlike others, stop at the
- * limit and mark dead entries for those that come after them.
+ * Opens a transaction and asks; on false there is none open. Index scans, unlike others, stop at
+ * the limit and mark dead entries for those that come after them.
  */
 static bool begin(struct db_connection *connection, const char *query, int64_t timeout,
                   PGresult **ret_rows, struct db_failure *failure)
@@ -57,6 +58,7 @@ static bool begin(struct db_connection *connection, const char *query, int64_t t
                         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
                         "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off; "
                         "SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; "
+                        "SET LOCAL plan_cache_mode = force_generic_plan; "
                         "SET LOCAL work_mem = '32MB'; SET LOCAL statement_timeout = %" PRId64 "; "
                         "SET LOCAL idle_in_transaction_session_timeout = '" IDLE_LIMIT "'; %s",
                         db_milliseconds(timeout), query);
@@ -75,30 +77,33 @@ static bool begin(struct db_connection *connection, const char *query, int64_t t
  * The first row tells of the poll, the others are its tags. Numbers from the snapshot's end on are
  * not looked at, nor pending ones that still run: their rows can't be seen. A number whose rows
  * were not all taken has some that a peer holds; that is only asked when the limit was not reached.
+ *
+ * The values are, in this order, the pending numbers, the first of the newer ones, and the limit.
+ * Each number is looked up by itself (LATERAL), so that whenever the plan was made it reads the
+ * index by number, never all of it.
  */
 #define LANES "o.lane = ANY ('{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}'::pg_catalog.int2[]) AND "
+#define NEWER                                                                                      \
+    "FROM larder.outbox AS o WHERE " LANES "o.xid >= %2$s "                                        \
+    "AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
 static const char take_format[] =
     "WITH now AS MATERIALIZED (SELECT pg_catalog.pg_current_snapshot() AS snapshot), "
-    "pending AS MATERIALIZED (SELECT number FROM "
-    "  pg_catalog.unnest('{%s}'::pg_catalog.xid8[]) AS number, now "
+    "pending AS MATERIALIZED (SELECT number FROM pg_catalog.unnest(%1$s) AS number, now "
     "  WHERE pg_catalog.pg_visible_in_snapshot(number, snapshot)), "
-    "older AS MATERIALIZED (SELECT o.ctid AS place, o.xid FROM larder.outbox AS o "
-    "  WHERE " LANES "o.xid = ANY (ARRAY(SELECT number FROM pending)) LIMIT %d FOR UPDATE SKIP LOCKED), "
-    "newer AS MATERIALIZED (SELECT o.ctid AS place, o.xid FROM larder.outbox AS o "
-    "  WHERE " LANES "o.xid >= '%" PRIu64 "' "
-    "  AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
-    "  LIMIT %d FOR UPDATE SKIP LOCKED), "
+    "older AS MATERIALIZED (SELECT o.place, o.xid FROM pending CROSS JOIN LATERAL ("
+    "    SELECT o.ctid AS place, o.xid FROM larder.outbox AS o WHERE " LANES "o.xid = number "
+    "    LIMIT %3$s FOR UPDATE SKIP LOCKED) AS o LIMIT %3$s), "
+    "newer AS MATERIALIZED (SELECT o.ctid AS place, o.xid " NEWER
+    "  LIMIT %3$s FOR UPDATE SKIP LOCKED), "
     "taken AS MATERIALIZED (TABLE older UNION ALL TABLE newer), "
     "gone AS (DELETE FROM larder.outbox AS o "
     "  WHERE o.ctid = ANY (ARRAY(SELECT place FROM taken)) RETURNING o.tag), "
-    "whole AS MATERIALIZED (SELECT (SELECT count(*) FROM older) < %d "
-    "  AND (SELECT count(*) FROM newer) < %d AS so), "
-    "seen AS (SELECT o.xid, count(*) FROM larder.outbox AS o "
-    "  WHERE " LANES "o.xid = ANY (ARRAY(SELECT number FROM pending)) "
-    "  AND (SELECT so FROM whole) GROUP BY o.xid "
-    "  UNION ALL SELECT o.xid, count(*) FROM larder.outbox AS o WHERE " LANES "o.xid >= '%" PRIu64 "' "
-    "  AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
-    "  AND (SELECT so FROM whole) GROUP BY o.xid), "
+    "whole AS MATERIALIZED (SELECT (SELECT count(*) FROM older) < %3$s "
+    "  AND (SELECT count(*) FROM newer) < %3$s AS so), "
+    "seen AS (SELECT number AS xid, o.count FROM pending CROSS JOIN LATERAL ("
+    "    SELECT count(*) FROM larder.outbox AS o WHERE " LANES "o.xid = number "
+    "    HAVING count(*) > 0) AS o WHERE (SELECT so FROM whole) "
+    "  UNION ALL SELECT o.xid, count(*) " NEWER "AND (SELECT so FROM whole) GROUP BY o.xid), "
     "left_over AS (TABLE seen EXCEPT SELECT xid, count(*) FROM taken GROUP BY xid) "
     "SELECT now.snapshot::text, (SELECT count(*) FROM taken)::text, (SELECT so FROM whole)::text, "
     "  (SELECT pg_catalog.string_agg(xid::text, ',') FROM left_over), "
@@ -126,14 +131,47 @@ static struct db_outbox_batch batch_of(PGresult *rows)
     return batch;
 }
 
+/* Planning takes ten times as long as looking, so a session of our own plans once. */
+static bool take_prepare(struct db_connection *connection, int64_t timeout,
+                         struct db_failure *failure)
+{
+    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (connection->take_prepared)
+        return true;
+    bytes_append_text(&sql, "PREPARE larder_take (pg_catalog.xid8[], pg_catalog.xid8, "
+                            "pg_catalog.int8) AS ");
+    bytes_append_format(&sql, take_format, "$1", "$2", "$3");
+    if (sql.failed)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    connection->take_prepared = command(connection, sql.data, timeout, failure);
+    return connection->take_prepared;
+}
+
+static void take_append(const struct db_connection *connection, const struct position *position,
+                        int limit, struct bytes *out)
+{
+    struct bytes pending CLEANUP(bytes_free) = BYTES_EMPTY, next CLEANUP(bytes_free) = BYTES_EMPTY;
+    char most[16];
+    bytes_append_format(&pending, "'{%s}'::pg_catalog.xid8[]",
+                        position ? bytes_text(&position->pending) : "");
+    bytes_append_format(&next, "'%" PRIu64 "'::pg_catalog.xid8", position ? position->next : 0);
+    snprintf(most, sizeof most, "%d", limit);
+    if (connection->take_prepared)
+        bytes_append_format(out, "EXECUTE larder_take(%s, %s, %s)", bytes_text(&pending),
+                            bytes_text(&next), most);
+    else
+        bytes_append_format(out, take_format, bytes_text(&pending), bytes_text(&next), most);
+    out->failed |= pending.failed || next.failed;
+}
+
 bool db_outbox_take(struct db_connection *connection, const struct position *position, int limit,
                     int64_t timeout, struct db_outbox_batch *ret_batch, struct db_failure *failure)
 {
     struct bytes query CLEANUP(bytes_free) = BYTES_EMPTY;
-    uint64_t next = position ? position->next : 0;
     PGresult *rows = NULL;
-    bytes_append_format(&query, take_format, position ? bytes_text(&position->pending) : "", limit,
-                        next, limit, limit, limit, next);
+    if (!connection->settings->transaction_pooling && !take_prepare(connection, timeout, failure))
+        return false;
+    take_append(connection, position, limit, &query);
     if (query.failed)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     if (!begin(connection, query.data, timeout, &rows, failure))

@@ -69,7 +69,8 @@ static int64_t seconds_noted(struct exchange *exchange, enum url_coding coding, 
     int64_t until;
     if (!urls_note(exchange->server->urls, &note, exchange->now, &until))
         return 0;
-    return until > exchange->now ? (until - exchange->now) / SECOND : 0;
+    /* Up, for larderd's second look must meet what nginx still keeps (work/refresh_plan.c). */
+    return (until - exchange->now + SECOND - 1) / SECOND;
 }
 
 static void append(struct exchange *exchange, int64_t seconds, struct bytes *head)

@@ -34,7 +34,7 @@ def measure(field, site, quick):
     found = {"many": [], "single": []}
     for number in range(ROUNDS):
         for table in list(found)[::1 if number % 2 == 0 else -1]:
-            found[table].append(change(field, fastcgi(site), f"/{table}/", table, SECONDS, rate=RATE, writers=1, keys=1))
+            found[table].append(change(field, fastcgi(site), f"/{table}/", table, SECONDS, rate=RATE, each=1, writers=1, keys=1))
             if table == "many" and len(found[table]) == 1:
                 share = struck(field, site, entries)
                 assert share > 0.98, f"a write struck only {100 * share:.0f} % of the answers that depend on its table"

@@ -15,7 +15,7 @@ REDIS_TIMEOUT = 0.1
 ENV = {"LARDER_GUARD_TTL": "1s", "LARDER_REDIS_PROBE": "100ms", "LARDER_DB_WAIT": "400ms", "LARDER_TIMEOUT": "2s",
        "LARDER_LEASE": "500ms"}
 # For tests that nothing is lost: the guard would hide it.
-PATIENT = ENV | {"LARDER_GUARD_TTL": "120s"}
+PATIENT = ENV | {"LARDER_GUARD_TTL": "40s"}
 
 PEOPLE = 20000
 SCHEMA = f"""
@@ -29,6 +29,7 @@ ROUTES = SENTINEL_ROUTE | {
     "far": f"-- @http GET /far/{{id}}\n-- @result row\n-- @cache ttl=300s l1=off\n{PERSON}",
     "last": f"-- @http GET /last/{{id}}\n-- @result row\n-- @cache ttl=300s error=60s\n{PERSON}",
     "brief": f"-- @http GET /brief/{{id}}\n-- @result row\n-- @cache ttl=1s error=3s\n{PERSON}",
+    "worn": f"-- @http GET /worn/{{id}}\n-- @result row\n-- @cache ttl=4s error=4s l1=off\n{PERSON}",
 }
 unused = itertools.count(1)
 names = itertools.count(1)

@@ -127,6 +127,14 @@ def test_a_fault_widens_the_bound_while_it_is_in_force():
     assert verdict([state(1, 0), state(2, 500)], [read(1, 900)], [fault]) == ["stale"]
 
 
+def test_a_busy_machine_widens_the_bound_by_how_late_it_was():
+    judge = Judge(TARGETS, {("one", 1): Timeline(WRITTEN)}, busy=[(at(1010), at(1060))])
+    judge.judge([read(1, 1249), read(2, 2099)])
+    assert judge.violations == []
+    judge.judge([read(1, 1251), read(2, 2101)])
+    assert [each.kind for each in judge.violations] == ["stale", "stale"]
+
+
 def test_errors_are_no_reads():
     judge = Judge(TARGETS, {("one", 1): Timeline(WRITTEN)})
     judge.judge([read(-1, 2500, status=503), read(-1, 2500, status=0)])

@@ -14,8 +14,9 @@ from checker.site import Site
 from faults import SANITIZED
 
 ENV = {"LARDER_GUARD_TTL": f"{schedule.GUARD:g}s", "LARDER_LEASE": "500ms", "LARDER_REDIS_PROBE": "100ms"}
-# A tenth of a second is what a busy machine may add to a few milliseconds; what was measured is printed.
-NORMAL = (1000 if SANITIZED else 100) * MILLISECOND
+# What is lost shows for seconds; a change that is told shows within milliseconds, and with so many processes on a busy
+# machine within a fraction of a second. What it really was is printed.
+NORMAL = (1500 if SANITIZED else 500) * MILLISECOND
 READS = 40_000 if SANITIZED else 200_000
 CALM = 0.5  # seconds between two faults; the run begins with ten times that
 LONGEST = 300
@@ -29,6 +30,7 @@ def conduct(site):
         for row in schedule.SCHEDULE:
             faults.append(schedule.inject(site, row))
             time.sleep(CALM + max(0, faults[-1].end - time.monotonic_ns()) / SECOND)
+        site.wait_for_reads(READS, LONGEST / 2)
     with open(f"{site.folder}/faults", "w", encoding="ascii") as log:
         log.writelines(f"{each}\n" for each in faults)
     return faults
@@ -36,7 +38,7 @@ def conduct(site):
 
 class Run:
     def __init__(self, site, faults):
-        self.judge = Judge(model.targets(), site.timelines(), faults, NORMAL)
+        self.judge = Judge(model.targets(), site.timelines(), faults, NORMAL, site.busy())
         reads = list(site.reads())
         for each in reads:
             self.judge.judge(each)
@@ -87,4 +89,4 @@ def test_every_fault_was_read_through(run):
     for fault in run.judge.faults:
         seconds = (fault.end - fault.begin) / SECOND
         if "PostgreSQL" not in fault.name:
-            assert run.report.during(fault) > seconds * 300, f"{fault.name}: {run.report.during(fault)} reads"
+            assert len(run.report.during(fault)) > seconds * 100, run.report.line(fault)

@@ -288,7 +288,7 @@ def test_killed_before_the_bump_it_loses_nothing(stack):
     watch(served, "a")
     served.redis_proxy.stall()
     change(served, "a")
-    in_hand = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%larder.outbox%'"
+    in_hand = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%larder_take%'"
     wait_until(lambda: served.sql(in_hand)[0][0], what="the row in larderd's hands", every=0.005)
     served.larderd.kill()
     assert clock(served, "a") == 1
@@ -355,7 +355,7 @@ def test_what_a_stopped_peer_holds_comes_free(stack):
     watch(served, "a")
     served.redis_proxy.delay(0.9)
     change(served, "a")
-    in_hand = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%larder.outbox%'"
+    in_hand = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%larder_take%'"
     wait_until(lambda: served.sql(in_hand)[0][0], what="the row in larderd's hands", every=0.005)
     served.larderd.pause()
     first = clock(served, "a")
@@ -387,7 +387,7 @@ def test_no_heartbeat_while_changes_wait(stack):
 # A long transaction
 
 def entries_read(stack):
-    return stack.sql("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_xid'")[0][0]
+    return stack.sql("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_lane_xid'")[0][0]
 
 
 @pytest.mark.parametrize("writing", [False, True])

@@ -30,7 +30,7 @@ def served(shared):
 
 @pytest.fixture(scope="module")
 def patient(shared_stack):
-    """A guard time of two minutes: it hides nothing that was lost."""
+    """A guard time of forty seconds: it hides nothing that was lost."""
     return watched(shared_stack, redis_proxy=True, env=PATIENT)
 
 

@@ -63,6 +63,35 @@ def test_the_last_good_answer_only_for_its_time(served):
     assert_healthy(served)
 
 
+def test_the_last_good_answers_time_begins_at_its_end_unless_it_was_struck(stack):
+    """ttl=4s error=4s: eight seconds for the answer that only expired, four for the one that a change struck. With a
+    guard time of two minutes nothing else speaks against either."""
+    served = watched(stack, postgres=stack.postgres(settings=DURABLE), database_proxy=True, env=PATIENT)
+    expired, struck = (keep_person(served, "worn") for _ in range(2))
+    kept = time.monotonic()
+    Change(served, struck)
+    barrier(served)
+    served.database_proxy.cut()
+    assert last_good(served, f"/worn/{struck}") < kept + 4 + SLACK
+    wait_until(lambda: time.monotonic() > kept + 6, 10, "more than the answer's ttl")
+    answer = ask(served, f"/worn/{expired}")
+    assert answer.status == 200 and detail(answer) == "database-down", answer
+    assert last_good(served, f"/worn/{expired}") < kept + 8 + SLACK
+    served.database_proxy.pass_on()
+    wait_until(lambda: ask(served, f"/worn/{struck}").status == 200, 20, "PostgreSQL back")
+
+
+def last_good(stack, target):
+    """Asks until it is refused; when the last answer was asked for."""
+    last, deadline = 0.0, time.monotonic() + 20
+    while time.monotonic() < deadline:
+        begun = time.monotonic()
+        if ask(stack, target).status == 503:
+            return last
+        last = begun
+    raise AssertionError(f"{target} is never refused")
+
+
 def test_the_last_good_answer_is_never_one_that_is_known_to_be_wrong_for_long(served):
     """A change was committed and told before PostgreSQL went: what it struck is the last good answer of nobody else
     than of error= routes, and even there the new one counts as soon as somebody has asked for it."""
@@ -96,7 +125,7 @@ def change_or_none(stack, number):
 @pytest.mark.parametrize("away", [killed, shut_down])
 @pytest.mark.parametrize("larderd_away", [larderd_killed, larderd_stopped])
 def test_a_change_that_nobody_was_told_of_when_postgresql_ended(stack, away, larderd_away):
-    """A crash empties the outbox: then everything is struck. A shutdown keeps it. With a guard time of two minutes
+    """A crash empties the outbox: then everything is struck. A shutdown keeps it. With a guard time of forty seconds
     nothing else could."""
     served = watched(stack, postgres=stack.postgres(settings=DURABLE), env=PATIENT)
     number = keep_person(served)

@@ -82,10 +82,24 @@ def ended(pids):
 
 def test_the_curl_lines_it_prints_work(running):
     lines = re.findall(r"^  (curl .*)$", running, re.MULTILINE)
-    answers = [subprocess.run(["bash", "-c", line.replace("curl", "curl -s", 1)], capture_output=True, text=True).stdout
-               for line in lines]
-    assert [answer.split()[1] for answer in answers] == ["200", "304", "200"], (lines, answers)
+    answers = [ask(line) for line in lines]
+    assert [answer.split()[1] for answer in answers] == ["200", "304", "200", "200", "200"], (lines, answers)
     assert "\nETag: " in answers[0]
+
+
+def ask(line):
+    return subprocess.run(["bash", "-c", line.replace("curl", "curl -s", 1)], capture_output=True, text=True).stdout
+
+
+def test_the_change_it_prints_shows_in_the_next_answer(running, quickstart):
+    """And what was kept before it, with the psql that --env points at it."""
+    line = re.findall(r"^  (curl .*/users/1')$", running, re.MULTILINE)[0]
+    change = re.search(r"^  (psql .*)$", running, re.MULTILINE)[1]
+    wait_until(lambda: "; hit;" in ask(line), 10, "a hit")
+    assert "Just changed." not in ask(line)
+    changed = subprocess.run(["bash", "-c", f"{quickstart('--env').stdout}\n{change}"], capture_output=True, text=True)
+    assert changed.stdout.strip() == "UPDATE 1", changed
+    wait_until(lambda: "Just changed." in ask(line), 5, "the change")
 
 
 def test_the_urls_it_prints_answer(running, quickstart):
@@ -202,7 +216,7 @@ def test_a_start_that_fails_shows_the_log_and_leaves_nothing(quickstart):
     quickstart("--stop")
     failed = quickstart("--detach", LARDER_THREADS="many")
     assert failed.returncode != 0
-    assert "api.log" in failed.stderr
+    assert "install.log" in failed.stderr
     assert "LARDER_THREADS" in failed.stderr
     assert quickstart("--status").stdout.count("down") == len(SERVICES)
 

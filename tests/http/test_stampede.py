@@ -11,7 +11,7 @@ import pytest
 
 from support import fastcgi
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep
-from support.crowd import Background, ask_together
+from support.crowd import Background, ask_together, open_requests
 from support.gate import NUMBER, Gate
 from support.stack import queries
 from support.waiting import wait_until
@@ -91,7 +91,7 @@ def test_a_cold_key_is_queried_once(served, path):
     with Gate(served) as gate:
         visitors = Visitors([served.api.socket], [f"{path}/{number}"] * 200)
         gate.wait_for(1)
-        wait_until(lambda: running_requests(served) >= 200, 10, "all requests under way")
+        wait_until(lambda: open_requests(served) >= 200, 10, "all requests under way")
         assert gate.waiting() == 1
     answers = visitors.answers()
     assert all(answer.json() == {"id": number, "word": "old"} for answer in answers)
@@ -99,12 +99,6 @@ def test_a_cold_key_is_queried_once(served, path):
     assert sum("; stored" in answer["Cache-Status"] and "collapsed" not in answer["Cache-Status"]
                for answer in answers) == 1
     assert any("collapsed" in answer["Cache-Status"] for answer in answers)
-
-
-def running_requests(stack):
-    """Connections that a responder has taken or that wait for it: those of ours that are open."""
-    with open("/proc/net/unix", encoding="ascii") as table:
-        return sum(line.rstrip().endswith(stack.api.socket) for line in table) - 1
 
 
 def test_many_cold_keys_are_each_queried_once(served):

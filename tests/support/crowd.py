@@ -44,3 +44,9 @@ def crowd(ask, threads=4):
             over.set()
             for each in visitors:
                 each.result(30)
+
+
+def open_requests(stack):
+    """Connections that the api pool has taken or that wait for it: those of ours that are open."""
+    with open("/proc/net/unix", encoding="ascii") as table:
+        return sum(line.rstrip().endswith(stack.api.socket) for line in table) - 1

@@ -1,14 +1,15 @@
 /*
  * How long after a commit is an answer fresh?
  *
- *   fresh ADDRESS PATH STATEMENT SECONDS RATE WRITERS FIRST-KEY KEYS
+ *   fresh ADDRESS PATH STATEMENT SECONDS RATE EACH WRITERS FIRST-KEY KEYS
  *
  * Each of WRITERS threads has a connection to PostgreSQL (found by libpq's environment), a kept one
  * to ADDRESS (see link.h) and KEYS rows of its own, RATE writes a second being divided among them.
- * For a write it makes sure that the answer of PATH followed by the key is kept; runs STATEMENT
- * ($1 the key, $2 a number greater than all before) and takes the time when PostgreSQL has
- * acknowledged the commit; then asks again and again, GAP apart, until `"version":` in the answer
- * has that number. Prints one line a write:
+ * A write is STATEMENT ($1 the key, $2 a number greater than all before). One of EACH is watched:
+ * before it the program makes sure that the answer of PATH followed by the key is kept; it takes
+ * the time when PostgreSQL has acknowledged the commit; then it asks again and again, GAP apart,
+ * until `"version":` in the answer has that number. Prints one line a write that is watched, and
+ * last the number of all writes:
  *
  *   nanoseconds of the write, nanoseconds from its end to the end of the first fresh answer, the
  *   requests that took, and whether the answer was kept when the write began (1 or 0)
@@ -29,11 +30,11 @@ static const int64_t SECOND = 1000000000;
 
 static struct settings {
     const char *address, *path, *statement;
-    int64_t seconds, rate, writers, first_key, keys;
+    int64_t seconds, rate, each, writers, first_key, keys;
     int64_t start;
 } settings;
 
-static atomic_long last_version = 1;
+static atomic_long last_version = 1, writes;
 
 struct writer {
     int64_t number;
@@ -122,7 +123,11 @@ static void *write_on(void *argument)
     int64_t first = settings.first_key + writer->number * settings.keys;
     for (int64_t count = 0; due < settings.start + settings.seconds * SECOND; count++) {
         wait_for(due);
-        change_time(writer, first + count % settings.keys);
+        if (count % settings.each == 0)
+            change_time(writer, first + count % settings.keys);
+        else
+            row_write(writer, first + count % settings.keys, atomic_fetch_add(&last_version, 1));
+        atomic_fetch_add(&writes, 1);
         due = due + apart > now() ? due + apart : now();
     }
     return NULL;
@@ -130,20 +135,20 @@ static void *write_on(void *argument)
 
 static void settings_read(char **words)
 {
-    settings = (struct settings){words[1],        words[2],        words[3],
-                                 atoll(words[4]), atoll(words[5]), atoll(words[6]),
-                                 atoll(words[7]), atoll(words[8]), 0};
+    settings = (struct settings){
+        words[1],        words[2],        words[3],        atoll(words[4]), atoll(words[5]),
+        atoll(words[6]), atoll(words[7]), atoll(words[8]), atoll(words[9]), 0};
     if (settings.writers < 1 || settings.writers > WRITERS_MAX || settings.rate < 1 ||
-        settings.keys < 1)
-        fail("usage", "1 to 64 WRITERS; RATE and KEYS at least 1");
+        settings.each < 1 || settings.keys < 1)
+        fail("usage", "1 to 64 WRITERS; RATE, EACH and KEYS at least 1");
 }
 
 int main(int count, char **words)
 {
     static struct writer writers[WRITERS_MAX];
     pthread_t threads[WRITERS_MAX];
-    if (count != 9)
-        fail("usage", "fresh ADDRESS PATH STATEMENT SECONDS RATE WRITERS FIRST-KEY KEYS");
+    if (count != 10)
+        fail("usage", "fresh ADDRESS PATH STATEMENT SECONDS RATE EACH WRITERS FIRST-KEY KEYS");
     settings_read(words);
     prctl(PR_SET_TIMERSLACK, 1UL);
     for (int64_t i = 0; i < settings.writers; i++) {
@@ -156,5 +161,6 @@ int main(int count, char **words)
             fail("a thread", "it can't be started");
     for (int64_t i = 0; i < settings.writers; i++)
         pthread_join(threads[i], NULL);
+    printf("%ld\n", atomic_load(&writes));
     return 0;
 }

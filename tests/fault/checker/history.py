@@ -17,6 +17,7 @@ HIT_TIERS = ("l1", "redis", "other")
 NEVER = 1 << 63
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
+BUSY_FACTOR = 3
 
 
 class State(NamedTuple):
@@ -82,12 +83,15 @@ class Timeline:
 
 
 class Judge:
-    """Judges reads against timelines. `normal` is the bound while nothing is wrong."""
+    """Judges reads against timelines. `normal` is the bound while nothing is wrong; `busy` are the times (begin, end)
+    at which the machine took so long for what takes it no time: a change passes several processes, each may wait as
+    long."""
 
-    def __init__(self, targets, timelines, faults=(), normal=100 * MILLISECOND):
+    def __init__(self, targets, timelines, faults=(), normal=100 * MILLISECOND, busy=()):
         self.targets = targets
         self.timelines = collections.defaultdict(lambda: Timeline([]), timelines)
         self.faults = list(faults)
+        self.busy = [Fault("a busy machine", *each, normal + BUSY_FACTOR * (each[1] - each[0])) for each in busy]
         self.normal = normal
         self.violations = []
         self.ages = {}  # the largest age read of (key, state), for those that were read after their end
@@ -95,7 +99,12 @@ class Judge:
 
     def bound(self, since, until):
         """The widest bound that was in force at some moment of that time."""
-        return max([self.normal, *(each.bound for each in self.faults if each.begin <= until and since <= each.end)])
+        return max([self.normal, *(each.bound for each in self.faults + self.busy
+                                   if each.begin <= until and since <= each.end)])
+
+    def healthy(self, since, until):
+        """Was no fault in force?"""
+        return not any(each.bound and each.begin <= until and since <= each.end for each in self.faults)
 
     def complain(self, kind, read, text):
         target = self.targets[read.target]

@@ -27,23 +27,30 @@ class Report:
         for key, timeline in self.judge.timelines.items():
             for index, state in enumerate(timeline.states[:-1]):
                 replaced, age = timeline.replaced[index], self.judge.ages.get((key, index), 0)
-                healthy = self.judge.bound(replaced, replaced + age) == self.judge.normal
-                if state.outcome == "committed" and healthy:
+                if state.outcome == "committed" and self.judge.healthy(replaced, replaced + age):
                     ages.append(age / MILLISECOND)
         return ages
 
     def during(self, fault):
-        return sum(fault.begin <= read.start <= fault.end for read in self.answered)
+        return [read for read in self.answered if fault.begin <= read.start <= fault.end]
 
     def lines(self):
         ages = self.ages()
-        behind = [age for age in ages if age > 0]
+        behind = sum(age > 0 for age in ages)
         yield (f"{len(self.answered)} reads in {self.seconds:.0f} s, {self.unanswered} without an answer;"
                f" {self.hit_share:.1%} hits; " + ", ".join(f"{name} {count}" for name, count in self.tiers.items()))
-        yield (f"{len(ages)} healthy commits; read behind the commit: {len(behind)} of them; ms behind: p50"
+        yield (f"{len(ages)} commits beside faults; read behind the commit: {behind} of them; ms behind: p50"
                f" {percentile(ages, 0.5):.1f}, p99 {percentile(ages, 0.99):.1f}, most {max(ages, default=0):.1f}")
+        late = [(each.end - each.begin) / MILLISECOND for each in self.judge.busy]
+        yield f"the machine itself was late {len(late)} times, by {max(late, default=0):.0f} ms at most"
         for fault in self.judge.faults:
-            worst = max((age for (key, index), age in self.judge.ages.items()
-                         if fault.begin <= self.judge.timelines[key].replaced[index] <= fault.end), default=0)
-            yield (f"  {fault.name}: {(fault.end - fault.begin) / 1e9:.1f} s, {self.during(fault)} reads,"
-                   f" at most {worst / MILLISECOND:.0f} ms behind of {fault.bound / MILLISECOND:.0f}")
+            yield self.line(fault)
+
+    def line(self, fault):
+        reads = self.during(fault)
+        worst = max((age for (key, index), age in self.judge.ages.items()
+                     if fault.begin <= self.judge.timelines[key].replaced[index] <= fault.end), default=0)
+        slowest = max((read.end - read.start for read in reads), default=0)
+        return (f"  {fault.name}: {(fault.end - fault.begin) / 1e9:.1f} s, {len(reads)} reads, at most"
+                f" {worst / MILLISECOND:.0f} ms behind of {fault.bound / MILLISECOND:.0f}, the slowest took"
+                f" {slowest / MILLISECOND:.0f} ms")

@@ -12,7 +12,6 @@ from support import fastcgi
 from support.coherent import keep
 from support.host import Host
 from support.larderd import Larderd
-from support.metrics import Metrics
 from support.process import Process
 from support.proxy import Proxy
 from support.waiting import wait_until
@@ -67,13 +66,14 @@ class Site:
     # Traffic
 
     @contextlib.contextmanager
-    def traffic(self, seconds, read_pace_us=1300, write_pace_ms=25):
+    def traffic(self, seconds, read_pace_us=1100, write_pace_ms=25):
         """Writers and readers run within the block, `seconds` at most."""
         os.makedirs(f"{self.folder}/logs")
         with open(f"{self.folder}/targets", "wb") as file:
             file.writelines(model.encode(each) for each in model.targets())
         self.begin = time.monotonic_ns()
         processes = [self.writer(number, write_pace_ms, seconds) for number in range(WRITERS)]
+        processes.append(self.python("pulse", f"{self.folder}/logs/pulse", str(seconds)))
         reader = compile_reader(self.folder)
         for pool in self.pools * READERS_EACH:
             processes.append(self.reader(reader, pool, len(processes), read_pace_us, seconds))
@@ -82,26 +82,33 @@ class Site:
         finally:
             statuses = [each.stop() for each in processes]
             self.end = time.monotonic_ns()
-        assert not any(statuses), f"a writer or reader failed: {statuses}, see {self.folder}/logs"
+        assert not any(statuses), f"a writer or reader failed: {statuses}, see {self.folder}/errors"
 
     def writer(self, number, pace, seconds):
         server = self.postgres
         dsn = f"host={server.folder} port={server.port} dbname={self.stack.database} user=larder"
-        command = [sys.executable, f"{HERE}/writer.py", dsn, f"{self.folder}/logs/writer-{number}", str(number),
-                   str(pace), str(seconds)]
-        return Process(f"writer {number}", command, f"{self.folder}/logs/writer-{number}.err")
+        return self.python("writer", dsn, f"{self.folder}/logs/writer-{number}", str(number), str(pace), str(seconds))
+
+    def python(self, program, *arguments):
+        return Process(program, [sys.executable, f"{HERE}/{program}.py", *arguments], f"{self.folder}/errors")
 
     def reader(self, program, pool, number, pace, seconds):
         command = [program, pool.socket, f"{self.folder}/targets", f"{self.folder}/logs/reader-{number}", str(number),
                    str(pace), str(seconds)]
-        return Process(f"reader {number}", command, f"{self.folder}/logs/reader-{number}.err")
+        return Process("reader", command, f"{self.folder}/errors")
+
+    def wait_for_reads(self, count, deadline):
+        def recorded():
+            return sum(os.path.getsize(path) for path in self.logs("reader")) // history.RECORD.size
+
+        wait_until(lambda: recorded() >= count, deadline, f"{count} reads", every=0.2)
 
     # What was recorded
 
     def logs(self, kind):
         folder = f"{self.folder}/logs"
         return [f"{folder}/{name}" for name in sorted(os.listdir(folder))
-                if name.startswith(f"{kind}-") and "." not in name]
+                if name.startswith(f"{kind}-")]
 
     def timelines(self):
         states = {}
@@ -119,12 +126,10 @@ class Site:
             with open(path, "rb") as log:
                 yield history.unpack(log.read())
 
-    def metric(self, name):
-        """Summed over both hosts."""
-        total = 0
-        for pool in (self.stack.api, self.second.pools[0]):
-            total += Metrics(fastcgi.ask(pool.socket, "/_larder/metrics").text).sum(f"larder_{name}")
-        return total
+    def busy(self):
+        """When the machine itself was late: (begin, end)."""
+        with open(f"{self.folder}/logs/pulse", encoding="ascii") as log:
+            return [tuple(int(word) for word in line.split()) for line in log]
 
     # Health
 

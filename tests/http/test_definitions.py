@@ -1,0 +1,116 @@
+"""Definitions that change while responders run: views and functions that read something else from now on, and tables
+that `larder install` watches from now on. Nobody restarts anything, nobody sends SIGHUP."""
+
+import time
+
+import pytest
+
+from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.waiting import wait_until
+
+GUARD = 2
+ENV = {"LARDER_GUARD_TTL": f"{GUARD}s"}
+TTL = 300
+SCHEMA = f"""
+{SENTINEL_SCHEMA}
+CREATE TABLE first (id int PRIMARY KEY, word text);
+CREATE TABLE second (id int PRIMARY KEY, word text);
+INSERT INTO first VALUES (1, 'first');
+INSERT INTO second VALUES (1, 'second');
+CREATE VIEW said AS SELECT id, word FROM first;
+CREATE VIEW above AS SELECT id, word FROM said;
+CREATE VIEW spare AS SELECT id, word FROM second;
+CREATE FUNCTION spoken(number int) RETURNS text LANGUAGE sql STABLE
+BEGIN ATOMIC SELECT word FROM first WHERE id = number; END;
+CREATE TABLE loose (id int PRIMARY KEY, word text);
+INSERT INTO loose VALUES (1, 'old');
+"""
+
+
+def route(path, statement, cache=""):
+    return f"-- @http GET {path}\n-- @result row\n-- @cache ttl={TTL}s {cache}\n{statement}\n"
+
+
+ROUTES = SENTINEL_ROUTE | {
+    "said": route("/said", "SELECT word FROM said WHERE id = 1"),
+    "above": route("/above", "SELECT word FROM above WHERE id = 1", "l1=off"),
+    "spoken": route("/spoken", "SELECT spoken(1) AS word"),
+    "table": route("/table", "SELECT word FROM first WHERE id = 1"),
+}
+LOOSE = {
+    "near": route("/near", "SELECT word FROM loose WHERE id = 1", "stale=60s"),
+    "far": route("/far", "SELECT word FROM loose WHERE id = 1", "stale=60s l1=off"),
+}
+
+
+@pytest.fixture
+def served(stack):
+    started = stack(ROUTES, schema=SCHEMA, nginx=False, install=True, larderd=True, env=ENV)
+    wait_for_beat(started.redis)
+    barrier(started)
+    return started
+
+
+def kept_for_its_ttl(stack, target):
+    """A hit of an answer that is fresh for longer than the guard time: its changes would be heard of."""
+    def watched():
+        answer = stack.direct(target)
+        return is_hit(answer) and seconds_left(answer) > GUARD
+
+    wait_until(watched, 30, f"{target} kept for its ttl")
+
+
+def seconds_left(answer):
+    return int(answer["Cache-Status"].partition("ttl=")[2].partition(";")[0])
+
+
+@pytest.mark.parametrize("target, statement", [
+    ("/said", "CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second"),
+    ("/said", "ALTER VIEW said RENAME TO unused; ALTER VIEW spare RENAME TO said"),
+    ("/above", "CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second"),
+    ("/spoken", "CREATE OR REPLACE FUNCTION public.spoken(number int) RETURNS text LANGUAGE sql STABLE"
+                " BEGIN ATOMIC SELECT word FROM second WHERE id = number; END"),
+    ("/table", "ALTER TABLE first RENAME TO unused; ALTER TABLE second RENAME TO first"),
+])
+def test_what_reads_another_table_from_now_on(served, target, statement):
+    """Its answer changes by itself, and with every change of that table once `larder install` has run again."""
+    kept_for_its_ttl(served, target)
+    served.sql(statement)
+    wait_for_body(lambda: served.direct(target), {"word": "second"}, 20)
+    served.install()
+    kept_for_its_ttl(served, target)
+    table = "first" if target == "/table" else "second"
+    for word in ("third", "fourth"):
+        served.sql(f"UPDATE {table} SET word = %s WHERE id = 1", [word])
+        wait_for_body(lambda: served.direct(target), {"word": word}, 20)
+        kept_for_its_ttl(served, target)
+
+
+@pytest.fixture
+def unwatched(served):
+    """With routes of a table that has no triggers."""
+    for name, text in LOOSE.items():
+        served.write_route(name, text)
+    served.api.reload()
+    return served
+
+
+@pytest.mark.parametrize("target", ["/near", "/far"])
+def test_an_old_answer_of_an_unwatched_table_ends_with_the_guard_time(unwatched, target):
+    """stale= is for answers of which it would be known that they are wrong."""
+    keep(lambda: unwatched.direct(target))
+    unwatched.sql("UPDATE loose SET word = 'new'")
+    committed = time.monotonic()
+    wait_until(lambda: time.monotonic() - committed > GUARD + 0.2, 20, "the guard time's end")
+    assert unwatched.direct(target).json() == {"word": "new"}
+
+
+@pytest.mark.parametrize("target", ["/near", "/far"])
+def test_install_makes_routes_watched_while_they_are_served(unwatched, target):
+    keep(lambda: unwatched.direct(target))
+    assert seconds_left(keep(lambda: unwatched.direct(target))) <= GUARD
+    unwatched.install()
+    kept_for_its_ttl(unwatched, target)
+    unwatched.sql("UPDATE loose SET word = 'heard of'")
+    wait_for_body(lambda: unwatched.direct(target), {"word": "heard of"}, 20)
+    assert sum("reload" in line for line in unwatched.log_text().splitlines()) == 1
