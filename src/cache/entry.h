@@ -24,7 +24,7 @@
 /* The longest Content-Type and the most dependencies an entry may have. */
 #define ENTRY_TYPE_MAX 255
 #define ENTRY_SIZE_MAX ((uint64_t)1 << 30)
-#define ENTRY_TAGS_MAX 64
+#define ENTRY_TAGS_MAX 128
 
 struct entry_meta {
     unsigned status;

@@ -6,6 +6,9 @@
 -- @param limit int default=20 min=1 max=100
 -- @param skip int default=0 min=0 max=10000
 -- @cache ttl=300s
+-- @depends likes.feed_id = id
+-- @depends comments.feed_id = id
+-- @depends users.id = user_id
 SELECT f.id, f.content, f.image, f.created_at,
        f.user_id, u.username, u.display_name, u.profile_image,
        (SELECT count(*) FROM social.likes AS l WHERE l.feed_id = f.id) AS like_count,
