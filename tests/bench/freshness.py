@@ -10,6 +10,7 @@ RATE, WRITERS, KEYS = 500, 8, 16  # writes a second, by so many connections, eac
 EACH = 5  # one of so many is watched: asking again and again is work that must not hold the others up
 SECONDS, QUICK_SECONDS = 10, 2
 MEDIAN_MOST, TAIL_MOST = 2.0, 5.0  # milliseconds
+NARROW = "/versions/"
 STATEMENT = "UPDATE bench.{table} SET version = $2 WHERE id = $1"
 
 
@@ -57,11 +58,11 @@ def measure(field, site, quick):
     seconds = QUICK_SECONDS if quick else SECONDS
     print(f"\nCommit to fresh answer: {RATE} writes a second over {WRITERS} connections for {seconds} s, one of {EACH} "
           f"watched; one larderd, {site.processes} responders")
-    ways = (("asked at Larder's socket", fastcgi(site), "/versions/"), ("asked through nginx", http(site), "/versions/"),
+    ways = (("asked at Larder's socket", fastcgi(site), NARROW), ("asked through nginx", http(site), NARROW),
             ("kept by nginx as well", http(site), "/public/versions/"))
     found = {name: change(field, address, path, "versions", seconds) for name, address, path in ways}
     show_table([COLUMNS] + [changes.row(name) for name, changes in found.items()])
-    return [target for name, changes in found.items() for target in targets(name, changes)]
+    return [target for name, address, path in ways if path == NARROW for target in targets(name, found[name])]
 
 
 def targets(name, changes):

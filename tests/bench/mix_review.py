@@ -5,8 +5,8 @@ import random
 from .zipf import Zipf
 
 KEY, NAME = "review", "B, the study app"
-OWN_TIMES = {}
-OWN_MEAN, OWN_HITS, OWN_QUERIES, OWN_CPU = "250 → 50", "85 %", "−80 %", "70–80 → 20–30 %"
+OWN_TIMES = {None: "250 → 50"}
+OWN_HITS, OWN_QUERIES, OWN_CPU = "85 %", "−80 %", "70–80 → 20–30 %"
 
 USERS, CONTENTS, PAGES = 1000, 30, 3  # contents of a user, who has all of one
 CATEGORIES = ("history", "physics", "languages")  # of the contents in turn, by id

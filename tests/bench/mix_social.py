@@ -6,8 +6,9 @@ from collections import defaultdict
 from .zipf import Zipf
 
 KEY, NAME = "social", "A, the social feed"
-OWN_TIMES = {"feeds": "800 → 150", "users": "500 → 100", "follows": "600 → 120", "stats": "400 → 200"}
-OWN_MEAN, OWN_HITS, OWN_QUERIES, OWN_CPU = "", "82 %", "−82 %", "65 → 12 %"
+OWN_TIMES = {"feeds": "800 → 150", "users": "500 → 100", "follows": "600 → 120", "stats": "400 → 200",
+             None: ""}
+OWN_HITS, OWN_QUERIES, OWN_CPU = "82 %", "−82 %", "65 → 12 %"
 
 USERS, FEEDS, PAGES, PAGE = 2000, 2000, 5, 20
 READS = {"feeds": 60, "users": 25, "follows": 10, "stats": 5}
