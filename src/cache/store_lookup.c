@@ -119,13 +119,20 @@ static enum store_outcome outcome_of(char state)
     return state == 'F' ? STORE_HIT : state == 'A' ? STORE_AGED : STORE_MISS;
 }
 
+/* Anything else is no answer of the script's. */
+static bool flags_known(struct span flags)
+{
+    return flags.size == 3 && flags.data[0] && strchr("FAOSNX", flags.data[0]) && flags.data[1] &&
+           strchr("LU-", flags.data[1]) && flags.data[2] && strchr("B-", flags.data[2]);
+}
+
 /* Reads one look-up's reply; null: Redis answered it with an error. */
 static void lookup_take(struct cache_store *store, struct store_query *query,
                         struct redis_reply *reply, struct error *ret_event)
 {
     struct span flags = reply ? redis_reply_element(reply, REPLY_FLAGS) : (struct span){0};
     query->found = (struct store_found){.reply = reply};
-    if (flags.size != 3) {
+    if (!flags_known(flags)) {
         redis_reply_free(reply);
         query->found.reply = NULL;
         query->outcome = STORE_BYPASS;

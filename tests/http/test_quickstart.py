@@ -179,7 +179,9 @@ def run_in_foreground(quickstart):
     quickstart("--stop")
     output = quickstart.folder.parent / "foreground.log"
     with open(output, "wb") as log:
-        process = subprocess.Popen(quickstart.command(), env=quickstart.environment, stdout=log, stderr=log)
+        # who runs the tests in the background ignores SIGINT, and would have it ignored here
+        process = subprocess.Popen(quickstart.command(), env=quickstart.environment, stdout=log, stderr=log,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
 
     def ready():
         assert process.poll() is None, output.read_text()
