@@ -1,5 +1,9 @@
 """What the tests of larderd share: the outbox as `larder install` makes it, and how to see what was bumped."""
 
+import contextlib
+
+import redis
+
 from support.waiting import wait_until
 
 SCHEMA = """
@@ -28,6 +32,16 @@ def beats(stack):
 def clock(stack, tag, client=None):
     """The tag's number in Redis; 0 when it has none."""
     return int((client or stack.redis.client()).get(f"larder:t:{tag}") or 0)
+
+
+def journalled(stack):
+    """The tags that the journal of bumps names."""
+    client = stack.redis.client()
+    client.response_callbacks.pop("XRANGE", None)  # a record's fields all have one name, which a dict would lose
+    with contextlib.suppress(redis.RedisError):
+        return {value.decode() for _, fields in client.execute_command("XRANGE", "larder:j", "-", "+")
+                for value in fields[1::2]}
+    return set()
 
 
 def watch(stack, *tags):
