@@ -22,6 +22,7 @@ enum db_failure_kind {
     DB_FAILURE_STALE,       /* a prepared statement no longer fits; preparing anew mends it */
     DB_FAILURE_TOO_LARGE,   /* the result exceeds what PostgreSQL can put in one value */
     DB_FAILURE_RETRY,       /* serialisation failure or deadlock */
+    DB_FAILURE_UNKNOWN,     /* lost while it committed: it may have, or not */
     DB_FAILURE_MEMORY,
 };
 

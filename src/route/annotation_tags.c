@@ -67,28 +67,7 @@ void annotate_tags(struct draft *draft, struct span rest)
 
 void annotate_invalidates(struct draft *draft, struct span rest)
 {
-    struct route_tag *tags = NULL;
-    size_t count = 0;
-    tags_read(draft, rest, &tags, &count);
-}
-
-void annotate_refreshes(struct draft *draft, struct span rest)
-{
-    struct word method, path;
-    if (!word_next(&rest, &method) || !word_next(&rest, &path) || !span_is(method.text, "GET")) {
-        draft_fault(draft, (struct span){0},
-                    "@refreshes needs GET and a path, as in \"@refreshes GET /users/{id}\"");
-        return;
-    }
-    struct path parsed;
-    struct span at;
-    const char *problem = NULL;
-    if (path_parse(path.text, draft->arena, &parsed, &at, &problem))
-        draft_end(draft, rest);
-    else if (problem)
-        draft_fault(draft, at, "@refreshes: \"%.*s\": %s", SPAN_PRINTF(at), problem);
-    else
-        draft_no_memory(draft);
+    tags_read(draft, rest, &draft->route->invalidates, &draft->route->invalidate_count);
 }
 
 /* The end of an identifier, plain or in double quotes; `at` itself when there is none. */

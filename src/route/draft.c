@@ -1,6 +1,7 @@
 #include "route/draft.h"
 
 #include "base/duration.h"
+#include "route/sql_scan.h"
 
 void draft_fault(struct draft *draft, struct span at, const char *format, ...)
 {
@@ -246,4 +247,21 @@ int word_index(struct span text, const char *const *words, size_t count)
         if (span_is(text, words[i]))
             return (int)i;
     return -1;
+}
+
+int draft_choice(struct draft *draft, struct span *rest, const char *const *words, size_t count,
+                 const char *allowed)
+{
+    struct word word = {.text = {0}};
+    bool given = word_next(rest, &word);
+    int index = given ? word_index(word.text, words, count) : -1;
+    if (index < 0)
+        draft_fault(draft, word.text, "%s: \"%.*s\" must be %s", draft->word,
+                    SPAN_PRINTF(word.text), allowed);
+    return index;
+}
+
+bool draft_is_identifier(struct span text)
+{
+    return text.size && sql_is_word_start(text.data[0]) && sql_scan_word(text, 0) == text.size;
 }

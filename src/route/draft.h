@@ -105,6 +105,16 @@ bool attribute_text(struct draft *draft, const struct word *word, struct span va
 bool attribute_template(struct draft *draft, const struct word *word, struct span value,
                         void *field); /* struct span, not empty, with {name} places */
 
+/*
+ * The first word of `rest`, taken off it: its index among `words`, or -1 after a fault that says
+ * what is `allowed` ("csv or ndjson").
+ */
+int draft_choice(struct draft *draft, struct span *rest, const char *const *words, size_t count,
+                 const char *allowed);
+
+/* A plain SQL identifier, such as a column's name? */
+bool draft_is_identifier(struct span text);
+
 /* The index of `text` in a table of words, or -1. */
 int word_index(struct span text, const char *const *words, size_t count);
 

@@ -62,6 +62,61 @@ struct route_tag {
     struct span text;
 };
 
+/* @auth: who may ask. */
+enum route_auth_kind {
+    AUTH_NONE,     /* no token is looked at */
+    AUTH_OPTIONAL, /* one that is there must be good */
+    AUTH_REQUIRED, /* 401 without one */
+};
+
+struct route_auth {
+    enum route_auth_kind kind;
+    struct span role; /* what the role claim must be or hold, else 403; empty: any */
+    bool rls;         /* the statement runs as the claim's role, with request.jwt.claims */
+};
+
+/* @limit: `count` requests a `period` (µs), at most `burst` of them at once. */
+enum route_limit_by {
+    LIMIT_BY_IP,
+    LIMIT_BY_USER,
+    LIMIT_BY_PARAM,
+};
+
+struct route_limit {
+    int64_t count;
+    int64_t period;
+    int64_t burst; /* `count` where it is not given */
+    enum route_limit_by by;
+    struct span param; /* the parameter's name, for LIMIT_BY_PARAM */
+};
+
+/* @version: the result's column that tells a row's version; data null: none. */
+struct route_version {
+    struct span column;
+    bool required; /* of a write: 428 without If-Match */
+};
+
+/* @refreshes GET /path: a read that is made anew right after the write. */
+struct route_refresh {
+    struct span path; /* with {name} places */
+    unsigned line;
+};
+
+/* @kv: a value that Redis alone has. Texts have {name} places. */
+enum route_kv_kind {
+    KV_NONE,
+    KV_SET,
+    KV_GET,
+    KV_DELETE,
+};
+
+struct route_kv {
+    enum route_kv_kind kind;
+    struct span key;
+    struct span value; /* of KV_SET */
+    int64_t ttl;       /* µs, of KV_SET; 0: it stays */
+};
+
 /* @depends table.column = :param | = column. */
 struct route_depend {
     struct span table; /* as written, perhaps schema-qualified */
@@ -125,10 +180,22 @@ struct route {
     size_t tag_count;
     struct route_depend *depends;
     size_t depend_count;
+    struct route_auth auth;
+    struct route_limit *limits;
+    size_t limit_count;
+    struct route_version version;
+    struct span location; /* @location's path, with {name} places; empty: none */
+    struct route_tag *invalidates;
+    size_t invalidate_count;
+    struct route_refresh *refreshes;
+    size_t refresh_count;
+    struct route_kv kv;
 
     unsigned unserved; /* enum route_unserved bits */
 
-    struct statement statement; /* empty for @kv */
+    struct statement *before; /* of a write: the statements before the last, in their order */
+    size_t before_count;
+    struct statement statement; /* the only one or the last, whose rows answer; empty for @kv */
 };
 
 /*

@@ -8,6 +8,7 @@
 #ifndef LARDER_SERVE_EXCHANGE_H
 #define LARDER_SERVE_EXCHANGE_H
 
+#include "auth/principal.h"
 #include "http/cache_status.h"
 #include "http/problem.h"
 #include "http/query.h"
@@ -44,7 +45,7 @@ struct desk {
     struct bytes compressed[CODING_COUNT]; /* of a fresh answer */
 };
 
-#define STEP_COUNT_MAX 16
+#define STEP_COUNT_MAX 24
 
 struct flight;
 
@@ -73,6 +74,8 @@ struct exchange {
     struct route_match match;
     /* The one generation of it that this exchange binds, asks and tags by; set with `served`. */
     const struct learned *learned;
+    const struct principal *principal; /* who asks; null: nobody is signed in */
+    struct span body;       /* the request's, as it came: from the body step on; data null: none */
     size_t pair_count;      /* of desk->pairs: the query's */
     struct value *by_param; /* of each of the route's parameters */
     struct value *values;   /* of each $n */

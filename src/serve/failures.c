@@ -54,6 +54,10 @@ static const struct failure_row rows[] = {
                           .retry = true,
                           .shared = true,
                           .level = LOG_WARNING},
+    [DB_FAILURE_UNKNOWN] = {.status = 503,
+                            .detail = "The database was lost while it committed: the change may "
+                                      "have been made, or not.",
+                            .level = LOG_ERROR},
     [DB_FAILURE_MEMORY] = {.status = 503,
                            .detail = "The server is out of memory.",
                            .retry = true,

@@ -3,10 +3,15 @@
  *
  *   receive  reads the request and holds it to the limits of size
  *   match    finds the route; 404, 405, OPTIONS, and Larder's own pages
+ *   authenticate  knows who asks; 401, 403
+ *   limit    counts the request against the route's @limit; 429
  *   bind     turns the request's texts into the statement's values; every fault in one 422
  *   key      names the answer
  *   memory   looks into the process' own memory (L1)
  *   lookup   takes what Redis answered
+ *   body     reads the body of a write and turns its fields into values
+ *   kv       keeps or gives a value that Redis alone has
+ *   write    runs a write's statements, and strikes what they changed
  *   query    asks PostgreSQL
  *   compress makes the variants of a fresh answer
  *   store    gives it to Redis
@@ -64,5 +69,6 @@ void step_hold_last(struct exchange *exchange);
 
 step_function step_receive, step_match, step_bind, step_key, step_memory, step_lookup, step_query,
     step_compress, step_store, step_share, step_suit, step_precondition, step_respond, step_after;
+step_function step_authenticate, step_limit, step_body, step_kv, step_write;
 
 #endif

@@ -9,7 +9,7 @@ import pytest
 from support.paths import BUILD, TOP
 
 LIBRARIES = ["libfcgi-dev", "libhiredis-dev", "libpq-dev", "libssl-dev", "libdeflate-dev", "libbrotli-dev",
-             "libcurl4-openssl-dev"]
+             "libjwt-dev", "libcurl4-openssl-dev"]
 
 
 @pytest.fixture(scope="module")
