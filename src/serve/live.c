@@ -204,9 +204,19 @@ static bool same_depends(const struct depends *left, const struct depends *right
            spans_equal(left->tags, right->tags, left->tag_count);
 }
 
+static bool same_before(const struct route *route, const struct learned *left,
+                        const struct learned *right)
+{
+    for (size_t i = 0; i < route->before_count; i++)
+        if (left->write.before[i].id != right->write.before[i].id)
+            return false;
+    return left->write.known == right->write.known;
+}
+
 static bool same(const struct route *route, const struct learned *left, const struct learned *right)
 {
-    return strcmp(left->sql, right->sql) == 0 && same_depends(left->depends, right->depends) &&
+    return same_before(route, left, right) && strcmp(left->sql, right->sql) == 0 &&
+           same_depends(left->depends, right->depends) &&
            memcmp(left->types, right->types,
                   route->statement.parameter_count * sizeof *left->types) == 0;
 }
