@@ -20,6 +20,7 @@ struct learned_before {
 /* What only a write has. */
 struct learned_write {
     bool known;                    /* PostgreSQL was asked: until then it can't be run */
+    bool refused;                  /* … and complained: it never can */
     struct learned_before *before; /* of each of route.before */
     enum db_shape shape; /* NONE where the statement gives no rows, whatever @result says */
     bool shaped;         /* learned.sql is db_shape_wrap_write's, else as in the file */

@@ -167,6 +167,17 @@ static bool only_this_route(const struct db_connection *connection,
     return failure->kind == DB_FAILURE_TIMEOUT && db_usable(connection);
 }
 
+/* A write that PostgreSQL complained of is known to be none: nobody waits for it. */
+static bool learned_refuse(struct live *live, struct served *served)
+{
+    struct learned *learned = learn_unasked(served->route, live->arena);
+    if (!learned)
+        return false;
+    learned->write.refused = true;
+    atomic_store(&served->learned, learned);
+    return true;
+}
+
 bool live_learn(struct live *live, struct db_connection *connection, struct fault_list *faults,
                 struct db_failure *failure)
 {
@@ -180,6 +191,8 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
             learn_route(connection, served->route, live->arena, faults, &learned, failure);
         if (served->asked && learned)
             atomic_store(&served->learned, learned);
+        else if (served->asked && !learned_refuse(live, served))
+            return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
         all = all && served->asked;
         if (!served->asked && !only_this_route(connection, failure))
             return false;
