@@ -16,22 +16,25 @@ enum purpose {
     PURPOSE_PREPARE,
     PURPOSE_STATEMENT,
     PURPOSE_CONSTRAINTS,
+    PURPOSE_TAGS,
     PURPOSE_COMMIT,
 };
 
 /* Beside the statements, of which each may need a setting, its preparing, and itself. */
-#define COMMANDS_AROUND 8
+#define COMMANDS_AROUND 12
 #define COMMANDS_EACH 3
 
 struct command {
     enum purpose purpose;
-    size_t statement; /* which one, from 0 */
+    size_t statement;  /* which one, from 0 */
+    uint64_t prepared; /* the id of what it prepares */
 };
 
 struct attempt {
     struct db_connection *connection;
     const struct db_write *write;
-    int64_t timeout, deadline;
+    const struct write_terms *terms;
+    int64_t deadline;
     struct command *commands;
     struct db_replies replies;
     bool failed; /* a command could not be sent */
@@ -79,15 +82,31 @@ static void send(struct attempt *attempt, enum purpose purpose, const char *sql)
     send_values(attempt, purpose, sql, 0, NULL);
 }
 
+/*
+ * Whether the triggers leave their tags to this transaction. A session of our own stays as it is
+ * set, once the transaction that set it has committed.
+ */
+static void send_writer(struct attempt *attempt)
+{
+    bool tags = attempt->terms->tags;
+    if (attempt->connection->settings->transaction_pooling) {
+        if (tags)
+            send(attempt, PURPOSE_SETTING, "SET LOCAL larder.writer = 'on'");
+    } else if (tags != attempt->connection->writer) {
+        send(attempt, PURPOSE_SETTING,
+             tags ? "SET larder.writer = 'on'" : "SET larder.writer = 'off'");
+    }
+}
+
 /* The session's own limit is left as it is: a write knows only how much time is left. */
 static void send_begin(struct attempt *attempt)
 {
     char limit[80];
     send(attempt, PURPOSE_BEGIN, "BEGIN READ WRITE");
-    if (attempt->connection->session_timeout == attempt->timeout)
+    if (attempt->connection->session_timeout == attempt->terms->timeout)
         return;
     snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
-             db_milliseconds(attempt->timeout));
+             db_milliseconds(attempt->terms->timeout));
     send(attempt, PURPOSE_SETTING, limit);
 }
 
@@ -99,7 +118,7 @@ static void send_time_left(struct attempt *attempt)
              "SELECT pg_catalog.set_config('statement_timeout', GREATEST(1, %" PRId64
              " - 1000 * EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - "
              "pg_catalog.transaction_timestamp()))::int::text, true)",
-             db_milliseconds(attempt->timeout));
+             db_milliseconds(attempt->terms->timeout));
     send(attempt, PURPOSE_SETTING, sql);
 }
 
@@ -120,8 +139,7 @@ static void send_identity(struct attempt *attempt)
 static bool is_prepared(const struct attempt *attempt, uint64_t id)
 {
     for (size_t i = 0; i < attempt->replies.count; i++)
-        if (attempt->commands[i].purpose == PURPOSE_PREPARE &&
-            attempt->write->statements[attempt->commands[i].statement].id == id)
+        if (attempt->commands[i].prepared == id)
             return true;
     return prepared_has(attempt->connection, id);
 }
@@ -131,48 +149,56 @@ static bool is_prepared(const struct attempt *attempt, uint64_t id)
  * prepared stays, whatever becomes of the transaction.
  */
 static void send_prepared(struct attempt *attempt, const struct db_statement *statement,
-                          size_t number)
+                          enum purpose purpose, size_t number)
 {
     char name[PREPARED_NAME_SIZE];
     PGconn *handle = attempt->connection->handle;
     prepared_name(statement->id, name);
-    if (!is_prepared(attempt, statement->id))
-        sent(attempt, PURPOSE_PREPARE, number,
+    if (!is_prepared(attempt, statement->id)) {
+        sent(attempt, purpose == PURPOSE_TAGS ? PURPOSE_TAGS : PURPOSE_PREPARE, number,
              PQsendPrepare(handle, name, statement->sql, statement->parameter_count,
                            statement->types));
-    sent(attempt, PURPOSE_STATEMENT, number,
+        attempt->commands[attempt->replies.count - 1].prepared = statement->id;
+    }
+    sent(attempt, purpose, number,
          PQsendQueryPrepared(handle, name, statement->parameter_count, statement->values, NULL,
                              NULL, 0));
 }
 
-static void send_statement(struct attempt *attempt, size_t number)
+static void send_statement(struct attempt *attempt, const struct db_statement *statement,
+                           enum purpose purpose, size_t number)
 {
-    const struct db_statement *statement = &attempt->write->statements[number];
-    if (number > 0)
-        send_time_left(attempt);
     if (!attempt->connection->settings->transaction_pooling)
-        send_prepared(attempt, statement, number);
+        send_prepared(attempt, statement, purpose, number);
     else
-        sent(attempt, PURPOSE_STATEMENT, number,
+        sent(attempt, purpose, number,
              PQsendQueryParams(attempt->connection->handle, statement->sql,
                                statement->parameter_count, statement->types, statement->values,
                                NULL, NULL, 0));
 }
 
+static const struct db_statement tags_statement = {
+    .id = UINT64_C(0x6c61726465726d01),
+    .sql = "SELECT tag, xid::pg_catalog.text FROM larder.mine()"};
+
 /* What is deferred strikes before the end, where it can still be told and counted. */
 static void send_statements(struct attempt *attempt)
 {
-    for (size_t i = 0; i < attempt->write->count; i++)
-        send_statement(attempt, i);
+    for (size_t i = 0; i < attempt->write->count; i++) {
+        if (i > 0)
+            send_time_left(attempt);
+        send_statement(attempt, &attempt->write->statements[i], PURPOSE_STATEMENT, i);
+    }
     send(attempt, PURPOSE_CONSTRAINTS, "SET CONSTRAINTS ALL IMMEDIATE");
+    if (attempt->terms->tags)
+        send_statement(attempt, &tags_statement, PURPOSE_TAGS, 0);
 }
 
 static void remember_prepared(struct attempt *attempt)
 {
     for (size_t i = 0; i < attempt->replies.done; i++)
-        if (attempt->commands[i].purpose == PURPOSE_PREPARE)
-            prepared_add(attempt->connection,
-                         attempt->write->statements[attempt->commands[i].statement].id);
+        if (attempt->commands[i].prepared)
+            prepared_add(attempt->connection, attempt->commands[i].prepared);
 }
 
 /*
@@ -246,27 +272,59 @@ static bool stayed_within(const struct attempt *attempt, struct db_failure *fail
     return true;
 }
 
+static void tags_take(struct attempt *attempt, struct db_written *written)
+{
+    written->tags = reply_take(attempt, PURPOSE_TAGS);
+    if (db_result_rows(written->tags) > 0)
+        written->transaction = strtoull(db_result_value(written->tags, 0, 1).data, NULL, 10);
+}
+
 static bool attempt_run(struct attempt *attempt, struct db_written *ret_written,
                         struct db_failure *failure)
 {
     send_begin(attempt);
+    send_writer(attempt);
     send_identity(attempt);
     send_statements(attempt);
     send(attempt, PURPOSE_COMMIT, "COMMIT");
     if (!attempt_round(attempt, failure) || !stayed_within(attempt, failure))
         return false;
+    attempt->connection->writer = attempt->terms->tags;
     ret_written->result = reply_take(attempt, PURPOSE_STATEMENT);
+    if (attempt->terms->tags)
+        tags_take(attempt, ret_written);
     return true;
 }
 
-bool db_write_run(struct db_connection *connection, const struct db_write *write, int64_t timeout,
-                  struct db_written *ret_written, struct db_failure *failure)
+static const char *const tagless_states[] = {
+    "42883", /* undefined_function */
+    "3F000", /* invalid_schema_name */
+    "42501", /* insufficient_privilege */
+    "42703", /* undefined_column: another version's */
+};
+
+/* Was it nothing but the question for the tags that was refused? */
+static bool is_tagless(const struct attempt *attempt, const struct db_failure *failure)
 {
-    int64_t deadline = clock_monotonic() + timeout + DB_GRACE;
+    const struct db_replies *replies = &attempt->replies;
+    if (!replies->refused || attempt->commands[replies->done].purpose != PURPOSE_TAGS)
+        return false;
+    for (size_t i = 0; i < ARRAY_COUNT(tagless_states); i++)
+        if (strcmp(failure->sqlstate, tagless_states[i]) == 0)
+            return true;
+    return false;
+}
+
+bool db_write_run(struct db_connection *connection, const struct db_write *write,
+                  const struct write_terms *terms, struct db_written *ret_written,
+                  bool *ret_tagless, struct db_failure *failure)
+{
+    int64_t deadline = clock_monotonic() + terms->timeout + DB_GRACE;
     struct attempt attempt = {
-        .connection = connection, .write = write, .timeout = timeout, .deadline = deadline};
+        .connection = connection, .write = write, .terms = terms, .deadline = deadline};
     struct db_written written = {.outcome = DB_WRITTEN};
     bool done = false;
+    *ret_tagless = false;
     if (connection->forget && !connection->settings->transaction_pooling &&
         !db_forget_now(connection, deadline, failure))
         return false;
@@ -277,6 +335,7 @@ bool db_write_run(struct db_connection *connection, const struct db_write *write
     else
         done = attempt_run(&attempt, &written, failure);
     db_pipeline_end(connection, deadline);
+    *ret_tagless = !done && is_tagless(&attempt, failure);
     attempt_end(&attempt);
     if (!done) {
         db_written_free(&written);

@@ -123,9 +123,14 @@ static void print_written(const struct db_written *written)
 
 static void print_failure(const struct db_failure *failure)
 {
-    printf("failed\tkind=%s\tsqlstate=%s\tstatement=%zu\tposition=%zu\tmessage=%s\n",
+    printf("failed\tkind=%s\tsqlstate=%s\tstatement=%zu\tposition=%zu\tmessage=%s",
            kinds[failure->kind], failure->sqlstate, failure->statement, failure->position,
            failure->message);
+    printf("\ttable=%s\tconstraint=%s\tcolumn=%s\tcolumns=", failure->table, failure->constraint,
+           failure->column);
+    for (size_t i = 0; i < failure->column_count; i++)
+        printf("%s%s", i ? ";" : "", failure->columns[i]);
+    printf("\n");
 }
 
 static void tell_struck(struct db_pool *pool, char *numbers)
