@@ -14,6 +14,7 @@ struct request {
     struct span content_length;
     struct span accept;
     struct span accept_encoding;
+    struct span authorization;
     struct span if_match;
     struct span if_none_match;
     struct span if_modified_since;

@@ -3,6 +3,8 @@
 
 #include "http/query.h"
 #include "serve/answer.h"
+#include "serve/bearer.h"
+#include "serve/claim.h"
 #include "serve/steps.h"
 
 /* Every parameter's value, and what is wrong with those that have none. */
@@ -12,8 +14,9 @@ struct binding {
     struct value *by_param;
     struct problem_item *items;
     size_t item_count;
-    size_t path_at; /* the next of the match's path values */
-    bool failed;    /* memory */
+    size_t path_at;            /* the next of the match's path values */
+    bool failed;               /* memory */
+    const char *claim_problem; /* of the token */
 };
 
 static void complain(struct binding *binding, const struct param *param, const char *problem)
@@ -107,14 +110,27 @@ static void bind_clock(struct binding *binding, size_t index)
     binding->by_param[index] = (struct value){.state = VALUE_TEXT, .text = copy};
 }
 
+/* What does not fit is the token's fault, not the request's. */
+static void bind_claim(struct binding *binding, size_t index)
+{
+    const struct param *param = &binding->learned->params[index];
+    struct arena *arena = binding->exchange->desk->arena;
+    const char *problem = NULL;
+    if (claim_bind(binding->exchange, param, &binding->by_param[index], &problem))
+        return;
+    if (problem)
+        binding->claim_problem = arena_format(arena, "has a claim %s that %s",
+                                              param->name + sizeof "auth." - 1, problem);
+    if (!binding->claim_problem)
+        binding->failed = true;
+}
+
 typedef void binder(struct binding *binding, size_t index);
 
 /* Places without a row are refused by step_match: their routes are not served yet. */
 static binder *const binders[] = {
-    [PLACE_PATH] = bind_path,
-    [PLACE_QUERY] = bind_query,
-    [PLACE_HEADER] = bind_header,
-    [PLACE_CLOCK] = bind_clock,
+    [PLACE_PATH] = bind_path,   [PLACE_QUERY] = bind_query, [PLACE_HEADER] = bind_header,
+    [PLACE_CLOCK] = bind_clock, [PLACE_CLAIM] = bind_claim,
 };
 
 static void bind_all(struct binding *binding)
@@ -174,6 +190,8 @@ void step_bind(struct exchange *exchange)
         bind_all(&binding);
     if (!binding.by_param || !binding.items || binding.failed)
         exchange_memory(exchange);
+    else if (binding.claim_problem)
+        bearer_refuse(exchange, binding.claim_problem);
     else if (binding.item_count)
         exchange_problem_items(exchange, 422,
                                "Parameters are missing or have values that are not allowed.",
