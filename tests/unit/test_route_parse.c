@@ -110,7 +110,7 @@ static void reads_a_write(void **state)
     assert_int_equal(route->unserved, UNSERVED_METHOD | UNSERVED_AUTH | UNSERVED_LIMIT |
                                           UNSERVED_INVALIDATES | UNSERVED_REFRESHES |
                                           UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_LOCATION |
-                                          UNSERVED_VERSION | UNSERVED_CLAIM | UNSERVED_BODY);
+                                          UNSERVED_VERSION | UNSERVED_CLAIM);
     assert_int_equal(route->result, RESULT_NONE);
     assert_int_equal(route->param_count, 5);
     assert_int_equal(route->params[1].place, PLACE_BODY);
@@ -166,7 +166,7 @@ static const struct {
     {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
     {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", UNSERVED_KV},
     {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s",
-     UNSERVED_KV | UNSERVED_METHOD | UNSERVED_BODY},
+     UNSERVED_KV | UNSERVED_METHOD},
     {"-- @http DELETE /a/{key}\n-- @kv delete key={key}", UNSERVED_KV | UNSERVED_METHOD},
     {"-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id", UNSERVED_METHOD},
     {"-- @http GET /a\n-- @control private, no-cache, max-age=0\nSELECT 1", 0},
