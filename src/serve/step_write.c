@@ -9,6 +9,7 @@
 #include "serve/strike.h"
 #include "serve/write_answer.h"
 #include "serve/write_failure.h"
+#include "serve/write_refresh.h"
 
 static bool is_write(const struct exchange *exchange)
 {
@@ -81,8 +82,10 @@ static void written_take(struct exchange *exchange, struct db_written *written)
     exchange->tier = TIER_DATABASE;
     exchange->result = written->result;
     written->result = NULL;
-    strike_write(exchange, written);
+    bool struck = strike_write(exchange, written);
     write_answer(exchange);
+    if (struck && exchange->status < 300)
+        write_refresh(exchange);
 }
 
 void step_write(struct exchange *exchange)
