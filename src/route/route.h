@@ -133,7 +133,6 @@ enum route_unserved {
     UNSERVED_BEHIND = 1 << 6,
     UNSERVED_STREAM = 1 << 7,
     UNSERVED_KV = 1 << 8,
-    UNSERVED_BODY = 1 << 10, /* in=body, :body */
     UNSERVED_VERSION = 1 << 12,
     UNSERVED_PAGE = 1 << 13,
 };
@@ -144,7 +143,7 @@ enum route_unserved {
  */
 #define UNSERVED_REFUSED                                                                           \
     (UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_KV |           \
-     UNSERVED_BODY | UNSERVED_VERSION | UNSERVED_PAGE)
+     UNSERVED_VERSION | UNSERVED_PAGE)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */
