@@ -270,15 +270,6 @@ static void version_check(struct binder *binder)
                     "missing row undoes all of them");
 }
 
-static void places_unserved(struct binder *binder)
-{
-    for (size_t i = 0; i < binder->route->param_count; i++) {
-        enum param_place place = binder->route->params[i].place;
-        if (place == PLACE_CLAIM)
-            draft_unserved(binder->draft, UNSERVED_CLAIM);
-    }
-}
-
 bool route_bind(struct draft *draft)
 {
     struct route *route = draft->route;
@@ -299,6 +290,5 @@ bool route_bind(struct draft *draft)
         return false;
     uses_check(&binder);
     version_check(&binder);
-    places_unserved(&binder);
     return true;
 }

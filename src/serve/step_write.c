@@ -75,6 +75,7 @@ static bool run(struct exchange *exchange, const struct once *once, struct db_wr
         .statements = answer_write(route, exchange->learned, exchange->by_param, exchange->timeout,
                                    exchange->desk->arena),
         .count = route->before_count + 1,
+        .identity = exchange->identity,
         .once = once->wanted ? &once->once : NULL,
         .record = once_record,
         .context = exchange,

@@ -85,9 +85,10 @@ void write_answer_missing(struct exchange *exchange)
 
 static void headers(struct exchange *exchange, const char *place)
 {
-    struct span control = exchange->served->route->control;
-    const char *value = control.size ? arena_text(exchange->desk->arena, control) : "no-store";
-    exchange_header(exchange, "Cache-Control", value ? value : "no-store");
+    if (exchange->served->route->control.size)
+        exchange->settled_head = exchange->served->head;
+    else
+        exchange_header(exchange, "Cache-Control", "no-store");
     if (place)
         exchange_header(exchange, "Location", place);
 }
