@@ -21,11 +21,13 @@ CREATE TABLE larder.watch (
 );
 
 -- Tags of transactions, visible with their commit. UNLOGGED: after a crash the marker is gone too, and larderd strikes
--- everything. Writers insert at the right end of the index all at once; the lanes give them 16 right ends.
+-- everything. Writers insert at the right end of the index all at once; the lanes give them 16 right ends. Sixteen more
+-- are for the writes of responders, which strike their tags themselves: larderd takes only those that stay there.
 CREATE UNLOGGED TABLE larder.outbox (
     tag  text     NOT NULL,
     xid  xid8     NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
-    lane smallint NOT NULL DEFAULT (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15)
+    lane smallint NOT NULL DEFAULT ((pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15) OPERATOR(pg_catalog.+)
+        CASE WHEN pg_catalog.current_setting('larder.writer', true) OPERATOR(pg_catalog.=) 'on' THEN 16 ELSE 0 END)
 ) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0,
         autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000, vacuum_truncate = off);
 CREATE INDEX outbox_lane_xid ON larder.outbox (lane, xid);
@@ -51,9 +53,13 @@ CREATE TABLE larder.known (
     child oid PRIMARY KEY
 );
 
--- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll.
+-- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll. A responder's
+-- write need not wake it.
 CREATE FUNCTION larder.wake() RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
+    IF pg_catalog.current_setting('larder.writer', true) OPERATOR(pg_catalog.=) 'on' THEN
+        RETURN;
+    END IF;
     IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
         PERFORM pg_catalog.pg_notify('larder', '');
     END IF;
@@ -72,6 +78,29 @@ BEGIN
         PERFORM larder.wake();
     END IF;
     RETURN NULL;
+END
+$function$;
+
+-- The tags of the transaction so far, where it is a responder's, and its number. To be asked at its end.
+CREATE FUNCTION larder.mine() RETURNS TABLE (tag pg_catalog.text, xid pg_catalog.xid8) LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+BEGIN
+    RETURN QUERY
+        SELECT DISTINCT o.tag, o.xid FROM larder.outbox AS o
+        WHERE o.lane OPERATOR(pg_catalog.=) (16 OPERATOR(pg_catalog.+)
+                (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15))::pg_catalog.int2
+            AND o.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned();
+END
+$function$;
+
+-- The responder has struck the tags of these transactions. What larderd has in hand is left to it.
+CREATE FUNCTION larder.bumped(numbers pg_catalog.xid8[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    DELETE FROM larder.outbox AS o WHERE o.ctid = ANY (ARRAY(
+        SELECT p.ctid FROM larder.outbox AS p
+        WHERE p.lane = ANY ('{16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31}'::int2[]) AND p.xid = ANY (numbers)
+        FOR UPDATE SKIP LOCKED));
 END
 $function$;
 
@@ -294,6 +323,6 @@ END
 $function$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA larder FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION larder.fresh TO PUBLIC;
+GRANT EXECUTE ON FUNCTION larder.fresh, larder.mine TO PUBLIC;
 GRANT USAGE ON SCHEMA larder TO PUBLIC;
 GRANT SELECT ON larder.watch, larder.meta TO PUBLIC;

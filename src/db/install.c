@@ -219,7 +219,7 @@ static void grant_add(struct planning *planning, const char *role)
         &sql,
         "GRANT SELECT, INSERT, UPDATE, DELETE ON larder.outbox, larder.marker TO %s;\n"
         "GRANT SELECT, UPDATE ON SEQUENCE larder.asleep TO %s;\n"
-        "GRANT EXECUTE ON FUNCTION larder.changed_definitions TO %s;\n"
+        "GRANT EXECUTE ON FUNCTION larder.changed_definitions, larder.bumped TO %s;\n"
         "UPDATE larder.meta SET daemon = ",
         bytes_text(&name), bytes_text(&name), bytes_text(&name));
     watch_append_literal(role, &sql);

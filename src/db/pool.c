@@ -1,10 +1,11 @@
-#include "db/pool.h"
+#include "db/pool_use.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "db/write_known.h"
 
 /* A thread in the queue, on its own stack. */
 struct waiter {
@@ -29,17 +30,21 @@ struct db_pool {
     struct waiter *first, *last;
     size_t waiting;
     unsigned generation;
+    struct write_known *known;
 };
 
 struct db_pool *db_pool_new(const struct db_pool_settings *settings, struct counters *counters)
 {
     struct db_pool *pool = calloc(1, sizeof *pool);
     struct idle *idle = calloc(settings->connections, sizeof *idle);
-    if (!pool || !idle) {
+    struct write_known *known = write_known_new();
+    if (!pool || !idle || !known) {
         free(pool);
         free(idle);
+        write_known_free(known);
         return NULL;
     }
+    pool->known = known;
     pool->settings = *settings;
     pool->counters = counters;
     pool->idle = idle;
@@ -60,6 +65,7 @@ void db_pool_free(struct db_pool *pool)
     while (pool->idle_count)
         close_connection(pool, pool->idle[--pool->idle_count].connection);
     pthread_mutex_destroy(&pool->lock);
+    write_known_free(pool->known);
     free(pool->idle);
     free(pool);
 }
@@ -150,11 +156,6 @@ static struct db_connection *idle_pop(struct db_pool *pool)
     return top->connection;
 }
 
-enum wanted {
-    WANTED_ANY,
-    WANTED_FRESH, /* opened now: the caller has just seen one that was lost */
-};
-
 void db_pool_drop_idle(struct db_pool *pool)
 {
     for (;;) {
@@ -180,13 +181,13 @@ static struct db_connection *idle_take(struct db_pool *pool)
     }
 }
 
-static bool place_fill(struct db_pool *pool, enum wanted wanted, int64_t deadline,
+static bool place_fill(struct db_pool *pool, enum db_wanted wanted, int64_t deadline,
                        struct db_connection **ret_connection, struct db_failure *failure)
 {
     /* After a lost server the other idle connections are as good as lost. */
-    if (wanted == WANTED_FRESH)
+    if (wanted == DB_WANTED_FRESH)
         db_pool_drop_idle(pool);
-    struct db_connection *idle = wanted == WANTED_ANY ? idle_take(pool) : NULL;
+    struct db_connection *idle = wanted == DB_WANTED_ANY ? idle_take(pool) : NULL;
     if (idle) {
         *ret_connection = idle;
         return true;
@@ -206,8 +207,8 @@ static void place_return(struct db_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-static bool take(struct db_pool *pool, enum wanted wanted, struct db_connection **ret_connection,
-                 struct db_failure *failure)
+bool db_pool_take(struct db_pool *pool, enum db_wanted wanted,
+                  struct db_connection **ret_connection, struct db_failure *failure)
 {
     int64_t deadline = clock_monotonic() + pool->settings.wait;
     pthread_mutex_lock(&pool->lock);
@@ -225,8 +226,7 @@ static bool take(struct db_pool *pool, enum wanted wanted, struct db_connection 
     return false;
 }
 
-/* Broken connections are closed here. */
-static void give(struct db_pool *pool, struct db_connection *connection)
+void db_pool_give(struct db_pool *pool, struct db_connection *connection)
 {
     counters_add(pool->counters, COUNTER_DB_BUSY, -1);
     if (!db_usable(connection)) {
@@ -242,17 +242,17 @@ static void give(struct db_pool *pool, struct db_connection *connection)
 }
 
 /* One attempt; *ret_lost says whether the connection was lost under it. */
-static bool read_once(struct db_pool *pool, enum wanted wanted,
+static bool read_once(struct db_pool *pool, enum db_wanted wanted,
                       const struct db_statement *statement, struct db_result **ret_result,
                       bool *ret_lost, struct db_failure *failure)
 {
     struct db_connection *connection;
     *ret_lost = false;
-    if (!take(pool, wanted, &connection, failure))
+    if (!db_pool_take(pool, wanted, &connection, failure))
         return false;
     bool done = db_run(connection, statement, ret_result, failure);
     *ret_lost = !done && !db_usable(connection) && failure->kind == DB_FAILURE_UNAVAILABLE;
-    give(pool, connection);
+    db_pool_give(pool, connection);
     return done;
 }
 
@@ -263,17 +263,23 @@ bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
     struct db_failure local = {0};
     struct db_statement again = *statement;
     bool lost;
-    bool done = read_once(pool, WANTED_ANY, statement, ret_result, &lost, &local);
+    bool done = read_once(pool, DB_WANTED_ANY, statement, ret_result, &lost, &local);
     again.timeout -= clock_monotonic() - begin;
     if (lost && again.timeout > 0)
-        done = read_once(pool, WANTED_FRESH, &again, ret_result, &lost, &local);
+        done = read_once(pool, DB_WANTED_FRESH, &again, ret_result, &lost, &local);
     if (!done && failure)
         *failure = local;
     return done;
 }
 
+struct write_known *db_pool_known(struct db_pool *pool)
+{
+    return pool->known;
+}
+
 void db_pool_forget_prepared(struct db_pool *pool)
 {
+    write_known_forget(pool->known);
     pthread_mutex_lock(&pool->lock);
     pool->generation++;
     pthread_mutex_unlock(&pool->lock);

@@ -88,6 +88,12 @@ static size_t field_number(const PGresult *result, int field)
     return text ? (size_t)strtoul(text, NULL, 10) : 0;
 }
 
+static void field_copy(const PGresult *result, int field, char ret_name[static DB_NAME_SIZE])
+{
+    const char *text = PQresultErrorField(result, field);
+    snprintf(ret_name, DB_NAME_SIZE, "%s", text ? text : "");
+}
+
 static void failure_of_result(const PGresult *result, struct db_failure *failure)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -99,6 +105,10 @@ static void failure_of_result(const PGresult *result, struct db_failure *failure
     snprintf(failure->sqlstate, sizeof failure->sqlstate, "%s", sqlstate);
     failure->kind = db_failure_of_sqlstate(sqlstate);
     failure->position = field_number(result, PG_DIAG_STATEMENT_POSITION);
+    field_copy(result, PG_DIAG_SCHEMA_NAME, failure->schema);
+    field_copy(result, PG_DIAG_TABLE_NAME, failure->table);
+    field_copy(result, PG_DIAG_CONSTRAINT_NAME, failure->constraint);
+    field_copy(result, PG_DIAG_COLUMN_NAME, failure->column);
 }
 
 /* The outcome of one round: the last result with rows, or the first failure. */
@@ -124,9 +134,11 @@ static void round_take(struct round *round, PGresult *result)
     }
 }
 
+typedef void taker(void *context, PGresult *result);
+
 /* Takes results until the connection is idle (two nulls in a row, or a pipeline's sync). */
-static bool round_drain(struct db_connection *connection, int64_t deadline, struct round *round,
-                        struct db_failure *failure)
+static bool drain(struct db_connection *connection, int64_t deadline, taker *take, void *context,
+                  struct db_failure *failure)
 {
     bool pipeline = PQpipelineStatus(connection->handle) != PQ_PIPELINE_OFF;
     for (;;) {
@@ -138,10 +150,15 @@ static bool round_drain(struct db_connection *connection, int64_t deadline, stru
         if (!result)
             continue;
         bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
-        round_take(round, result);
+        take(context, result);
         if (synced)
             return true;
     }
+}
+
+static void round_take_any(void *context, PGresult *result)
+{
+    round_take(context, result);
 }
 
 bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult **ret_rows,
@@ -149,7 +166,7 @@ bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult 
 {
     struct round round = {0};
     if (!flush(connection, deadline, failure) ||
-        !round_drain(connection, deadline, &round, failure)) {
+        !drain(connection, deadline, round_take_any, &round, failure)) {
         PQclear(round.rows);
         return false;
     }
@@ -163,4 +180,58 @@ bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult 
     }
     *ret_rows = round.rows;
     return true;
+}
+
+struct collecting {
+    struct db_replies *replies;
+    struct db_failure failure;
+};
+
+static bool is_fatal(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    return !severity || strcmp(severity, "ERROR") != 0;
+}
+
+static void collect(void *context, PGresult *result)
+{
+    struct collecting *collecting = context;
+    struct db_replies *replies = collecting->replies;
+    bool good = result_good(result);
+    if (good && PQresultStatus(result) != PGRES_PIPELINE_SYNC && !replies->refused &&
+        replies->done < replies->count) {
+        replies->results[replies->done++] = result;
+        return;
+    }
+    /* A result without SQLSTATE is libpq's own word on a lost connection. */
+    if (!good && !replies->refused && PQresultErrorField(result, PG_DIAG_SQLSTATE)) {
+        failure_of_result(result, &collecting->failure);
+        replies->refused = true;
+        replies->fatal = is_fatal(result);
+    }
+    PQclear(result);
+}
+
+bool db_round_collect(struct db_connection *connection, int64_t deadline,
+                      struct db_replies *replies, struct db_failure *failure)
+{
+    struct collecting collecting = {.replies = replies};
+    bool whole = flush(connection, deadline, failure) &&
+                 drain(connection, deadline, collect, &collecting, failure);
+    if (PQstatus(connection->handle) == CONNECTION_BAD)
+        connection->dead = true;
+    if (replies->refused && failure)
+        *failure = collecting.failure;
+    else if (whole && replies->done < replies->count)
+        return db_lost(connection, failure);
+    return whole && !replies->refused;
+}
+
+/* The most that a kept connection's buffer may have held. */
+#define BUFFER_KEEP ((int)1024 * 1024)
+
+void db_wear(struct db_connection *connection, const PGresult *rows)
+{
+    if (rows && PQntuples(rows) > 0 && PQgetlength(rows, 0, 0) > BUFFER_KEEP)
+        connection->dead = true;
 }
