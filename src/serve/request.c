@@ -15,12 +15,15 @@ static const struct parameter_row {
     ROW("REQUEST_METHOD", method),
     ROW("REQUEST_URI", target),
     ROW("CONTENT_LENGTH", content_length),
+    ROW("CONTENT_TYPE", content_type),
+    ROW("HTTP_CONTENT_ENCODING", content_encoding),
     ROW("HTTP_ACCEPT", accept),
     ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
     ROW("HTTP_IF_MATCH", if_match),
     ROW("HTTP_IF_NONE_MATCH", if_none_match),
     ROW("HTTP_IF_MODIFIED_SINCE", if_modified_since),
     ROW("HTTP_IF_UNMODIFIED_SINCE", if_unmodified_since),
+    ROW("HTTP_IDEMPOTENCY_KEY", idempotency_key),
     ROW("LARDER_NGINX", nginx),
 #undef ROW
 };
@@ -48,6 +51,19 @@ void request_read(char *const *parameters, struct request *ret_request)
             request.header_size += whole.size - (sizeof "HTTP_" - 1);
     }
     *ret_request = request;
+}
+
+bool request_content_length(const struct request *request, uint64_t *ret_length)
+{
+    struct span text = request->content_length;
+    uint64_t length = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || length > UINT64_MAX / 10 - 1)
+            return false;
+        length = length * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *ret_length = length;
+    return true;
 }
 
 static bool header_is(const char *parameter, const char *name)
