@@ -101,6 +101,9 @@ struct exchange {
     bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
 
+    uint64_t
+        transaction; /* of a write: its tags are bumped, which the pool is to be told; 0: none */
+
     bool stands_in;                    /* the HELD answer stands in for a failed query */
     const struct failure_row *failure; /* why the query gave nothing, where others share it */
 
@@ -131,6 +134,9 @@ void exchange_header(struct exchange *exchange, const char *name, const char *va
 
 /* Out of memory within a request: a constant answer that needs none. */
 void exchange_memory(struct exchange *exchange);
+
+/* The value of the route's parameter of this name; null: it has none. */
+const struct value *exchange_parameter(const struct exchange *exchange, struct span name);
 
 /* Logs what the cache has to say of Redis, if anything. */
 void exchange_redis_event(const struct error *event);
