@@ -238,8 +238,6 @@ static void places_unserved(struct binder *binder)
         enum param_place place = binder->route->params[i].place;
         if (place == PLACE_CLAIM)
             draft_unserved(binder->draft, UNSERVED_CLAIM);
-        if (place == PLACE_BODY || place == PLACE_WHOLE_BODY)
-            draft_unserved(binder->draft, UNSERVED_BODY);
     }
 }
 

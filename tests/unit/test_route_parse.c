@@ -108,8 +108,7 @@ static void reads_a_write(void **state)
     struct route *route = parsed.route;
     (void)state;
     assert_int_equal(route->unserved, UNSERVED_AUTH | UNSERVED_LIMIT | UNSERVED_ASYNC |
-                                          UNSERVED_BEHIND | UNSERVED_VERSION | UNSERVED_CLAIM |
-                                          UNSERVED_BODY);
+                                          UNSERVED_BEHIND | UNSERVED_VERSION | UNSERVED_CLAIM);
     assert_int_equal(route->result, RESULT_NONE);
     assert_int_equal(route->param_count, 5);
     assert_int_equal(route->params[1].place, PLACE_BODY);
@@ -184,7 +183,7 @@ static const struct {
     {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", UNSERVED_PAGE},
     {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
     {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", UNSERVED_KV},
-    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s", UNSERVED_KV | UNSERVED_BODY},
+    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s", UNSERVED_KV},
     {"-- @http DELETE /a/{key}\n-- @kv delete key={key}", UNSERVED_KV},
     {"-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id", 0},
     {"-- @http GET /a\n-- @control private, no-cache, max-age=0\nSELECT 1", 0},
