@@ -68,6 +68,7 @@ static bool run(struct exchange *exchange, struct db_written *ret_written,
         .statements = answer_write(route, exchange->learned, exchange->by_param, exchange->timeout,
                                    exchange->desk->arena),
         .count = route->before_count + 1,
+        .identity = exchange->identity,
         .timeout = exchange->timeout,
     };
     if (!write.statements)
