@@ -5,13 +5,12 @@
 -- @http GET /api/review/today/
 -- @auth required
 -- @param category_slug text default=null maxlen=40
--- @result json
+-- @result row
 -- @cache ttl=1h
 -- @depends review_schedules.user_id = :auth.sub
 -- @depends contents.author_id = :auth.sub
 -- @depends subscriptions.user_id = :auth.sub
-SELECT json_build_object('results', coalesce(json_agg(row_to_json(due) ORDER BY due.due_on, due.content_id), '[]'),
-                         'count', count(due.id))
+SELECT coalesce(json_agg(row_to_json(due) ORDER BY due.due_on, due.content_id), '[]') AS results, count(due.id) AS count
 FROM (SELECT s.id, s.content_id, c.title, c.content, c.category_slug, s.due_on, s.step, s.reviews
       FROM review.review_schedules AS s
       JOIN review.contents AS c ON c.id = s.content_id AND c.author_id = :auth.sub
