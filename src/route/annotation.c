@@ -162,6 +162,16 @@ static void nginx_check(struct draft *draft)
                     "@nginx keeps one answer for everybody, but @auth asks who it is");
 }
 
+/* s-maxage alone would share what @auth keeps apart (RFC 9111, section 3.5). */
+static void auth_check(struct draft *draft)
+{
+    struct cache_control control = cache_control_parse(draft->route->control);
+    if (draft->signed_in && control.s_maxage != CACHE_CONTROL_NONE && !control.public)
+        draft_fault(draft, draft->route->control,
+                    "@control: s-maxage lets others keep the answer, but @auth asks who it is; say "
+                    "public where it is for everybody");
+}
+
 static void kv_check(struct draft *draft)
 {
     bool reads = draft->kv && strcmp(draft->kv, "get") == 0;
@@ -181,4 +191,5 @@ void annotations_check(struct draft *draft, unsigned seen,
     if (draft->method_known)
         kv_check(draft);
     nginx_check(draft);
+    auth_check(draft);
 }

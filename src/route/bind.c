@@ -232,15 +232,6 @@ static void uses_check(struct binder *binder)
                         declared->param.name);
 }
 
-static void places_unserved(struct binder *binder)
-{
-    for (size_t i = 0; i < binder->route->param_count; i++) {
-        enum param_place place = binder->route->params[i].place;
-        if (place == PLACE_CLAIM)
-            draft_unserved(binder->draft, UNSERVED_CLAIM);
-    }
-}
-
 bool route_bind(struct draft *draft)
 {
     struct route *route = draft->route;
@@ -260,6 +251,5 @@ bool route_bind(struct draft *draft)
     if (!statements_bind(&binder) || !references_bind(&binder))
         return false;
     uses_check(&binder);
-    places_unserved(&binder);
     return true;
 }

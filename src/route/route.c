@@ -19,7 +19,6 @@ const char *const route_result_names[] = {
 
 const struct unserved_name route_unserved_names[] = {
     {UNSERVED_METHOD, "methods other than GET"},
-    {UNSERVED_AUTH, "@auth"},
     {UNSERVED_LIMIT, "@limit"},
     {UNSERVED_INVALIDATES, "@invalidates"},
     {UNSERVED_REFRESHES, "@refreshes"},
@@ -27,7 +26,6 @@ const struct unserved_name route_unserved_names[] = {
     {UNSERVED_BEHIND, "@behind"},
     {UNSERVED_STREAM, "@stream"},
     {UNSERVED_KV, "@kv"},
-    {UNSERVED_CLAIM, ":auth.x"},
     {UNSERVED_BODY, "in=body and :body"},
     {UNSERVED_LOCATION, "@location"},
     {UNSERVED_VERSION, "@version"},

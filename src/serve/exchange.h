@@ -79,6 +79,8 @@ struct exchange {
     /* The one generation of it that this exchange binds, asks and tags by; set with `served`. */
     const struct learned *learned;
     const struct principal *principal; /* who asks; null: nobody is signed in */
+    /* As whom the route's statements run (@auth rls); null: as the session's own role. */
+    const struct db_identity *identity;
     struct span body;        /* the request's, as it came: from the body step on; data null: none */
     size_t pair_count;       /* of desk->pairs: the query's */
     struct binding *binding; /* goes on in the body step; null: nothing comes in the body */

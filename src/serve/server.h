@@ -17,6 +17,7 @@
 #include "serve/feed.h"
 #include "serve/live.h"
 
+struct auth;
 struct crew;
 struct flights;
 struct feed;
@@ -31,6 +32,8 @@ struct server {
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
     struct digest_key *etag_key;
+    struct auth *auth;         /* null: tokens are off, and no route asks for one */
+    int64_t auth_next;         /* monotonic µs: when to look at the key file; the main thread's */
     struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */

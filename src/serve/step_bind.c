@@ -2,7 +2,9 @@
 #include <time.h>
 
 #include "http/query.h"
+#include "serve/bearer.h"
 #include "serve/binding.h"
+#include "serve/claim.h"
 #include "serve/steps.h"
 
 static void bind_query(struct binding *binding, size_t index)
@@ -56,14 +58,27 @@ static void bind_clock(struct binding *binding, size_t index)
     binding->by_param[index] = (struct value){.state = VALUE_TEXT, .text = copy};
 }
 
+/* What does not fit is the token's fault, not the request's. */
+static void bind_claim(struct binding *binding, size_t index)
+{
+    const struct param *param = &binding->learned->params[index];
+    struct arena *arena = binding->exchange->desk->arena;
+    const char *problem = NULL;
+    if (claim_bind(binding->exchange, param, &binding->by_param[index], &problem))
+        return;
+    if (problem)
+        binding->claim_problem = arena_format(arena, "has a claim %s that %s",
+                                              param->name + sizeof "auth." - 1, problem);
+    if (!binding->claim_problem)
+        binding->failed = true;
+}
+
 typedef void binder(struct binding *binding, size_t index);
 
 /* Places without a row: the step body has them, or step_match refuses their routes. */
 static binder *const binders[] = {
-    [PLACE_PATH] = bind_path,
-    [PLACE_QUERY] = bind_query,
-    [PLACE_HEADER] = bind_header,
-    [PLACE_CLOCK] = bind_clock,
+    [PLACE_PATH] = bind_path,   [PLACE_QUERY] = bind_query, [PLACE_HEADER] = bind_header,
+    [PLACE_CLOCK] = bind_clock, [PLACE_CLAIM] = bind_claim,
 };
 
 static void bind_all(struct binding *binding)
@@ -120,7 +135,9 @@ void step_bind(struct exchange *exchange)
     }
     bind_all(binding);
     exchange->by_param = binding->by_param;
-    if (takes_body(exchange->served->route))
+    if (binding->claim_problem)
+        bearer_refuse(exchange, binding->claim_problem);
+    else if (takes_body(exchange->served->route))
         exchange->binding = binding;
     else
         binding_end(binding);

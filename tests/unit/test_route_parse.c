@@ -107,8 +107,8 @@ static void reads_a_write(void **state)
                    "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_AUTH | UNSERVED_LIMIT | UNSERVED_ASYNC |
-                                          UNSERVED_BEHIND | UNSERVED_VERSION | UNSERVED_CLAIM);
+    assert_int_equal(route->unserved, UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND |
+                                          UNSERVED_VERSION);
     assert_int_equal(route->result, RESULT_NONE);
     assert_int_equal(route->param_count, 5);
     assert_int_equal(route->params[1].place, PLACE_BODY);
@@ -178,7 +178,8 @@ static const struct {
      "-- @param c numeric(10, 2)\n-- @param d my.enum []\nSELECT :a, :b, :c, :d",
      0},
     {"-- @http GET /a\n-- @auth none\nSELECT 1", 0},
-    {"-- @http GET /a\n-- @auth optional\nSELECT :auth.sub", UNSERVED_AUTH | UNSERVED_CLAIM},
+    {"-- @http GET /a\n-- @auth optional\nSELECT :auth.sub", 0},
+    {"-- @http GET /a\n-- @auth required\n-- @control public, s-maxage=5\nSELECT 1", 0},
     {"-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1", UNSERVED_STREAM},
     {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", UNSERVED_PAGE},
     {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
@@ -258,6 +259,7 @@ static const struct {
     {"@control private\n-- @nginx ttl=5s", 3, 11,
      "@nginx keeps one answer for everybody, but @control"},
     {"@auth required\n-- @nginx ttl=5s", 3, 11, "@nginx keeps one answer for everybody, but @auth"},
+    {"@control s-maxage=5\n-- @auth required", 2, 13, "@control: s-maxage lets others keep"},
     {"@nginx", 2, 0, "@nginx: ttl= is missing"},
     {"@nginx ttl=500ms", 2, 11, "@nginx: ttl= is less than 1s"},
     {"@auth", 2, 0, "@auth: \"\" must be none, optional or required"},
