@@ -12,6 +12,7 @@
 #include "http/cache_status.h"
 #include "http/problem.h"
 #include "http/query.h"
+#include "limit/limiter.h"
 #include "serve/request.h"
 #include "serve/server.h"
 #include "serve/writer.h"
@@ -75,6 +76,9 @@ struct exchange {
     /* The one generation of it that this exchange binds, asks and tags by; set with `served`. */
     const struct learned *learned;
     const struct principal *principal; /* who asks; null: nobody is signed in */
+    struct limit_request *limits;      /* what counts this request; null: nothing does */
+    int64_t limits_waited;  /* µs for Redis to count it, off what the look-up may wait */
+    bool nginx_keeps;       /* the answer is one for everybody */
     struct span body;       /* the request's, as it came: from the body step on; data null: none */
     size_t pair_count;      /* of desk->pairs: the query's */
     struct value *by_param; /* of each of the route's parameters */

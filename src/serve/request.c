@@ -15,6 +15,7 @@ static const struct parameter_row {
     ROW("REQUEST_METHOD", method),
     ROW("REQUEST_URI", target),
     ROW("CONTENT_LENGTH", content_length),
+    ROW("REMOTE_ADDR", remote_address),
     ROW("HTTP_ACCEPT", accept),
     ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
     ROW("HTTP_IF_MATCH", if_match),

@@ -12,6 +12,7 @@ struct request {
     struct span method;
     struct span target; /* REQUEST_URI: raw, undecoded */
     struct span content_length;
+    struct span remote_address;
     struct span accept;
     struct span accept_encoding;
     struct span if_match;

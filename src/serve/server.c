@@ -55,6 +55,8 @@ static void tick_resolve(struct server *server)
     struct error error;
     if (server->store && !cache_store_resolve(server->store, clock_monotonic(), &error))
         log_event(LOG_WARNING, "redis", "%s", error.text);
+    if (!limiter_resolve(server->limiter, clock_monotonic(), &error))
+        log_event(LOG_WARNING, "limits", "%s", error.text);
 }
 
 static bool store_begin(struct server *server, struct error *error)
@@ -72,6 +74,24 @@ static bool store_begin(struct server *server, struct error *error)
         return false;
     server->store = cache_store_new(&settings);
     if (!server->store)
+        return error_set_memory(error);
+    return true;
+}
+
+/* Where requests are counted: a Redis of its own, or the cache's. */
+static bool limiter_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const char *own = options_text(options, OPTION_LIMIT_REDIS);
+    const char *url = *own ? own : options_text(options, OPTION_REDIS);
+    struct limiter_settings settings = {.present = *url,
+                                        .prefix = options_text(options, OPTION_PREFIX),
+                                        .probe = options_number(options, OPTION_REDIS_PROBE),
+                                        .counters = server->counters};
+    if (*url && !redis_address_parse(url, server->arena, &settings.address, error))
+        return false;
+    server->limiter = limiter_new(&settings);
+    if (!server->limiter)
         return error_set_memory(error);
     tick_resolve(server);
     return true;
@@ -189,7 +209,7 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && memory_begin(server, error) &&
+        store_begin(server, error) && limiter_begin(server, error) && memory_begin(server, error) &&
         body_tag_key(options, &server->etag_key, error) && routes_begin(server, error) &&
         feed_begin(server, error)) {
         *ret_server = server;
@@ -209,6 +229,7 @@ void server_close(struct server *server)
     memory_free(server->memory);
     flights_free(server->flights);
     cache_store_free(server->store);
+    limiter_free(server->limiter);
     urls_close(server->urls);
     clocks_close(server->clocks);
     digest_key_free(server->etag_key);

@@ -14,6 +14,7 @@
 #include "cache/store.h"
 #include "cache/urls.h"
 #include "db/pool.h"
+#include "limit/limiter.h"
 #include "serve/feed.h"
 #include "serve/live.h"
 
@@ -30,6 +31,7 @@ struct server {
     struct memory *memory;     /* null: LARDER_L1 is 0, or no Redis */
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
+    struct limiter *limiter;
     struct digest_key *etag_key;
     struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "http/precondition.h"
 #include "http/status.h"
+#include "serve/limits.h"
 #include "serve/nginx.h"
 #include "serve/steps.h"
 
@@ -189,6 +190,7 @@ void step_respond(struct exchange *exchange)
     bytes_clear(head);
     struct span body = exchange->phase == PHASE_SETTLED ? head_for_settled(exchange, head)
                                                         : head_for_entry(exchange, head);
+    limits_append(exchange, head);
     append_timing(exchange, head);
     bytes_append_text(head, "\r\n");
     if (head->failed) {
