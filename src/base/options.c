@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "base/network.h"
 
 const struct option_row option_rows[OPTION_COUNT] = {
 #define OPTION(symbol, name, type, fallback, min, max, choices, prose)                             \
@@ -91,6 +92,8 @@ static bool value_read(const struct option_row *row, struct span text, int64_t *
         return url_valid(text);
     case OPTION_TYPE_SITE:
         return site_valid(text);
+    case OPTION_TYPE_NETWORKS:
+        return networks_valid(text);
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_PATH:
         break;
@@ -175,6 +178,10 @@ void options_append_allowed(const struct option_row *row, struct bytes *ret_text
         break;
     case OPTION_TYPE_SITE:
         bytes_append_text(ret_text, "http://host[:port]");
+        break;
+    case OPTION_TYPE_NETWORKS:
+        bytes_append_text(ret_text, "addresses, networks as 10.0.0.0/8, and the word unix, parted "
+                                    "by commas");
         break;
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_PATH:

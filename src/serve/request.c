@@ -66,3 +66,17 @@ struct span request_header(const struct request *request, const char *name)
             return span_of(*at + 5 + strlen(name) + 1);
     return (struct span){0};
 }
+
+size_t request_lines(const struct request *request, const char *parameter, struct span *ret_lines,
+                     size_t most)
+{
+    size_t length = strlen(parameter), count = 0;
+    for (char *const *at = request->parameters; at && *at; at++) {
+        if (strncmp(*at, parameter, length) != 0 || (*at)[length] != '=')
+            continue;
+        if (count == most)
+            memmove(ret_lines, ret_lines + 1, --count * sizeof *ret_lines);
+        ret_lines[count++] = span_of(*at + length + 1);
+    }
+    return count;
+}

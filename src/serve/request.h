@@ -27,6 +27,13 @@ struct request {
 /* Reads the parameters in one pass. */
 void request_read(char *const *parameters, struct request *ret_request);
 
+/*
+ * The values of a header field that was sent in several lines, named as its parameter is
+ * ("HTTP_X_FORWARDED_FOR"), in their order; of more than `most` the last. Returns how many.
+ */
+size_t request_lines(const struct request *request, const char *parameter, struct span *ret_lines,
+                     size_t most);
+
 /* The header field that a route calls `name` ("user_agent" is User-Agent); data null: not sent. */
 struct span request_header(const struct request *request, const char *name);
 

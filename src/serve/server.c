@@ -91,7 +91,8 @@ static bool limiter_begin(struct server *server, struct error *error)
     if (*url && !redis_address_parse(url, server->arena, &settings.address, error))
         return false;
     server->limiter = limiter_new(&settings);
-    if (!server->limiter)
+    server->proxies = networks_new(span_of(options_text(options, OPTION_PROXIES)));
+    if (!server->limiter || !server->proxies)
         return error_set_memory(error);
     tick_resolve(server);
     return true;
@@ -230,6 +231,7 @@ void server_close(struct server *server)
     flights_free(server->flights);
     cache_store_free(server->store);
     limiter_free(server->limiter);
+    networks_free(server->proxies);
     urls_close(server->urls);
     clocks_close(server->clocks);
     digest_key_free(server->etag_key);

@@ -8,6 +8,7 @@
 
 #include "base/counters.h"
 #include "base/digest.h"
+#include "base/network.h"
 #include "base/options.h"
 #include "cache/clocks.h"
 #include "cache/memory.h"
@@ -32,6 +33,7 @@ struct server {
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
     struct limiter *limiter;
+    struct networks *proxies; /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
     struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */

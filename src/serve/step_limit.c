@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "http/client_address.h"
 #include "serve/limits.h"
 #include "serve/nginx.h"
 #include "serve/steps.h"
@@ -11,6 +12,9 @@
 _Static_assert(ROUTE_LIMITS_MAX <= LIMITER_COUNTS, "a request has room for all limits of a route");
 
 #define SECOND 1e6
+
+/* Lines of X-Forwarded-For that are looked at. */
+#define FORWARDED_MAX 16
 
 /* Whose requests one count sums up. */
 struct subject {
@@ -21,8 +25,18 @@ struct subject {
 static bool subject_by_ip(const struct exchange *exchange, const struct route_limit *limit,
                           struct subject *ret_subject)
 {
+    struct span lines[FORWARDED_MAX];
+    size_t count =
+        request_lines(&exchange->request, "HTTP_X_FORWARDED_FOR", lines, ARRAY_COUNT(lines));
+    unsigned char *name = arena_alloc(exchange->desk->arena, CLIENT_NAME_SIZE);
+    struct span *found = &ret_subject->name;
     (void)limit;
-    *ret_subject = (struct subject){"ip", exchange->request.remote_address};
+    if (!name)
+        return false;
+    ret_subject->kind = "ip";
+    found->data = (const char *)name;
+    client_name(exchange->request.remote_address, lines, count, exchange->server->proxies, name,
+                &found->size);
     return true;
 }
 

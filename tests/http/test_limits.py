@@ -3,12 +3,14 @@
 import contextlib
 import itertools
 import math
+import subprocess
 
 import pytest
 
 from support.crowd import ask_together
 from support.host import Host
-from support.stack import metrics, queries
+from support.paths import program
+from support.stack import clean_environment, metrics, queries
 from support.waiting import wait_until
 
 SCHEMA = "CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1);"
@@ -262,3 +264,58 @@ def test_larderd_refreshes_nginx_whatever_was_counted(stack):
     served.sql("UPDATE item SET id = 2")
     wait_until(lambda: served.get("/page").json() == {"id": 2}, 5, "the change, from nginx")
     assert metrics(served).sum("larder_nginx_refreshes_total") >= 1
+
+
+# Behind proxies
+
+@pytest.fixture(scope="module")
+def proxied(shared_stack):
+    return shared_stack(ROUTES, schema=SCHEMA, env={"LARDER_PROXIES": "10.0.0.0/8, 127.0.0.1, unix"})
+
+
+def forwarded(stack, source, *chain):
+    return ask(stack, "/user", source, headers={"X-Forwarded-For": ", ".join(chain)} if chain else {}).status
+
+
+def test_only_known_proxies_are_believed(proxied):
+    """What a client writes into the field himself changes nothing; what a proxy appended does."""
+    client, other = address(), address()
+    assert [forwarded(proxied, "10.1.1.1", client) for _ in range(4)] == [200] * 3 + [429]
+    assert forwarded(proxied, "10.1.1.1", other, client) == 429, "the last entry is the proxy's"
+    assert forwarded(proxied, "10.1.1.1", client, "10.2.2.2") == 429, "two proxies"
+    assert forwarded(proxied, "unix:", client) == 429 and forwarded(proxied, client) == 429
+    assert forwarded(proxied, "10.1.1.1", client, other) == 200
+    stranger = address()
+    assert [forwarded(proxied, stranger, address()) for _ in range(4)] == [200] * 3 + [429]
+
+
+def test_without_the_option_nobody_is_believed(served):
+    source = address()
+    assert [forwarded(served, source, address()) for _ in range(4)] == [200] * 3 + [429]
+
+
+def test_an_ipv6_client_is_its_64(served):
+    assert [forwarded(served, f"2001:db8:1:2::{number}") for number in range(1, 5)] == [200] * 3 + [429]
+    assert forwarded(served, "2001:db8:1:3::1") == 200
+    assert [forwarded(served, source) for source in ("192.0.2.77", "::ffff:192.0.2.77") * 2] == [200] * 3 + [429]
+
+
+def test_through_nginx(proxied):
+    """nginx says whom it has the connection with, and passes what proxies before it said."""
+    def through(*lines):
+        return proxied.get("/user", headers=[("X-Forwarded-For", line) for line in lines]).status
+
+    client = address()
+    assert [through(client) for _ in range(4)] == [200] * 3 + [429]
+    assert through(address(), client) == 429, "the last line is the proxy's"
+    assert through(f"{address()}, {client}") == 429
+    assert [through() for _ in range(4)] == [200] * 3 + [429], "nginx's own client, 127.0.0.1"
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/33", "example.org", "10.0.0.1 10.0.0.2"])
+def test_a_bad_list_of_proxies_stops_the_start(value):
+    done = subprocess.run([program("larder-fcgi")], env=clean_environment() | {"LARDER_PROXIES": value},
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode != 0
+    for part in ("LARDER_PROXIES", f'"{value}"', "addresses, networks as 10.0.0.0/8"):
+        assert part in done.stderr, done.stderr
