@@ -47,11 +47,19 @@ static int64_t time_allowed(const struct exchange *exchange)
     return ttl > 0 ? ttl : 0;
 }
 
+/* Its site lets no request with an Origin meet the zone; of another site this is the guard. */
+static bool differs_by_origin(const struct exchange *exchange)
+{
+    const struct cors *cors = exchange->server->cors;
+    return cors && cors_varies(cors) && exchange->request.origin.size;
+}
+
 /* In whole seconds, as nginx counts. */
 static int64_t seconds_allowed(const struct exchange *exchange, unsigned status)
 {
     if (status != 200 || exchange->phase == PHASE_SETTLED || !kept_by_nginx(exchange) ||
-        exchange->profile || exchange->request.target.size > URLS_TARGET_MAX)
+        exchange->profile || differs_by_origin(exchange) ||
+        exchange->request.target.size > URLS_TARGET_MAX)
         return 0;
     return time_allowed(exchange) / SECOND;
 }

@@ -18,6 +18,8 @@ static const struct parameter_row {
     ROW("REMOTE_ADDR", remote_address),
     ROW("HTTP_ACCEPT", accept),
     ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
+    ROW("HTTP_ORIGIN", origin),
+    ROW("HTTP_ACCESS_CONTROL_REQUEST_METHOD", cors_method),
     ROW("HTTP_IF_MATCH", if_match),
     ROW("HTTP_IF_NONE_MATCH", if_none_match),
     ROW("HTTP_IF_MODIFIED_SINCE", if_modified_since),

@@ -15,6 +15,8 @@ struct request {
     struct span remote_address;
     struct span accept;
     struct span accept_encoding;
+    struct span origin;
+    struct span cors_method; /* Access-Control-Request-Method */
     struct span if_match;
     struct span if_none_match;
     struct span if_modified_since;

@@ -78,6 +78,19 @@ static bool store_begin(struct server *server, struct error *error)
     return true;
 }
 
+static bool cors_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const struct cors_settings settings = {
+        .origins = options_text(options, OPTION_CORS_ORIGINS),
+        .methods = options_text(options, OPTION_CORS_METHODS),
+        .headers = options_text(options, OPTION_CORS_HEADERS),
+        .expose = options_text(options, OPTION_CORS_EXPOSE),
+        .max_age = options_number(options, OPTION_CORS_MAX_AGE),
+        .credentials = options_number(options, OPTION_CORS_CREDENTIALS) == 1};
+    return cors_new(&settings, &server->cors, error);
+}
+
 /* Where requests are counted: a Redis of its own, or the cache's. */
 static bool limiter_begin(struct server *server, struct error *error)
 {
@@ -162,7 +175,11 @@ static void learn_aloud(struct server *server, struct live *live, struct fault_l
 
 static struct live *load(struct server *server, struct fault_list *faults)
 {
-    return live_load(options_text(server->options, OPTION_ROUTES), server->counters, faults);
+    const struct live_settings settings = {
+        .folder = options_text(server->options, OPTION_ROUTES),
+        .counters = server->counters,
+        .vary = server->cors && cors_varies(server->cors) ? VARY_ORIGIN : 0};
+    return live_load(&settings, faults);
 }
 
 static bool routes_begin(struct server *server, struct error *error)
@@ -210,9 +227,9 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && limiter_begin(server, error) && memory_begin(server, error) &&
-        body_tag_key(options, &server->etag_key, error) && routes_begin(server, error) &&
-        feed_begin(server, error)) {
+        cors_begin(server, error) && store_begin(server, error) && limiter_begin(server, error) &&
+        memory_begin(server, error) && body_tag_key(options, &server->etag_key, error) &&
+        routes_begin(server, error) && feed_begin(server, error)) {
         *ret_server = server;
         return true;
     }
@@ -231,6 +248,7 @@ void server_close(struct server *server)
     flights_free(server->flights);
     cache_store_free(server->store);
     limiter_free(server->limiter);
+    cors_free(server->cors);
     networks_free(server->proxies);
     urls_close(server->urls);
     clocks_close(server->clocks);

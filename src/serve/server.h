@@ -15,6 +15,7 @@
 #include "cache/store.h"
 #include "cache/urls.h"
 #include "db/pool.h"
+#include "http/cors.h"
 #include "limit/limiter.h"
 #include "serve/feed.h"
 #include "serve/live.h"
@@ -32,6 +33,7 @@ struct server {
     struct memory *memory;     /* null: LARDER_L1 is 0, or no Redis */
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
+    struct cors *cors;         /* null: switched off */
     struct limiter *limiter;
     struct networks *proxies; /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
