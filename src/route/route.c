@@ -19,7 +19,6 @@ const char *const route_result_names[] = {
 
 const struct unserved_name route_unserved_names[] = {
     {UNSERVED_METHOD, "methods other than GET"},
-    {UNSERVED_LIMIT, "@limit"},
     {UNSERVED_INVALIDATES, "@invalidates"},
     {UNSERVED_REFRESHES, "@refreshes"},
     {UNSERVED_ASYNC, "@async"},
