@@ -173,7 +173,7 @@ static bool draft_finish(struct header *header, bool statement_good)
                     "/users/{id}\"");
     if (statement_good && !header->open)
         body_check(draft);
-    if (draft->route->method != METHOD_GET)
+    if (draft->route->method != METHOD_GET && !draft->kv)
         draft_unserved(draft, UNSERVED_METHOD);
     bool known = draft->method_known && draft->path.count;
     return !known || (name_set(draft) && (!statement_good || route_bind(draft)));
