@@ -160,7 +160,7 @@ def test_secrets_are_for_their_owner_alone(running, quickstart):
 def test_the_checkout_stays_as_it_was(running, quickstart):
     """What is built is built in the state folder; an edit of a route shows after SIGHUP all the same."""
     assert (quickstart.folder / "build/configure").exists()
-    assert {path.name for path in (quickstart.folder / "routes").iterdir()} == {"social", "catalog"}
+    assert {path.name for path in (quickstart.folder / "routes").iterdir()} == {"social", "catalog", "kv"}
 
 
 def test_stop_leaves_no_process_and_a_new_start_loads_nothing_again(running, quickstart):
