@@ -6,6 +6,9 @@
 /** How long an answer is waited for, in ms. */
 const PATIENCE = 10_000;
 
+/** Of a value, more characters than these are shown, but not said. */
+const SAID_MAX = 100;
+
 const element = (id) => document.getElementById(id);
 
 /** The newest request; an answer to an older one comes too late to be shown. */
@@ -51,6 +54,12 @@ const setValue = (key, value) => ask("set", {
 });
 
 const inSeconds = (number) => `${number} ${number === 1 ? "second" : "seconds"}`;
+
+/** What is said of a long text: a screen reader reads all of it out. */
+function shortened(text) {
+  const characters = [...text];
+  return characters.length > SAID_MAX ? `${characters.slice(0, SAID_MAX).join("")}…` : text;
+}
 
 /** Why there is no value, in a sentence. */
 function failureOf(answer) {
@@ -162,14 +171,18 @@ async function submit(form, request, show) {
     return;
   element("answer").setAttribute("aria-busy", "false");
   showSent(answer);
-  if (answer.status === 200 && answer.body) {
+  if (answer.status === 200 && answer.body)
     show(answer);
-    return;
-  }
-  showNothing();
-  const missing = answer.status === 404 && answer.body?.error;
-  say(missing ? `${answer.body.error}.` : failureOf(answer), !missing);
+  else
+    showFailure(answer);
+  element("said").scrollIntoView({ block: "nearest" });
   markFields(form, answer.body?.errors);
+}
+
+function showFailure(answer) {
+  const missing = answer.status === 404 && answer.body?.error;
+  showNothing();
+  say(missing ? `${answer.body.error}.` : failureOf(answer), !missing);
 }
 
 element("set").addEventListener("submit", (event) => {
@@ -190,6 +203,6 @@ element("get").addEventListener("submit", (event) => {
   submit(form, () => getValue(key), ({ body, headers }) => {
     const left = secondsLeft(headers);
     showValue(body, body.source, left);
-    say(`“${key}” is “${body.value}”${left === null ? "" : `, for ${inSeconds(left)} more`}.`);
+    say(`“${key}” is “${shortened(body.value)}”${left === null ? "" : `, for ${inSeconds(left)} more`}.`);
   });
 });
