@@ -155,8 +155,7 @@ enum wanted {
     WANTED_FRESH, /* opened now: the caller has just seen one that was lost */
 };
 
-/* After a lost server the other idle connections are as good as lost. */
-static void idle_drop(struct db_pool *pool)
+void db_pool_drop_idle(struct db_pool *pool)
 {
     for (;;) {
         pthread_mutex_lock(&pool->lock);
@@ -184,8 +183,9 @@ static struct db_connection *idle_take(struct db_pool *pool)
 static bool place_fill(struct db_pool *pool, enum wanted wanted, int64_t deadline,
                        struct db_connection **ret_connection, struct db_failure *failure)
 {
+    /* After a lost server the other idle connections are as good as lost. */
     if (wanted == WANTED_FRESH)
-        idle_drop(pool);
+        db_pool_drop_idle(pool);
     struct db_connection *idle = wanted == WANTED_ANY ? idle_take(pool) : NULL;
     if (idle) {
         *ret_connection = idle;

@@ -35,6 +35,9 @@ void db_pool_free(struct db_pool *pool);
 MUST_CHECK bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
                              struct db_result **ret_result, struct db_failure *failure);
 
+/* Closes the connections nobody uses now. */
+void db_pool_drop_idle(struct db_pool *pool);
+
 /* All connections forget their prepared statements before their next use. */
 void db_pool_forget_prepared(struct db_pool *pool);
 

@@ -17,6 +17,7 @@ struct member {
     struct crew *crew;
     struct tools tools;
     pthread_t thread;
+    unsigned reliefs; /* of the crew's: up to which this one has given way */
 };
 
 struct crew {
@@ -31,12 +32,22 @@ struct crew {
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
-    bool closed; /* no further job will come */
+    unsigned reliefs; /* how often no descriptor was left for a connection */
+    bool closed;      /* no further job will come */
     size_t started;
     size_t front_count; /* members[0] to front_count - 1; then the usher; then the hands */
     size_t count;
     struct member members[];
 };
+
+/*
+ * No descriptor is left for another connection: those to PostgreSQL that nobody uses, the member's
+ * own to Redis, and soon those of all idle threads are closed; they are opened again when needed.
+ */
+void crew_relieve(struct member *member);
+
+/* With nothing to do the member holds no descriptor that others lack. The crew is locked. */
+void crew_give_way(struct member *member);
 
 /* Takes an empty job; null: memory. */
 struct job *crew_take(struct crew *crew) MUST_CHECK;

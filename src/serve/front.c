@@ -62,12 +62,18 @@ static size_t whole_first(int *connections, size_t count)
     return whole;
 }
 
+static void relieve(void *argument)
+{
+    crew_relieve(argument);
+}
+
 void *front_run(void *argument)
 {
     struct member *member = argument;
+    const struct listener_relief relief = {.run = relieve, .context = member};
     int connections[LISTENER_BATCH];
     size_t count;
-    while ((count = listener_next(member->crew->listener, connections)) > 0) {
+    while ((count = listener_next(member->crew->listener, &relief, connections)) > 0) {
         size_t whole = count > 1 ? whole_first(connections, count) : count;
         batch_serve(member, connections, whole);
         batch_serve(member, connections + whole, count - whole);

@@ -6,11 +6,14 @@
 #include "serve/steps.h"
 
 /* The next job for a hand; null when none will come any more. */
-static struct job *job_wait(struct crew *crew)
+static struct job *job_wait(struct member *member)
 {
+    struct crew *crew = member->crew;
     pthread_mutex_lock(&crew->lock);
-    while (!crew->waiting.first && !crew->closed)
+    while (!crew->waiting.first && !crew->closed) {
+        crew_give_way(member);
         pthread_cond_wait(&crew->arrived, &crew->lock);
+    }
     struct job *job = job_list_take(&crew->waiting);
     pthread_mutex_unlock(&crew->lock);
     return job;
@@ -77,7 +80,7 @@ void *hand_run(void *argument)
 {
     struct member *member = argument;
     struct job *job;
-    while ((job = job_wait(member->crew))) {
+    while ((job = job_wait(member))) {
         job_lend(job, &member->tools);
         if (job_exchange(job)->refresh && !job_exchange(job)->writer)
             refresh(member, job);

@@ -119,13 +119,15 @@ static bool watch_once(struct listener *listener, int connection, int operation)
 }
 
 /* A new connection that can be read at once, or -1: none, or it is watched from now on. */
-static int accept_ready(struct listener *listener)
+static int accept_ready(struct listener *listener, const struct listener_relief *relief)
 {
     int connection = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0) {
         /* Out of descriptors or memory the socket stays readable: don't spin. */
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            relief->run(relief->context);
             poll(NULL, 0, 10);
+        }
         return -1;
     }
     if (listener->counters)
@@ -161,19 +163,21 @@ static size_t ready_wait(struct listener *listener,
 }
 
 /* The connection behind an event, or -1: none. */
-static int event_connection(struct listener *listener, const struct epoll_event *event)
+static int event_connection(struct listener *listener, const struct listener_relief *relief,
+                            const struct epoll_event *event)
 {
     int fd = event->data.fd;
     if (fd == listener->stop)
         return -1;
-    return fd == listener->socket ? accept_ready(listener) : kept_ready(fd, event->events);
+    return fd == listener->socket ? accept_ready(listener, relief) : kept_ready(fd, event->events);
 }
 
 /*
  * Once stopped, the stop's descriptor is always ready; when it alone is, nothing else is left, as
  * no connection is accepted or kept any more.
  */
-size_t listener_next(struct listener *listener, int ret_connections[static LISTENER_BATCH])
+size_t listener_next(struct listener *listener, const struct listener_relief *relief,
+                     int ret_connections[static LISTENER_BATCH])
 {
     struct epoll_event events[LISTENER_BATCH];
     size_t found = 0;
@@ -182,7 +186,7 @@ size_t listener_next(struct listener *listener, int ret_connections[static LISTE
         if (count == 0 || (count == 1 && events[0].data.fd == listener->stop))
             return 0;
         for (size_t i = 0; i < count; i++) {
-            int connection = event_connection(listener, &events[i]);
+            int connection = event_connection(listener, relief, &events[i]);
             if (connection >= 0)
                 ret_connections[found++] = connection;
         }

@@ -38,13 +38,20 @@ void listener_free(struct listener *listener);
 /* The most connections handed out at once. */
 #define LISTENER_BATCH 16
 
+/* What is done where no descriptor is left for a new connection: something else gives way. */
+struct listener_relief {
+    void (*run)(void *context);
+    void *context;
+};
+
 /*
  * Waits for connections with something to read, new ones or kept ones, and hands out those that
- * are ready. The descriptors are the caller's until it
- * gives them back or closes them. Returns how many; 0 when the listener was stopped and nothing is
- * ready any more. A kept connection that its peer has closed is closed here.
+ * are ready. The descriptors are the caller's until it gives them back or closes them. Returns how
+ * many; 0 when the listener was stopped and nothing is ready any more. A kept connection that its
+ * peer has closed is closed here.
  */
-size_t listener_next(struct listener *listener, int ret_connections[static LISTENER_BATCH]);
+size_t listener_next(struct listener *listener, const struct listener_relief *relief,
+                     int ret_connections[static LISTENER_BATCH]);
 
 /*
  * Has a whole request arrived, so that reading it waits for nobody? It has when what is there ends

@@ -51,9 +51,10 @@ static size_t take_due(struct crew *crew, int64_t now, struct job **jobs)
 }
 
 /* Waits until there is something to do; false: never again. */
-static bool wait_for_work(struct crew *crew, struct job **woken, size_t *ret_woken,
+static bool wait_for_work(struct member *member, struct job **woken, size_t *ret_woken,
                           struct job **due, size_t *ret_due)
 {
+    struct crew *crew = member->crew;
     pthread_mutex_lock(&crew->lock);
     for (;;) {
         int64_t now = clock_monotonic();
@@ -63,6 +64,7 @@ static bool wait_for_work(struct crew *crew, struct job **woken, size_t *ret_wok
             *ret_due = take_due(crew, now, due);
             break;
         }
+        crew_give_way(member);
         sleep_until(crew, next);
     }
     bool more = *ret_woken || *ret_due || !crew->closed;
@@ -75,7 +77,7 @@ void *usher_run(void *argument)
     struct member *member = argument;
     struct job *woken[LISTENER_BATCH], *due[LISTENER_BATCH];
     size_t woken_count, due_count;
-    while (wait_for_work(member->crew, woken, &woken_count, due, &due_count)) {
+    while (wait_for_work(member, woken, &woken_count, due, &due_count)) {
         crew_seek(member, woken, woken_count);
         crew_look(member, due, due_count);
     }

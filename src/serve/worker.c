@@ -85,6 +85,27 @@ void crew_answer(struct member *member, struct job *job)
     crew_give_back(crew, job);
 }
 
+void crew_relieve(struct member *member)
+{
+    struct crew *crew = member->crew;
+    db_pool_drop_idle(crew->server->pool);
+    pthread_mutex_lock(&crew->lock);
+    crew->reliefs++;
+    crew_give_way(member);
+    pthread_mutex_unlock(&crew->lock);
+    pthread_cond_broadcast(&crew->arrived);
+    pthread_cond_signal(&crew->rung);
+}
+
+void crew_give_way(struct member *member)
+{
+    if (member->reliefs == member->crew->reliefs)
+        return;
+    member->reliefs = member->crew->reliefs;
+    if (member->tools.redis)
+        redis_disconnect(member->tools.redis);
+}
+
 /* One a processor; two at least, so that a peer that breaks off can't hold the only one. */
 static size_t front_count(void)
 {

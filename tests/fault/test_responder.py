@@ -250,6 +250,18 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def test_its_own_connections_give_way_to_clients(fresh):
+    """Redis and PostgreSQL have every descriptor: those nobody uses are closed for a client's sake."""
+    served = fresh()
+    together(lambda number: ask(served.api.socket, f"/items/{number + 1}"), range(64))
+    used = {int(each) for each in os.listdir(f"/proc/{served.api.pids[0]}/fd")}
+    limit_descriptors(served, min(set(range(len(used) + 1)) - used))
+    for number in range(3):
+        assert ask(served.api.socket, f"/items/{number + 100}", timeout=20).status in (200, 503)
+    limit_descriptors(served, 1024)
+    keep_item(served)
+
+
 def test_no_descriptor_for_redis_or_postgresql(fresh):
     """Connections from the web server took them all: errors are answers, and pass."""
     served = fresh(env={"LARDER_DB_WAIT": "300ms"})
