@@ -31,6 +31,7 @@ struct db_failure {
     enum db_failure_kind kind;
     char sqlstate[6]; /* empty: the failure is not PostgreSQL's */
     size_t position;  /* 1-based character in the SQL as sent; 0: none */
+    size_t statement; /* of a write: which one of its statements, from 0 */
     char message[ERROR_TEXT_MAX];
 };
 

@@ -1,4 +1,4 @@
-#include "db/pool.h"
+#include "db/pool_use.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -150,11 +150,6 @@ static struct db_connection *idle_pop(struct db_pool *pool)
     return top->connection;
 }
 
-enum wanted {
-    WANTED_ANY,
-    WANTED_FRESH, /* opened now: the caller has just seen one that was lost */
-};
-
 void db_pool_drop_idle(struct db_pool *pool)
 {
     for (;;) {
@@ -180,13 +175,13 @@ static struct db_connection *idle_take(struct db_pool *pool)
     }
 }
 
-static bool place_fill(struct db_pool *pool, enum wanted wanted, int64_t deadline,
+static bool place_fill(struct db_pool *pool, enum db_wanted wanted, int64_t deadline,
                        struct db_connection **ret_connection, struct db_failure *failure)
 {
     /* After a lost server the other idle connections are as good as lost. */
-    if (wanted == WANTED_FRESH)
+    if (wanted == DB_WANTED_FRESH)
         db_pool_drop_idle(pool);
-    struct db_connection *idle = wanted == WANTED_ANY ? idle_take(pool) : NULL;
+    struct db_connection *idle = wanted == DB_WANTED_ANY ? idle_take(pool) : NULL;
     if (idle) {
         *ret_connection = idle;
         return true;
@@ -206,8 +201,8 @@ static void place_return(struct db_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-static bool take(struct db_pool *pool, enum wanted wanted, struct db_connection **ret_connection,
-                 struct db_failure *failure)
+bool db_pool_take(struct db_pool *pool, enum db_wanted wanted,
+                  struct db_connection **ret_connection, struct db_failure *failure)
 {
     int64_t deadline = clock_monotonic() + pool->settings.wait;
     pthread_mutex_lock(&pool->lock);
@@ -225,8 +220,7 @@ static bool take(struct db_pool *pool, enum wanted wanted, struct db_connection 
     return false;
 }
 
-/* Broken connections are closed here. */
-static void give(struct db_pool *pool, struct db_connection *connection)
+void db_pool_give(struct db_pool *pool, struct db_connection *connection)
 {
     counters_add(pool->counters, COUNTER_DB_BUSY, -1);
     if (!db_usable(connection)) {
@@ -242,17 +236,17 @@ static void give(struct db_pool *pool, struct db_connection *connection)
 }
 
 /* One attempt; *ret_lost says whether the connection was lost under it. */
-static bool read_once(struct db_pool *pool, enum wanted wanted,
+static bool read_once(struct db_pool *pool, enum db_wanted wanted,
                       const struct db_statement *statement, struct db_result **ret_result,
                       bool *ret_lost, struct db_failure *failure)
 {
     struct db_connection *connection;
     *ret_lost = false;
-    if (!take(pool, wanted, &connection, failure))
+    if (!db_pool_take(pool, wanted, &connection, failure))
         return false;
     bool done = db_run(connection, statement, ret_result, failure);
     *ret_lost = !done && !db_usable(connection) && failure->kind == DB_FAILURE_UNAVAILABLE;
-    give(pool, connection);
+    db_pool_give(pool, connection);
     return done;
 }
 
@@ -263,10 +257,10 @@ bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
     struct db_failure local = {0};
     struct db_statement again = *statement;
     bool lost;
-    bool done = read_once(pool, WANTED_ANY, statement, ret_result, &lost, &local);
+    bool done = read_once(pool, DB_WANTED_ANY, statement, ret_result, &lost, &local);
     again.timeout -= clock_monotonic() - begin;
     if (lost && again.timeout > 0)
-        done = read_once(pool, WANTED_FRESH, &again, ret_result, &lost, &local);
+        done = read_once(pool, DB_WANTED_FRESH, &again, ret_result, &lost, &local);
     if (!done && failure)
         *failure = local;
     return done;

@@ -124,9 +124,11 @@ static void round_take(struct round *round, PGresult *result)
     }
 }
 
+typedef void taker(void *context, PGresult *result);
+
 /* Takes results until the connection is idle (two nulls in a row, or a pipeline's sync). */
-static bool round_drain(struct db_connection *connection, int64_t deadline, struct round *round,
-                        struct db_failure *failure)
+static bool drain(struct db_connection *connection, int64_t deadline, taker *take, void *context,
+                  struct db_failure *failure)
 {
     bool pipeline = PQpipelineStatus(connection->handle) != PQ_PIPELINE_OFF;
     for (;;) {
@@ -138,10 +140,15 @@ static bool round_drain(struct db_connection *connection, int64_t deadline, stru
         if (!result)
             continue;
         bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
-        round_take(round, result);
+        take(context, result);
         if (synced)
             return true;
     }
+}
+
+static void round_take_any(void *context, PGresult *result)
+{
+    round_take(context, result);
 }
 
 bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult **ret_rows,
@@ -149,7 +156,7 @@ bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult 
 {
     struct round round = {0};
     if (!flush(connection, deadline, failure) ||
-        !round_drain(connection, deadline, &round, failure)) {
+        !drain(connection, deadline, round_take_any, &round, failure)) {
         PQclear(round.rows);
         return false;
     }
@@ -163,4 +170,58 @@ bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult 
     }
     *ret_rows = round.rows;
     return true;
+}
+
+struct collecting {
+    struct db_replies *replies;
+    struct db_failure failure;
+};
+
+static bool is_fatal(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    return !severity || strcmp(severity, "ERROR") != 0;
+}
+
+static void collect(void *context, PGresult *result)
+{
+    struct collecting *collecting = context;
+    struct db_replies *replies = collecting->replies;
+    bool good = result_good(result);
+    if (good && PQresultStatus(result) != PGRES_PIPELINE_SYNC && !replies->refused &&
+        replies->done < replies->count) {
+        replies->results[replies->done++] = result;
+        return;
+    }
+    /* A result without SQLSTATE is libpq's own word on a lost connection. */
+    if (!good && !replies->refused && PQresultErrorField(result, PG_DIAG_SQLSTATE)) {
+        failure_of_result(result, &collecting->failure);
+        replies->refused = true;
+        replies->fatal = is_fatal(result);
+    }
+    PQclear(result);
+}
+
+bool db_round_collect(struct db_connection *connection, int64_t deadline,
+                      struct db_replies *replies, struct db_failure *failure)
+{
+    struct collecting collecting = {.replies = replies};
+    bool whole = flush(connection, deadline, failure) &&
+                 drain(connection, deadline, collect, &collecting, failure);
+    if (PQstatus(connection->handle) == CONNECTION_BAD)
+        connection->dead = true;
+    if (replies->refused && failure)
+        *failure = collecting.failure;
+    else if (whole && replies->done < replies->count)
+        return db_lost(connection, failure);
+    return whole && !replies->refused;
+}
+
+/* The most that a kept connection's buffer may have held. */
+#define BUFFER_KEEP ((int)1024 * 1024)
+
+void db_wear(struct db_connection *connection, const PGresult *rows)
+{
+    if (rows && PQntuples(rows) > 0 && PQgetlength(rows, 0, 0) > BUFFER_KEEP)
+        connection->dead = true;
 }

@@ -41,6 +41,13 @@ static inline int64_t db_milliseconds(int64_t microseconds)
 MUST_CHECK bool db_session_begin(struct db_connection *connection, int64_t timeout,
                                  int64_t deadline, struct db_failure *failure);
 
+/* Makes the session forget everything prepared, now, and begins it anew. */
+MUST_CHECK bool db_forget_now(struct db_connection *connection, int64_t deadline,
+                              struct db_failure *failure);
+
+/* Leaves the pipeline and takes the connection out of a failed transaction; it may end dead. */
+void db_pipeline_end(struct db_connection *connection, int64_t deadline);
+
 /* Waits for the socket; false when the deadline passed or poll failed. */
 bool db_socket_wait(PGconn *handle, short events, int64_t deadline);
 
@@ -53,5 +60,28 @@ bool db_lost(struct db_connection *connection, struct db_failure *failure);
  */
 MUST_CHECK bool db_round_trip(struct db_connection *connection, int64_t deadline,
                               PGresult **ret_rows, struct db_failure *failure);
+
+/* What the commands of a pipeline were answered, in their order. */
+struct db_replies {
+    PGresult **results; /* room for one a command; those of the first `done` are set */
+    size_t count;       /* of the commands sent */
+    size_t done;        /* answered well, from the first on */
+    bool refused;       /* the server refused the next one, and with it all that follow */
+    bool fatal;         /* … and ended the session with it */
+};
+
+/*
+ * Sends a pipeline that ends in a sync and takes the reply of each of its commands, rows or not.
+ * The results are the caller's (PQclear), also after false, when refused or lost: what `done` and
+ * `refused` say of the server's way is true then too.
+ */
+MUST_CHECK bool db_round_collect(struct db_connection *connection, int64_t deadline,
+                                 struct db_replies *replies, struct db_failure *failure);
+
+/*
+ * libpq never makes a connection's buffer smaller: one that has taken a large answer is closed
+ * after it, so that the memory comes back.
+ */
+void db_wear(struct db_connection *connection, const PGresult *rows);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Running statements: prepared in a session of our own, in one pipeline behind PgBouncer.
  */
-#include "db/round.h"
+#include "db/prepared.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,24 +9,9 @@
 
 #include "base/clock.h"
 
-#define NAME_SIZE 32
-
 /* What every session has prepared beside the routes' statements. Not the ROLLBACK: a statement may
  * take everything prepared away. */
 #define BEGIN_NAME "larder_begin"
-
-static uint64_t *prepared_slot(struct db_connection *connection, uint64_t id)
-{
-    size_t at = (size_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) % PREPARED_MAX;
-    while (connection->prepared[at] && connection->prepared[at] != id)
-        at = (at + 1) % PREPARED_MAX;
-    return &connection->prepared[at];
-}
-
-void db_forget_prepared(struct db_connection *connection)
-{
-    connection->forget = true;
-}
 
 /* A command whose result nobody needs. */
 static bool command_run(struct db_connection *connection, const char *sql, int64_t deadline,
@@ -42,7 +27,7 @@ static bool command_run(struct db_connection *connection, const char *sql, int64
 }
 
 /* Leaves the pipeline and takes the connection out of a failed transaction. */
-static void pipeline_end(struct db_connection *connection, int64_t deadline)
+void db_pipeline_end(struct db_connection *connection, int64_t deadline)
 {
     if (connection->dead)
         return;
@@ -58,7 +43,7 @@ static bool pipeline_run(struct db_connection *connection, bool sent, int64_t de
     if (!sent || !PQpipelineSync(connection->handle))
         return db_lost(connection, failure);
     bool done = db_round_trip(connection, deadline, ret_rows, failure);
-    pipeline_end(connection, deadline);
+    db_pipeline_end(connection, deadline);
     return done;
 }
 
@@ -79,30 +64,21 @@ bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t
     return true;
 }
 
-static bool forget_now(struct db_connection *connection, int64_t deadline,
-                       struct db_failure *failure)
+bool db_forget_now(struct db_connection *connection, int64_t deadline, struct db_failure *failure)
 {
     if (!command_run(connection, "DEALLOCATE ALL", deadline, failure))
         return false;
-    memset(connection->prepared, 0, sizeof connection->prepared);
-    connection->prepared_count = 0;
-    connection->forget = false;
+    prepared_clear(connection);
     return db_session_begin(connection, connection->session_timeout, deadline, failure);
-}
-
-static void statement_name(uint64_t id, char name[static NAME_SIZE])
-{
-    snprintf(name, NAME_SIZE, "larder_%016" PRIx64, id);
 }
 
 static bool prepare(struct db_connection *connection, const struct db_statement *statement,
                     int64_t deadline, struct db_failure *failure)
 {
-    uint64_t *slot = prepared_slot(connection, statement->id);
-    if (*slot == statement->id)
+    if (prepared_has(connection, statement->id))
         return true;
-    char name[NAME_SIZE];
-    statement_name(statement->id, name);
+    char name[PREPARED_NAME_SIZE];
+    prepared_name(statement->id, name);
     PGresult *rows = NULL;
     if (!PQsendPrepare(connection->handle, name, statement->sql, statement->parameter_count,
                        statement->types))
@@ -110,9 +86,7 @@ static bool prepare(struct db_connection *connection, const struct db_statement 
     if (!db_round_trip(connection, deadline, &rows, failure))
         return false;
     PQclear(rows);
-    *slot = statement->id;
-    if (++connection->prepared_count > PREPARED_MAX / 2)
-        connection->forget = true;
+    prepared_add(connection, statement->id);
     return true;
 }
 
@@ -141,14 +115,14 @@ static bool send_prepared(PGconn *handle, const char *name, int count, const cha
 static bool run_in_session(struct db_connection *connection, const struct db_statement *statement,
                            int64_t deadline, PGresult **ret_rows, struct db_failure *failure)
 {
-    char name[NAME_SIZE];
+    char name[PREPARED_NAME_SIZE];
     PGconn *handle = connection->handle;
-    if (connection->forget && !forget_now(connection, deadline, failure))
+    if (connection->forget && !db_forget_now(connection, deadline, failure))
         return false;
     if (!timeout_apply(connection, statement->timeout, deadline, failure) ||
         !prepare(connection, statement, deadline, failure))
         return false;
-    statement_name(statement->id, name);
+    prepared_name(statement->id, name);
     bool sent = PQenterPipelineMode(handle) && send_prepared(handle, BEGIN_NAME, 0, NULL) &&
                 send_prepared(handle, name, statement->parameter_count, statement->values) &&
                 PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
@@ -171,18 +145,6 @@ static bool run_in_transaction(struct db_connection *connection,
                                   statement->types, statement->values, NULL, NULL, 0) &&
                 PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
     return pipeline_run(connection, sent, deadline, ret_rows, failure);
-}
-
-/*
- * libpq never makes a connection's buffer smaller: one that has taken a large answer is closed
- * after it, so that the memory comes back.
- */
-#define BUFFER_KEEP ((int)1024 * 1024)
-
-static void wear(struct db_connection *connection, const PGresult *rows)
-{
-    if (rows && PQntuples(rows) > 0 && PQgetlength(rows, 0, 0) > BUFFER_KEEP)
-        connection->dead = true;
 }
 
 typedef bool runner(struct db_connection *, const struct db_statement *, int64_t, PGresult **,
@@ -209,7 +171,7 @@ bool db_run(struct db_connection *connection, const struct db_statement *stateme
             *failure = local;
         return false;
     }
-    wear(connection, rows);
+    db_wear(connection, rows);
     *ret_result = (struct db_result *)rows;
     return true;
 }

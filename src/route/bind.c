@@ -26,6 +26,8 @@ static int param_find(const struct route *route, struct span name)
 static size_t params_most(const struct draft *draft)
 {
     size_t most = draft->path.count + draft->route->statement.parameter_count;
+    for (size_t i = 0; i < draft->route->before_count; i++)
+        most += draft->route->before[i].parameter_count;
     for (const struct declared *declared = draft->declared; declared; declared = declared->next)
         most++;
     for (const struct reference *reference = draft->references; reference;
@@ -185,9 +187,8 @@ static void name_used(struct binder *binder, struct span name)
         declared->used = true;
 }
 
-static bool placeholders_bind(struct binder *binder)
+static bool placeholders_bind(struct binder *binder, const struct statement *statement)
 {
-    struct statement *statement = &binder->route->statement;
     for (size_t i = 0; i < statement->placeholder_count; i++) {
         const struct placeholder *placeholder = &statement->placeholders[i];
         int param = param_find(binder->route, placeholder->name);
@@ -199,6 +200,15 @@ static bool placeholders_bind(struct binder *binder)
         statement->param_of[placeholder->number - 1] = (unsigned)param;
     }
     return true;
+}
+
+static bool statements_bind(struct binder *binder)
+{
+    struct route *route = binder->route;
+    for (size_t i = 0; i < route->before_count; i++)
+        if (!placeholders_bind(binder, &route->before[i]))
+            return false;
+    return placeholders_bind(binder, &route->statement);
 }
 
 static bool references_bind(struct binder *binder)
@@ -230,8 +240,6 @@ static void places_unserved(struct binder *binder)
         enum param_place place = binder->route->params[i].place;
         if (place == PLACE_CLAIM)
             draft_unserved(binder->draft, UNSERVED_CLAIM);
-        if (place == PLACE_BODY || place == PLACE_WHOLE_BODY)
-            draft_unserved(binder->draft, UNSERVED_BODY);
     }
 }
 
@@ -251,7 +259,7 @@ bool route_bind(struct draft *draft)
     if (!segments_bind(&binder))
         return false;
     declared_bind(&binder);
-    if (!placeholders_bind(&binder) || !references_bind(&binder))
+    if (!statements_bind(&binder) || !references_bind(&binder))
         return false;
     uses_check(&binder);
     places_unserved(&binder);

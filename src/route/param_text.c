@@ -1,5 +1,5 @@
+#include "base/json.h"
 #include "base/utf8.h"
-#include "route/json_check.h"
 #include "route/param_rules.h"
 
 static enum reading copy_return(struct span text, struct arena *arena, struct span *ret_text)
@@ -69,23 +69,14 @@ enum reading read_uuid(struct span given, struct arena *arena, struct span *ret_
     return copy_return((struct span){.data = uuid, .size = sizeof uuid}, arena, ret_text);
 }
 
-static bool is_json_blank(char byte)
-{
-    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
-}
-
 enum reading read_json(struct span given, struct arena *arena, struct span *ret_text,
                        const char **ret_hint)
 {
-    size_t offset;
-    const char *why;
-    if (!json_check(given, &offset, &why)) {
-        *ret_hint = arena_format(arena, "%s at byte %zu", why, offset + 1);
+    struct error error;
+    struct json value;
+    if (!json_read(given, JSON_DEPTH_MAX, arena, &value, &error)) {
+        *ret_hint = error.kind == ERROR_INVALID ? arena_format(arena, "%s", error.text) : NULL;
         return *ret_hint ? READING_WRONG : READING_NO_MEMORY;
     }
-    while (is_json_blank(given.data[0]))
-        given = span_from(given, 1);
-    while (is_json_blank(given.data[given.size - 1]))
-        given.size--;
-    return copy_return(given, arena, ret_text);
+    return copy_return(value.text, arena, ret_text);
 }

@@ -12,6 +12,7 @@
 #include "http/cache_status.h"
 #include "http/problem.h"
 #include "http/query.h"
+#include "serve/reader.h"
 #include "serve/request.h"
 #include "serve/server.h"
 #include "serve/writer.h"
@@ -40,6 +41,7 @@ struct desk {
     struct redis_connection *redis; /* null: without Redis */
     struct compressor *compressor;
     struct bytes key;
+    struct bytes body; /* the request's */
     struct query_pair pairs[QUERY_PAIRS_MAX];
     struct bytes head;                     /* the answer's header */
     struct bytes compressed[CODING_COUNT]; /* of a fresh answer */
@@ -48,6 +50,7 @@ struct desk {
 #define STEP_COUNT_MAX 24
 
 struct flight;
+struct binding;
 
 /* Making a cached answer anew in the background, when the client has its answer. */
 enum refresh {
@@ -60,6 +63,7 @@ struct exchange {
     struct desk *desk;
     struct server *server;
     struct writer *writer; /* null: the client has its answer */
+    struct reader *reader; /* of the request's body */
     enum phase phase;
 
     int64_t started; /* monotonic µs */
@@ -75,10 +79,12 @@ struct exchange {
     /* The one generation of it that this exchange binds, asks and tags by; set with `served`. */
     const struct learned *learned;
     const struct principal *principal; /* who asks; null: nobody is signed in */
-    struct span body;       /* the request's, as it came: from the body step on; data null: none */
-    size_t pair_count;      /* of desk->pairs: the query's */
-    struct value *by_param; /* of each of the route's parameters */
-    struct value *values;   /* of each $n */
+    struct span body;        /* the request's, as it came: from the body step on; data null: none */
+    size_t pair_count;       /* of desk->pairs: the query's */
+    struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
+    struct value
+        *by_param;        /* of each of the route's parameters; the body's from the body step on */
+    struct value *values; /* of each $n */
     struct coding_accept accept;
     int64_t timeout;           /* µs for the statement */
     int64_t redis_budget;      /* µs this request may still wait for Redis */
@@ -100,6 +106,9 @@ struct exchange {
     struct kept *kept;                /* … or they point into this; a reference */
     bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
+
+    uint64_t
+        transaction; /* of a write: its tags are bumped, which the pool is to be told; 0: none */
 
     bool stands_in;                    /* the HELD answer stands in for a failed query */
     const struct failure_row *failure; /* why the query gave nothing, where others share it */
@@ -131,6 +140,9 @@ void exchange_header(struct exchange *exchange, const char *name, const char *va
 
 /* Out of memory within a request: a constant answer that needs none. */
 void exchange_memory(struct exchange *exchange);
+
+/* The value of the route's parameter of this name; null: it has none. */
+const struct value *exchange_parameter(const struct exchange *exchange, struct span name);
 
 /* Logs what the cache has to say of Redis, if anything. */
 void exchange_redis_event(const struct error *event);

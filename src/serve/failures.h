@@ -22,4 +22,7 @@ const struct failure_row *failure_row_of(enum db_failure_kind kind);
 /* Settles the exchange with the row's problem. */
 void failure_answer(struct exchange *exchange, const struct failure_row *row);
 
+/* The same, naming the parameters whose values PostgreSQL may have refused. */
+void failure_answer_value(struct exchange *exchange, const struct failure_row *row);
+
 #endif

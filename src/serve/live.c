@@ -167,6 +167,17 @@ static bool only_this_route(const struct db_connection *connection,
     return failure->kind == DB_FAILURE_TIMEOUT && db_usable(connection);
 }
 
+/* A write that PostgreSQL complained of is known to be none: nobody waits for it. */
+static bool learned_refuse(struct live *live, struct served *served)
+{
+    struct learned *learned = learn_unasked(served->route, live->arena);
+    if (!learned)
+        return false;
+    learned->write.refused = true;
+    atomic_store(&served->learned, learned);
+    return true;
+}
+
 bool live_learn(struct live *live, struct db_connection *connection, struct fault_list *faults,
                 struct db_failure *failure)
 {
@@ -180,6 +191,8 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
             learn_route(connection, served->route, live->arena, faults, &learned, failure);
         if (served->asked && learned)
             atomic_store(&served->learned, learned);
+        else if (served->asked && !learned_refuse(live, served))
+            return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
         all = all && served->asked;
         if (!served->asked && !only_this_route(connection, failure))
             return false;
@@ -204,9 +217,19 @@ static bool same_depends(const struct depends *left, const struct depends *right
            spans_equal(left->tags, right->tags, left->tag_count);
 }
 
+static bool same_before(const struct route *route, const struct learned *left,
+                        const struct learned *right)
+{
+    for (size_t i = 0; i < route->before_count; i++)
+        if (left->write.before[i].id != right->write.before[i].id)
+            return false;
+    return left->write.known == right->write.known;
+}
+
 static bool same(const struct route *route, const struct learned *left, const struct learned *right)
 {
-    return strcmp(left->sql, right->sql) == 0 && same_depends(left->depends, right->depends) &&
+    return same_before(route, left, right) && strcmp(left->sql, right->sql) == 0 &&
+           same_depends(left->depends, right->depends) &&
            memcmp(left->types, right->types,
                   route->statement.parameter_count * sizeof *left->types) == 0;
 }

@@ -15,6 +15,8 @@ static const struct parameter_row {
     ROW("REQUEST_METHOD", method),
     ROW("REQUEST_URI", target),
     ROW("CONTENT_LENGTH", content_length),
+    ROW("CONTENT_TYPE", content_type),
+    ROW("HTTP_CONTENT_ENCODING", content_encoding),
     ROW("HTTP_ACCEPT", accept),
     ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
     ROW("HTTP_IF_MATCH", if_match),
@@ -48,6 +50,19 @@ void request_read(char *const *parameters, struct request *ret_request)
             request.header_size += whole.size - (sizeof "HTTP_" - 1);
     }
     *ret_request = request;
+}
+
+bool request_content_length(const struct request *request, uint64_t *ret_length)
+{
+    struct span text = request->content_length;
+    uint64_t length = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || length > UINT64_MAX / 10 - 1)
+            return false;
+        length = length * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *ret_length = length;
+    return true;
 }
 
 static bool header_is(const char *parameter, const char *name)

@@ -5,13 +5,18 @@
 #ifndef LARDER_SERVE_REQUEST_H
 #define LARDER_SERVE_REQUEST_H
 
+#include <stdint.h>
+
+#include "base/compiler.h"
 #include "base/span.h"
 
 /* Data null: not sent. */
 struct request {
     struct span method;
-    struct span target; /* REQUEST_URI: raw, undecoded */
-    struct span content_length;
+    struct span target;         /* REQUEST_URI: raw, undecoded */
+    struct span content_length; /* empty: not known */
+    struct span content_type;
+    struct span content_encoding;
     struct span accept;
     struct span accept_encoding;
     struct span if_match;
@@ -25,6 +30,9 @@ struct request {
 
 /* Reads the parameters in one pass. */
 void request_read(char *const *parameters, struct request *ret_request);
+
+/* The body's length; 0 where it is not known. False: no number. */
+MUST_CHECK bool request_content_length(const struct request *request, uint64_t *ret_length);
 
 /* The header field that a route calls `name` ("user_agent" is User-Agent); data null: not sent. */
 struct span request_header(const struct request *request, const char *name);

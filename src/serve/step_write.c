@@ -1,9 +1,102 @@
 /*
  * Writes: the step write.
  */
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/write.h"
+#include "serve/answer.h"
 #include "serve/steps.h"
+#include "serve/strike.h"
+#include "serve/write_answer.h"
+#include "serve/write_failure.h"
+
+static bool is_write(const struct exchange *exchange)
+{
+    const struct route *route = exchange->served->route;
+    return route->method != METHOD_GET && route->statement.sql.size;
+}
+
+/* A condition that nobody can judge is not held to (RFC 9110, section 13.1). */
+static bool condition_refused(struct exchange *exchange)
+{
+    const struct request *request = &exchange->request;
+    if (exchange->served->route->version.column.size ||
+        (!request->if_match.data && !request->if_none_match.data))
+        return false;
+    exchange_problem(exchange, 412,
+                     "The route knows no versions, so it can't hold a change to a condition: leave "
+                     "If-Match and If-None-Match out.");
+    return true;
+}
+
+/* What PostgreSQL has not told of can't be run: which rows answer is not known. */
+static bool unknown_refused(struct exchange *exchange)
+{
+    const struct learned_write *write = &exchange->learned->write;
+    if (write->known)
+        return false;
+    if (write->refused) {
+        log_event(LOG_ERROR, "write", "%s: PostgreSQL did not take its statements, as was logged",
+                  exchange->served->route->name);
+        exchange_problem(exchange, 500, "The route's statement failed.");
+    } else {
+        exchange_problem(exchange, 503, "The database can't be reached.");
+        exchange_header(exchange, "Retry-After", "1");
+    }
+    return true;
+}
+
+static void count_write(struct exchange *exchange, int64_t duration, bool done,
+                        const struct db_failure *failure)
+{
+    struct counters *counters = exchange->server->counters;
+    if (failure->kind == DB_FAILURE_BUSY)
+        return; /* no statement ran */
+    counters_query(exchange->counters, duration);
+    counters_add(counters,
+                 done                                  ? COUNTER_WRITES
+                 : failure->kind == DB_FAILURE_UNKNOWN ? COUNTER_WRITE_UNKNOWN
+                                                       : COUNTER_WRITE_ERRORS,
+                 1);
+}
+
+static bool run(struct exchange *exchange, struct db_written *ret_written,
+                struct db_failure *failure)
+{
+    const struct route *route = exchange->served->route;
+    const struct db_write write = {
+        .statements = answer_write(route, exchange->learned, exchange->by_param, exchange->timeout,
+                                   exchange->desk->arena),
+        .count = route->before_count + 1,
+        .timeout = exchange->timeout,
+    };
+    if (!write.statements)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    return db_pool_write(exchange->server->pool, &write, ret_written, failure);
+}
+
+/* It is committed: whatever happens from here on, the answer says so. */
+static void written_take(struct exchange *exchange, struct db_written *written)
+{
+    exchange->tier = TIER_DATABASE;
+    exchange->result = written->result;
+    written->result = NULL;
+    strike_write(exchange, written);
+    write_answer(exchange);
+}
 
 void step_write(struct exchange *exchange)
 {
-    (void)exchange;
+    struct db_written written = {0};
+    struct db_failure failure = {0};
+    if (!is_write(exchange) || condition_refused(exchange) || unknown_refused(exchange))
+        return;
+    exchange->asked = clock_monotonic();
+    bool done = run(exchange, &written, &failure);
+    count_write(exchange, clock_monotonic() - exchange->asked, done, &failure);
+    if (done)
+        written_take(exchange, &written);
+    else
+        write_failure_answer(exchange, &failure);
+    db_written_free(&written);
 }

@@ -1,6 +1,7 @@
 #include "serve/tags.h"
 
 #include "db/depends.h"
+#include "route/template.h"
 
 /* Longer values stand in a tag as their digest. */
 #define VALUE_MAX 64
@@ -39,29 +40,14 @@ static bool value_write(const struct value *value, struct bytes *out)
     return true;
 }
 
-static const struct value *value_of(const struct exchange *exchange, struct span name)
+bool tags_template(const struct exchange *exchange, struct span text, struct bytes *out)
 {
-    const struct route *route = exchange->served->route;
-    for (size_t i = 0; i < route->param_count; i++)
-        if (span_is(name, route->params[i].name))
-            return &exchange->by_param[i];
-    return NULL; /* the file would not have loaded */
-}
-
-/* "feed:{id}" with the request's value in its place. */
-static bool template_write(const struct exchange *exchange, struct span text, struct bytes *out)
-{
-    while (text.size) {
-        size_t open = span_find(text, '{');
-        bytes_append_span(out, span_first(text, open));
-        if (open == text.size)
-            break;
-        text = span_from(text, open + 1);
-        size_t close = span_find(text, '}');
-        const struct value *value = value_of(exchange, span_first(text, close));
+    struct span literal, name;
+    while (template_next(&text, &literal, &name)) {
+        bytes_append_span(out, literal);
+        const struct value *value = name.data ? exchange_parameter(exchange, name) : NULL;
         if (value && !value_write(value, out))
             return false;
-        text = span_from(text, close < text.size ? close + 1 : close);
     }
     return true;
 }
@@ -72,7 +58,7 @@ static bool templates_add(struct exchange *exchange)
     bool good = true;
     for (size_t i = 0; good && i < route->tag_count; i++) {
         struct bytes text = BYTES_EMPTY;
-        good = template_write(exchange, route->tags[i].text, &text) && !text.failed &&
+        good = tags_template(exchange, route->tags[i].text, &text) && !text.failed &&
                tag_add(&exchange->meta, arena_span(exchange->desk->arena, bytes_span(&text)));
         bytes_free(&text);
     }

@@ -14,4 +14,10 @@
  */
 MUST_CHECK bool tags_write(struct exchange *exchange, struct span narrowed);
 
+/*
+ * Appends "feed:{id}" with the request's values in its places; one that is long or has controls
+ * stands there as its digest. False: memory.
+ */
+MUST_CHECK bool tags_template(const struct exchange *exchange, struct span text, struct bytes *out);
+
 #endif

@@ -66,10 +66,6 @@ static void reads_repeated_values(void **state)
     assert_string_equal(value.text.data, "{\"{1}\",b,\"\"}");
     assert_true(param_read_array(&param, TYPE_TEXT, given, 1, arena, &value, &problem));
     assert_string_equal(value.text.data, "{1}");
-    assert_true(param_read_elements(&param, TYPE_TEXT, given, 1, arena, &value, &problem));
-    assert_string_equal(value.text.data, "{\"{1}\"}");
-    assert_true(param_read_elements(&param, TYPE_TEXT, given, 0, arena, &value, &problem));
-    assert_string_equal(value.text.data, "{}");
     param.maxlen = 1;
     assert_false(param_read_array(&param, TYPE_TEXT, given, 3, arena, &value, &problem));
     assert_string_equal(problem, "must be at most 1 characters long, not 3");

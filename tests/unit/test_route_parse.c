@@ -107,10 +107,8 @@ static void reads_a_write(void **state)
                    "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_METHOD | UNSERVED_AUTH | UNSERVED_LIMIT |
-                                          UNSERVED_INVALIDATES | UNSERVED_REFRESHES |
-                                          UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_LOCATION |
-                                          UNSERVED_VERSION | UNSERVED_CLAIM | UNSERVED_BODY);
+    assert_int_equal(route->unserved, UNSERVED_AUTH | UNSERVED_LIMIT | UNSERVED_ASYNC |
+                                          UNSERVED_BEHIND | UNSERVED_VERSION | UNSERVED_CLAIM);
     assert_int_equal(route->result, RESULT_NONE);
     assert_int_equal(route->param_count, 5);
     assert_int_equal(route->params[1].place, PLACE_BODY);
@@ -121,6 +119,26 @@ static void reads_a_write(void **state)
     assert_int_equal(route->params[3].place, PLACE_WHOLE_BODY);
     assert_string_equal(route->params[4].name, "auth.sub");
     assert_int_equal(route->params[4].place, PLACE_CLAIM);
+}
+
+static void shares_parameters_between_statements(void **state)
+{
+    struct parsed parsed CLEANUP(parsed_free) =
+        parse_good("-- @http POST /a/{id}\n"
+                   "UPDATE a SET n = :n WHERE id = :id;\n"
+                   "-- and what became of it\n"
+                   "INSERT INTO b SELECT :id, :note RETURNING *;\n");
+    struct route *route = parsed.route;
+    (void)state;
+    assert_int_equal(route->before_count, 1);
+    assert_true(span_is(route->before[0].sql, "UPDATE a SET n = $1 WHERE id = $2"));
+    assert_true(span_is(route->statement.sql, "INSERT INTO b SELECT $1, $2 RETURNING *"));
+    assert_int_equal(route->param_count, 3);
+    assert_int_equal(route->before[0].param_of[0], 1);
+    assert_int_equal(route->before[0].param_of[1], 0);
+    assert_int_equal(route->statement.param_of[0], 0);
+    assert_int_equal(route->statement.param_of[1], 2);
+    assert_int_equal(route->statement.line, 4);
 }
 
 static void reads_tags_and_depends(void **state)
@@ -165,10 +183,10 @@ static const struct {
     {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", UNSERVED_PAGE},
     {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
     {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", 0},
-    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s", UNSERVED_BODY},
+    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s", 0},
     {"-- @http DELETE /a/{key}\n-- @kv delete key={key}", 0},
     {"-- @http PUT /{a}/{b}\n-- @param v json in=query\n-- @kv set key={a}:{b} value={v}{v}", 0},
-    {"-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id", UNSERVED_METHOD},
+    {"-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id", 0},
     {"-- @http GET /a\n-- @control private, no-cache, max-age=0\nSELECT 1", 0},
     {"-- @http GET /a/{slug}\nSELECT 1", 0},
     {"-- @http GET /a\n-- @param s text default='null'\nSELECT :s", 0},
@@ -403,6 +421,7 @@ static void names_every_unserved_bit(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(reads_a_whole_file), cmocka_unit_test(reads_a_write),
+          cmocka_unit_test(shares_parameters_between_statements),
           cmocka_unit_test(reads_tags_and_depends), cmocka_unit_test(accepts),
           cmocka_unit_test(tells_the_fault), cmocka_unit_test(tells_every_fault),
           cmocka_unit_test(refuses_nul), cmocka_unit_test(names_every_unserved_bit))

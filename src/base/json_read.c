@@ -1,13 +1,21 @@
-#include "route/json_check.h"
+/*
+ * The check of a JSON text. The names of all objects that are open stand on one stack, those of the
+ * innermost on top; an object that closes sorts its own and finds equal ones side by side, so that
+ * a text of n bytes costs n log n, however its objects lie within each other.
+ */
+#include <stdlib.h>
 
-#include <stdbool.h>
-
+#include "base/json.h"
 #include "base/utf8.h"
 
 struct reader {
     struct span text;
     size_t at;
-    size_t depth;
+    unsigned depth, depth_max;
+    struct arena *arena;
+    struct json *names;
+    size_t name_count, name_room;
+    bool no_memory;
     const char *why;
 };
 
@@ -16,6 +24,12 @@ static bool value_read(struct reader *reader);
 static bool fail(struct reader *reader, const char *why)
 {
     reader->why = why;
+    return false;
+}
+
+static bool no_memory(struct reader *reader)
+{
+    reader->no_memory = true;
     return false;
 }
 
@@ -133,10 +147,30 @@ static bool string_read(struct reader *reader)
     return true;
 }
 
+static bool name_push(struct reader *reader, struct span text)
+{
+    if (reader->name_count == reader->name_room) {
+        size_t room = reader->name_room ? 2 * reader->name_room : 32;
+        struct json *names = arena_array(reader->arena, room, sizeof *names);
+        if (!names)
+            return no_memory(reader);
+        if (reader->name_count)
+            memcpy(names, reader->names, reader->name_count * sizeof *names);
+        reader->names = names;
+        reader->name_room = room;
+    }
+    reader->names[reader->name_count++] = (struct json){.kind = JSON_STRING, .text = text};
+    return true;
+}
+
 static bool member_read(struct reader *reader)
 {
     blanks_skip(reader);
+    size_t first = reader->at;
     if (!string_read(reader))
+        return false;
+    struct span name = {.data = reader->text.data + first, .size = reader->at - first};
+    if (!name_push(reader, name))
         return false;
     blanks_skip(reader);
     if (!take(reader, ':'))
@@ -144,11 +178,36 @@ static bool member_read(struct reader *reader)
     return value_read(reader);
 }
 
+static int names_compare(const void *a, const void *b)
+{
+    return json_string_compare(a, b);
+}
+
+/* Of equal names the one that stands last in the text is where the reader stops. */
+static bool names_differ(struct reader *reader, size_t first)
+{
+    size_t count = reader->name_count - first;
+    reader->name_count = first;
+    if (count < 2)
+        return true;
+    struct json *names = reader->names + first;
+    qsort(names, count, sizeof *names, names_compare);
+    for (size_t i = 1; i < count; i++) {
+        if (json_string_compare(&names[i - 1], &names[i]) != 0)
+            continue;
+        const char *later = names[i - 1].text.data > names[i].text.data ? names[i - 1].text.data
+                                                                        : names[i].text.data;
+        reader->at = (size_t)(later - reader->text.data);
+        return fail(reader, "a name that the object has already");
+    }
+    return true;
+}
+
 static bool items_read(struct reader *reader, char close, bool (*item)(struct reader *))
 {
     reader->at++;
-    if (++reader->depth > JSON_DEPTH_MAX)
-        return fail(reader, "nested deeper than 64 levels");
+    if (++reader->depth > reader->depth_max)
+        return fail(reader, NULL);
     blanks_skip(reader);
     if (!take(reader, close)) {
         do {
@@ -164,14 +223,18 @@ static bool items_read(struct reader *reader, char close, bool (*item)(struct re
     return true;
 }
 
-_Static_assert(JSON_DEPTH_MAX == 64, "the text above says 64");
+static bool object_read(struct reader *reader)
+{
+    size_t first = reader->name_count;
+    return items_read(reader, '}', member_read) && names_differ(reader, first);
+}
 
 static bool value_read(struct reader *reader)
 {
     blanks_skip(reader);
     switch (peek(reader)) {
     case '{':
-        return items_read(reader, '}', member_read);
+        return object_read(reader);
     case '[':
         return items_read(reader, ']', value_read);
     case '"':
@@ -189,17 +252,30 @@ static bool value_read(struct reader *reader)
     }
 }
 
-bool json_check(struct span text, size_t *ret_offset, const char **ret_why)
+static bool refuse(const struct reader *reader, struct error *error)
 {
-    struct reader reader = {.text = text};
-    bool valid = value_read(&reader);
-    if (valid)
-        blanks_skip(&reader);
-    if (valid && reader.at < text.size)
-        valid = fail(&reader, "the value ends before the text does");
-    if (!valid) {
-        *ret_offset = reader.at;
-        *ret_why = reader.why;
+    if (reader->no_memory)
+        return error_set_memory(error);
+    if (!reader->why)
+        return error_set(error, ERROR_INVALID, "nested deeper than %u levels at byte %zu",
+                         reader->depth_max, reader->at);
+    return error_set(error, ERROR_INVALID, "%s at byte %zu", reader->why, reader->at + 1);
+}
+
+bool json_read(struct span text, unsigned depth_max, struct arena *arena, struct json *ret_value,
+               struct error *error)
+{
+    struct reader reader = {.text = text, .depth_max = depth_max, .arena = arena};
+    blanks_skip(&reader);
+    size_t first = reader.at;
+    if (!value_read(&reader))
+        return refuse(&reader, error);
+    struct span value = {.data = text.data + first, .size = reader.at - first};
+    blanks_skip(&reader);
+    if (reader.at < text.size) {
+        fail(&reader, "the value ends before the text does");
+        return refuse(&reader, error);
     }
-    return valid;
+    *ret_value = json_of(value);
+    return true;
 }

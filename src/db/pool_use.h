@@ -1,0 +1,21 @@
+/*
+ * Taking a connection of the pool for more than one statement. Not for other folders.
+ */
+#ifndef LARDER_DB_POOL_USE_H
+#define LARDER_DB_POOL_USE_H
+
+#include "db/pool.h"
+
+enum db_wanted {
+    DB_WANTED_ANY,
+    DB_WANTED_FRESH, /* opened now: the caller has just seen one that was lost */
+};
+
+/* DB_FAILURE_BUSY when none became free in time. It must be given back. */
+MUST_CHECK bool db_pool_take(struct db_pool *pool, enum db_wanted wanted,
+                             struct db_connection **ret_connection, struct db_failure *failure);
+
+/* A broken one is closed. */
+void db_pool_give(struct db_pool *pool, struct db_connection *connection);
+
+#endif

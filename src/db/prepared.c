@@ -1,0 +1,45 @@
+#include "db/prepared.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t *slot_of(struct db_connection *connection, uint64_t id)
+{
+    size_t at = (size_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) % PREPARED_MAX;
+    while (connection->prepared[at] && connection->prepared[at] != id)
+        at = (at + 1) % PREPARED_MAX;
+    return &connection->prepared[at];
+}
+
+void prepared_name(uint64_t id, char ret_name[static PREPARED_NAME_SIZE])
+{
+    snprintf(ret_name, PREPARED_NAME_SIZE, "larder_%016" PRIx64, id);
+}
+
+bool prepared_has(struct db_connection *connection, uint64_t id)
+{
+    return *slot_of(connection, id) == id;
+}
+
+void prepared_add(struct db_connection *connection, uint64_t id)
+{
+    uint64_t *slot = slot_of(connection, id);
+    if (*slot == id)
+        return;
+    *slot = id;
+    if (++connection->prepared_count > PREPARED_MAX / 2)
+        connection->forget = true;
+}
+
+void prepared_clear(struct db_connection *connection)
+{
+    memset(connection->prepared, 0, sizeof connection->prepared);
+    connection->prepared_count = 0;
+    connection->forget = false;
+}
+
+void db_forget_prepared(struct db_connection *connection)
+{
+    connection->forget = true;
+}

@@ -1,0 +1,23 @@
+/*
+ * What a connection remembers of the statements that were prepared on it, by their ids. Not for
+ * other folders.
+ */
+#ifndef LARDER_DB_PREPARED_H
+#define LARDER_DB_PREPARED_H
+
+#include "db/round.h"
+
+#define PREPARED_NAME_SIZE 32
+
+/* The name that the server knows the statement by. */
+void prepared_name(uint64_t id, char ret_name[static PREPARED_NAME_SIZE]);
+
+bool prepared_has(struct db_connection *connection, uint64_t id);
+
+/* The server has it now. Too many, and all are forgotten before the next use. */
+void prepared_add(struct db_connection *connection, uint64_t id);
+
+/* The server has none any more. */
+void prepared_clear(struct db_connection *connection);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * Writes through db/write.h without a responder: for tests that have to stop between a commit and
+ * what comes after it.
+ *
+ * Each line of the input is words with tabs between them, each `name=text`, and makes one write:
+ * sql=, value= (of the last sql; an empty one is NULL), timeout= (ms), role=, claims=; or one of
+ * struck= (numbers of transactions, commas between). One line of the output answers each, fields
+ * with tabs between them, the first what became of it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "db/write.h"
+
+#define MOST 16
+
+struct request {
+    struct db_write write;
+    struct db_statement statements[MOST];
+    const char *values[MOST][MOST];
+    struct db_identity identity;
+    char *struck;
+};
+
+typedef void setter(struct request *request, char *text);
+
+static const struct hash_key key;
+
+static void set_sql(struct request *request, char *text)
+{
+    size_t at = request->write.count++;
+    if (at >= MOST)
+        exit(2);
+    request->statements[at] =
+        (struct db_statement){.id = hash_of(&key, (struct span){text, strlen(text)}),
+                              .sql = text,
+                              .values = request->values[at]};
+}
+
+static void set_value(struct request *request, char *text)
+{
+    struct db_statement *last = &request->statements[request->write.count - 1];
+    request->values[request->write.count - 1][last->parameter_count++] = *text ? text : NULL;
+}
+
+static void set_timeout(struct request *request, char *text)
+{
+    request->write.timeout = strtoll(text, NULL, 10) * 1000;
+}
+
+static void set_role(struct request *request, char *text)
+{
+    request->identity.role = text;
+    request->write.identity = &request->identity;
+}
+
+static void set_claims(struct request *request, char *text)
+{
+    request->identity.claims = text;
+    request->write.identity = &request->identity;
+}
+
+static void set_struck(struct request *request, char *text)
+{
+    request->struck = text;
+}
+
+static const struct {
+    const char *name;
+    setter *set;
+} words[] = {
+    {"sql", set_sql},   {"value", set_value},   {"timeout", set_timeout},
+    {"role", set_role}, {"claims", set_claims}, {"struck", set_struck},
+};
+
+static void set(struct request *request, char *word)
+{
+    char *text = strchr(word, '=');
+    if (text)
+        *text++ = '\0';
+    for (size_t i = 0; text && i < ARRAY_COUNT(words); i++)
+        if (strcmp(words[i].name, word) == 0) {
+            words[i].set(request, text);
+            return;
+        }
+    fprintf(stderr, "unknown word %s\n", word);
+    exit(2);
+}
+
+static const char *const outcomes[] = {[DB_WRITTEN] = "written",
+                                       [DB_WRITTEN_BEFORE] = "before",
+                                       [DB_WRITE_OTHER] = "other",
+                                       [DB_WRITE_BUSY] = "busy"};
+static const char *const kinds[] = {
+    [DB_FAILURE_STATEMENT] = "statement",   [DB_FAILURE_VALUE] = "value",
+    [DB_FAILURE_CONSTRAINT] = "constraint", [DB_FAILURE_READ_ONLY] = "read only",
+    [DB_FAILURE_FORBIDDEN] = "forbidden",   [DB_FAILURE_TIMEOUT] = "timeout",
+    [DB_FAILURE_UNAVAILABLE] = "away",      [DB_FAILURE_BUSY] = "busy",
+    [DB_FAILURE_STALE] = "stale",           [DB_FAILURE_TOO_LARGE] = "too large",
+    [DB_FAILURE_RETRY] = "retry",           [DB_FAILURE_UNKNOWN] = "unknown",
+    [DB_FAILURE_MEMORY] = "memory"};
+
+static void print_values(const char *name, const struct db_result *result, int column)
+{
+    printf("\t%s=", name);
+    for (int i = 0; result && i < db_result_rows(result); i++) {
+        struct span value = db_result_value(result, i, column);
+        printf("%s%.*s", i ? ";" : "", (int)value.size, value.data ? value.data : "null");
+    }
+}
+
+static void print_written(const struct db_written *written)
+{
+    printf("%s", outcomes[written->outcome]);
+    print_values("result", written->result, 0);
+    print_values("record", written->record, 0);
+    print_values("tags", written->tags, 0);
+    printf("\ttransaction=%" PRIu64 "\n", written->transaction);
+}
+
+static void print_failure(const struct db_failure *failure)
+{
+    printf("failed\tkind=%s\tsqlstate=%s\tstatement=%zu\tposition=%zu\tmessage=%s\n",
+           kinds[failure->kind], failure->sqlstate, failure->statement, failure->position,
+           failure->message);
+}
+
+static void tell_struck(struct db_pool *pool, char *numbers)
+{
+    uint64_t transactions[MOST];
+    size_t count = 0;
+    for (char *at = numbers; count < MOST && *at; at += *at == ',')
+        transactions[count++] = strtoull(at, &at, 10);
+    db_pool_struck(pool, transactions, count);
+    puts("struck");
+}
+
+static void work(struct db_pool *pool, char *line)
+{
+    struct request request = {.write = {.timeout = 5000000}};
+    struct db_written written = {0};
+    struct db_failure failure = {0};
+    for (char *word = strsep(&line, "\t"); word; word = strsep(&line, "\t"))
+        set(&request, word);
+    request.write.statements = request.statements;
+    if (request.struck) {
+        tell_struck(pool, request.struck);
+    } else if (db_pool_write(pool, &request.write, &written, &failure)) {
+        print_written(&written);
+        db_written_free(&written);
+    } else {
+        print_failure(&failure);
+    }
+    fflush(stdout);
+}
+
+int main(int count, char **arguments)
+{
+    char *line = NULL;
+    size_t room = 0;
+    struct db_pool_settings settings = {
+        .connections = 2,
+        .queue = 10,
+        .wait = 2000000,
+        .connection = {.transaction_pooling = count > 1 && strcmp(arguments[1], "transaction") == 0,
+                       .statement_timeout = 10000000}};
+    struct counters *counters = counters_open_private();
+    struct db_pool *pool = counters ? db_pool_new(&settings, counters) : NULL;
+    ssize_t size;
+    while (pool && (size = getline(&line, &room, stdin)) > 0) {
+        line[size - 1] = '\0';
+        work(pool, line);
+    }
+    db_pool_free(pool);
+    counters_close(counters);
+    free(line);
+    return pool ? 0 : 1;
+}
