@@ -11,6 +11,8 @@ from support.waiting import wait_until
 ROUTES = {
     "set": "-- @http POST /set\n-- @param key text in=query\n-- @param value text in=query\n"
            "-- @kv set key={key} value={value} ttl=60s\n",
+    "fields": "-- @http PUT /fields\n-- @kv set key={key} value={value}\n",
+    "document": "-- @http PUT /documents/{name}\n-- @param value json\n-- @kv set key=doc:{name} value={value}\n",
     "get": "-- @http GET /get/{key}\n-- @kv get key={key}\n",
     "delete": "-- @http DELETE /get/{key}\n-- @kv delete key={key}\n",
     "brief": "-- @http PUT /brief/{key}\n-- @kv set key={key} value=brief ttl=300ms\n",
@@ -156,6 +158,36 @@ def test_a_place_needs_a_value(served):
 def test_a_parameter_is_canonical_in_the_key(served):
     served.redis.client().set("larder:v:n:7", "seven")
     assert served.get("/number?n=007").json() == {"key": "n:7", "value": "seven", "source": "cache"}
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_fields_of_the_body(served):
+    answer = served.request("/fields", method="PUT", headers=JSON, body='{"value":"a \\u00fc \\n","key":"f/1"}'.encode())
+    assert answer.json() == {"key": "f/1", "value": "a ü \n"}
+    assert served.get("/get/f%2F1").json()["value"] == "a ü \n"
+    answer = served.request("/fields", method="PUT", headers={"Content-Type": "application/x-www-form-urlencoded"},
+                            body=b"key=form&value=a+b%3D")
+    assert answer.json() == {"key": "form", "value": "a b="}
+
+
+@pytest.mark.parametrize("body, faults", [
+    ('{}', {"key": "is required", "value": "is required"}),
+    ('', {"key": "is required", "value": "is required"}),
+    ('{"key":"a","value":null}', {"value": "must not be null"}),
+    ('{"key":1,"value":"x"}', {"key": 'must be a text in UTF-8, not "1" (a number)'}),
+    ('{"key":"","value":"x"}', {"key": "must not be empty"}),
+])
+def test_faults_of_fields(served, body, faults):
+    problem = served.request("/fields", method="PUT", headers=JSON, body=body.encode()).problem(422)
+    assert {each["name"]: each["detail"] for each in problem["errors"]} == faults
+    assert {each["in"] for each in problem["errors"]} == {"body"}
+
+
+def test_a_json_field_is_kept_as_its_text(served):
+    served.request("/documents/d", method="PUT", headers=JSON, body=b'{"value":{"a":[1,2.50]}}')
+    assert served.redis.client().get("larder:v:doc:d") == b'{"a":[1,2.50]}'
 
 
 def test_bounds_of_key_and_value(served):

@@ -108,6 +108,14 @@ def test_the_urls_it_prints_answer(running, quickstart):
     assert b"larder_requests_total" in subprocess.run(["curl", "-sf", metrics], capture_output=True).stdout
 
 
+def test_the_page_it_prints_works(running, quickstart):
+    page = re.search(r"http\S+/kv/", running).group()
+    assert b"<h1>Key and value</h1>" in subprocess.run(["curl", "-sf", page], capture_output=True).stdout
+    script = f"curl -sf --json '{{\"key\":\"k\",\"value\":\"v\"}}' {page}../set; curl -sf {page}../get/k"
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout
+    assert told == '{"key":"k","value":"v","ttl":60}{"key":"k","value":"v","source":"cache"}'
+
+
 def test_status_shows_every_service(running, quickstart):
     shown = quickstart("--status")
     assert shown.returncode == 0
