@@ -133,7 +133,7 @@ def test_annotations_not_served_yet_are_noted_and_no_fault(folder):
              "SELECT 1 AS a").larder("check")
     assert status == 0
     notes = [line.removeprefix(f"{folder.path}/") for line in lines if "note" in line]
-    assert len(notes) == 3 and all("not served yet" in note for note in notes)
+    assert len(notes) == 2 and all("not served yet" in note for note in notes)
     for file, word in (("later", "@stream"), ("page", "@page")):
         assert any(re.match(rf"{file}\.sql:\d+: note: {word} ", note) for note in notes), notes
 
