@@ -104,6 +104,76 @@ BEGIN
 END
 $function$;
 
+-- What is not on its way but kept: a schema of its own, which outlives this one's next version. Requests that carried an
+-- Idempotency-Key, with their answers.
+DO $block$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace AS n
+               WHERE n.nspname = 'larder_kept' AND NOT pg_catalog.pg_has_role(n.nspowner, 'USAGE')) THEN
+        RAISE insufficient_privilege USING MESSAGE =
+            'the schema larder_kept belongs to another role: install as that role, or drop it';
+    END IF;
+END
+$block$;
+CREATE SCHEMA IF NOT EXISTS larder_kept;
+CREATE TABLE IF NOT EXISTS larder_kept.request (
+    key  bytea       PRIMARY KEY, -- of principal, route and the client's key
+    body bytea       NOT NULL,    -- of what the request says
+    answer bytea     NOT NULL,
+    made timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS request_made ON larder_kept.request (made);
+
+-- Begins a request that is to be done once, in its transaction. 'new': nobody has it or will have it before the end of
+-- the transaction. 'before': `kept` is the first answer. 'other': the key came with another body. 'busy': in work.
+CREATE FUNCTION larder.once(wanted pg_catalog.bytea, said pg_catalog.bytea, lock pg_catalog.int8,
+    OUT outcome pg_catalog.text, OUT kept pg_catalog.bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    found_body bytea;
+BEGIN
+    FOR try IN 1 .. 2 LOOP
+        SELECT r.body, r.answer INTO found_body, kept FROM larder_kept.request AS r WHERE r.key = wanted;
+        IF FOUND THEN
+            outcome := 'before';
+            IF found_body <> said THEN
+                outcome := 'other';
+                kept := NULL;
+            END IF;
+            RETURN;
+        END IF;
+        -- Looked at again under the lock: who had it may have ended just now.
+        IF try = 1 AND NOT pg_try_advisory_xact_lock(lock) THEN
+            outcome := 'busy';
+            RETURN;
+        END IF;
+    END LOOP;
+    outcome := 'new';
+END
+$function$;
+
+-- Ends it: the answer is kept if the transaction commits.
+CREATE FUNCTION larder.once_done(wanted pg_catalog.bytea, said pg_catalog.bytea, answered pg_catalog.bytea)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    INSERT INTO larder_kept.request (key, body, answer) VALUES (wanted, said, answered);
+END
+$function$;
+
+-- Forgets some of the requests that are older than so many seconds; says how many.
+CREATE FUNCTION larder.once_forget(seconds pg_catalog.float8) RETURNS pg_catalog.int8
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    gone bigint;
+BEGIN
+    DELETE FROM larder_kept.request AS r WHERE r.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM larder_kept.request AS o WHERE o.made < clock_timestamp() - make_interval(secs => seconds)
+        ORDER BY o.made LIMIT 5000 FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END
+$function$;
+
 -- For the WHEN of a narrowed watch's triggers, whose settings end in `key`: whether one of the two values is new to the
 -- transaction. Settings made here end with it, and are undone with a savepoint, as the rows in the outbox are.
 -- v: the values' hashes, 33 characters each; '*' past 100 of them. m: the values of the row before.

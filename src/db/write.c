@@ -5,53 +5,47 @@
 
 #include "base/clock.h"
 #include "db/pool_use.h"
+#include "db/round.h"
 #include "db/write_known.h"
 #include "db/write_run.h"
 
-/* A serialisation failure or a deadlock: how often the write is run at most, and the pauses. */
-#define TRIES_MOST 5
-#define PAUSE_LEAST INT64_C(2000)
-
-/* What one attempt leaves open. */
-enum again {
-    AGAIN_NOT,
-    AGAIN_FRESH,  /* the connection was lost before anything could be committed */
-    AGAIN_ANEW,   /* something learnt was outdated: a prepared statement, or that there are tags */
-    AGAIN_PAUSED, /* another transaction was in the way */
+/* How often a write is run again at most, for each reason. */
+static const unsigned again_most[] = {
+    [WRITE_AGAIN_NOT] = 0,     [WRITE_AGAIN_FRESH] = 1, [WRITE_AGAIN_ANEW] = 1,
+    [WRITE_AGAIN_TAGLESS] = 1, [WRITE_AGAIN_LATER] = 4, [WRITE_AGAIN_LOOK] = 1,
 };
 
-static enum again judge(struct db_connection *connection, const struct db_failure *failure,
-                        bool tagless)
+/* The first pause, µs; each further one may be twice as long. */
+#define PAUSE_LEAST INT64_C(2000)
+
+/* After a failed attempt, while its connection is still at hand. */
+static void learn(struct db_pool *pool, struct db_connection *connection, enum write_again again,
+                  struct db_failure *failure)
 {
-    if (tagless || failure->kind == DB_FAILURE_STALE)
-        return AGAIN_ANEW;
-    if (failure->kind == DB_FAILURE_RETRY)
-        return AGAIN_PAUSED;
-    return failure->kind == DB_FAILURE_UNAVAILABLE && !db_usable(connection) ? AGAIN_FRESH
-                                                                             : AGAIN_NOT;
+    write_known_columns(db_pool_known(pool), connection, failure);
+    if (again == WRITE_AGAIN_ANEW)
+        db_forget_prepared(connection);
+    if (again == WRITE_AGAIN_TAGLESS)
+        write_known_tagless(db_pool_known(pool));
 }
 
 static bool attempt(struct db_pool *pool, const struct db_write *write, int64_t until,
-                    enum db_wanted wanted, struct db_written *ret_written, enum again *ret_again,
-                    struct db_failure *failure)
+                    enum db_wanted wanted, struct db_written *ret_written,
+                    enum write_again *ret_again, struct db_failure *failure)
 {
-    struct write_known *known = db_pool_known(pool);
     struct db_connection *connection;
-    bool tagless;
-    *ret_again = AGAIN_NOT;
+    *ret_again = WRITE_AGAIN_NOT;
     if (!db_pool_take(pool, wanted, &connection, failure))
         return false;
-    struct write_terms terms = {.tags = write_known_tags(known, connection)};
+    struct write_terms terms = {.tags = write_known_tags(db_pool_known(pool), connection)};
+    bool done = true;
+    if (connection->forget && !connection->settings->transaction_pooling)
+        done = db_forget_now(connection, until + DB_GRACE, failure);
     terms.timeout = until - clock_monotonic();
-    bool done = db_write_run(connection, write, &terms, ret_written, &tagless, failure);
-    if (!done) {
-        *ret_again = judge(connection, failure, tagless);
-        write_known_columns(known, connection, failure);
-        if (failure->kind == DB_FAILURE_STALE)
-            db_forget_prepared(connection);
-        if (tagless)
-            write_known_tagless(known);
-    }
+    if (done)
+        done = db_write_run(connection, write, &terms, ret_written, ret_again, failure);
+    if (!done)
+        learn(pool, connection, *ret_again, failure);
     db_pool_give(pool, connection);
     return done;
 }
@@ -66,14 +60,13 @@ static void pause_before(unsigned tries, int64_t until)
         nanosleep(&(struct timespec){.tv_nsec = pause * 1000}, NULL);
 }
 
-/* Each reason to begin again counts for itself, but all of them share the time. */
-static bool may_again(enum again again, unsigned counts[static AGAIN_PAUSED + 1], int64_t until)
+/* All attempts share the time. */
+static bool may_again(enum write_again again, unsigned counts[static WRITE_AGAIN_COUNT],
+                      int64_t until)
 {
-    static const unsigned most[] = {
-        [AGAIN_NOT] = 0, [AGAIN_FRESH] = 1, [AGAIN_ANEW] = 2, [AGAIN_PAUSED] = TRIES_MOST - 1};
-    if (counts[again]++ >= most[again])
+    if (counts[again]++ >= again_most[again])
         return false;
-    if (again == AGAIN_PAUSED)
+    if (again == WRITE_AGAIN_LATER)
         pause_before(counts[again], until);
     return clock_monotonic() < until;
 }
@@ -82,9 +75,9 @@ bool db_pool_write(struct db_pool *pool, const struct db_write *write,
                    struct db_written *ret_written, struct db_failure *failure)
 {
     int64_t until = clock_monotonic() + write->timeout;
-    unsigned counts[AGAIN_PAUSED + 1] = {0};
+    unsigned counts[WRITE_AGAIN_COUNT] = {0};
     enum db_wanted wanted = DB_WANTED_ANY;
-    enum again again;
+    enum write_again again;
     for (;;) {
         struct db_failure local = {0};
         if (attempt(pool, write, until, wanted, ret_written, &again, &local))
@@ -96,7 +89,7 @@ bool db_pool_write(struct db_pool *pool, const struct db_write *write,
                 *failure = local;
             return false;
         }
-        wanted = again == AGAIN_FRESH ? DB_WANTED_FRESH : DB_WANTED_ANY;
+        wanted = again == WRITE_AGAIN_FRESH ? DB_WANTED_FRESH : DB_WANTED_ANY;
     }
 }
 

@@ -15,13 +15,23 @@ struct write_terms {
     bool tags;       /* ask for what the triggers struck: `larder install` was run */
 };
 
+/* Why a failed attempt may be followed by another. */
+enum write_again {
+    WRITE_AGAIN_NOT,
+    WRITE_AGAIN_FRESH,   /* the connection was lost before anything could be committed */
+    WRITE_AGAIN_ANEW,    /* a prepared statement was outdated */
+    WRITE_AGAIN_TAGLESS, /* the tags can't be asked for */
+    WRITE_AGAIN_LATER,   /* another transaction was in the way */
+    WRITE_AGAIN_LOOK,    /* it may have been done before, which an old snapshot hid */
+    WRITE_AGAIN_COUNT,
+};
+
 /*
  * Runs the write. On false nothing was committed, except after DB_FAILURE_UNKNOWN, and the
- * connection is out of the transaction, or dead. *ret_tagless: it failed only since the tags could
- * not be asked for.
+ * connection is out of the transaction, or dead; *ret_again is set then.
  */
 MUST_CHECK bool db_write_run(struct db_connection *connection, const struct db_write *write,
                              const struct write_terms *terms, struct db_written *ret_written,
-                             bool *ret_tagless, struct db_failure *failure);
+                             enum write_again *ret_again, struct db_failure *failure);
 
 #endif
