@@ -190,9 +190,12 @@ static void kv_check(struct draft *draft, unsigned seen,
                     "%s is of no use beside @kv; @param, @auth and @limit are",
                     annotations[i].word);
     }
+    draft->line = draft->kv_line;
+    if (draft->kv && draft->route->auth.rls)
+        draft_fault(draft, (struct span){0},
+                    "@auth rls is of no use beside @kv: no statement runs as the role");
     if (!draft->kv || !*draft->kv || reads == (draft->route->method == METHOD_GET))
         return;
-    draft->line = draft->kv_line;
     draft_fault(draft, (struct span){0},
                 "@kv %s doesn't fit a %s; get goes with GET, the others don't", draft->kv,
                 route_method_names[draft->route->method]);

@@ -292,6 +292,13 @@ def test_routes_prints_the_table_with_types_learned(folder, database):
     assert len(starts) == 1, "the columns are aligned"
 
 
+def test_routes_of_values_are_texts_that_nobody_keeps(folder):
+    _, lines, _ = folder.write(put="-- @http PUT /v/{key}\n-- @kv set key={key} value={value}",
+                               got="-- @http GET /v/{key}\n-- @kv get key={key}").larder("routes")
+    assert cells(lines)[1:] == [["GET", "/v/{key}", "key text", "-", "no-store"],
+                                ["PUT", "/v/{key}", "key text, value text", "-", "no-store"]]
+
+
 def test_routes_without_a_database_leaves_what_only_postgresql_knows_open(folder):
     status, lines, _ = folder.write(**ROUTES).larder("routes")
     assert status == 0

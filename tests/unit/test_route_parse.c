@@ -309,6 +309,7 @@ static const struct {
     {"-- @http GET /a\n-- @result row\n-- @kv get key=a", 2, 0, "@result is of no use beside"},
     {"-- @http GET /{a}/{b}\n-- @kv get key={a}{b}", 2, 12, "@kv: key={a}{b} must have a sign"},
     {"-- @http GET /{a}/{b}\n-- @kv get key={a}x-{b}", 2, 12, "@kv: key={a}x-{b} must have"},
+    {"-- @http GET /a\n-- @kv get key=a\n-- @auth required rls", 2, 0, "@auth rls is of no use"},
     {"-- @http GET /{a}\n-- @kv get key={b}", 2, 17, "b: it has no source"},
     {"@param", 2, 0, "@param needs a name"},
     {"@param Limit", 2, 11, "@param: \"Limit\" is no name"},
