@@ -20,6 +20,8 @@ static const struct command commands[] = {
      "makes the kept answers old that carry a tag, or that depend on a table, or all"},
     {"verify", command_verify, "[--sample N|all] [--rate N] [--every DURATION]",
      "compares kept answers with what PostgreSQL answers now, and reports each that differs"},
+    {"stats", command_stats, "[--json]",
+     "tells how often each route was asked on this host, how it went and how long it took"},
     {"config", command_config, "[--sample | --manual]",
      "prints every option's value and where it comes from"},
 };

@@ -62,6 +62,13 @@ void counters_request(struct route_counters *row, unsigned status, enum counter_
 /* A finished statement of the route. */
 void counters_query(struct route_counters *row, int64_t duration);
 
+/*
+ * The counters in `folder` as they are now, to be told, not added to. ERROR_SYSTEM when there are
+ * none to be read, ERROR_INVALID when they are another version's.
+ */
+MUST_CHECK bool counters_snapshot(const char *folder, struct counters **ret_counters,
+                                  struct error *error);
+
 /* Everything in the Prometheus text format, version 0.0.4. */
 void counters_append_prometheus(const struct counters *counters, struct bytes *out);
 

@@ -1,5 +1,7 @@
 #include "serve/internal.h"
 
+#include "base/route_stats.h"
+
 static void answer_metrics(struct exchange *exchange)
 {
     struct bytes text = BYTES_EMPTY;
@@ -11,6 +13,21 @@ static void answer_metrics(struct exchange *exchange)
         return;
     }
     exchange_settle(exchange, 200, SPAN_LITERAL("text/plain; version=0.0.4; charset=utf-8"), body);
+    exchange_header(exchange, "Cache-Control", "no-store");
+}
+
+static void answer_stats(struct exchange *exchange)
+{
+    struct bytes text = BYTES_EMPTY;
+    route_stats_append_json(exchange->server->counters, &text);
+    struct span body =
+        text.failed ? (struct span){0} : arena_span(exchange->desk->arena, bytes_span(&text));
+    bytes_free(&text);
+    if (!body.size) {
+        exchange_memory(exchange);
+        return;
+    }
+    exchange_settle(exchange, 200, SPAN_LITERAL("application/json"), body);
     exchange_header(exchange, "Cache-Control", "no-store");
 }
 
@@ -27,6 +44,7 @@ static const struct page {
 } pages[] = {
     {"/_larder/metrics", answer_metrics},
     {"/_larder/health", answer_health},
+    {"/_larder/stats", answer_stats},
 };
 
 static bool method_is_read(const struct exchange *exchange)

@@ -194,6 +194,8 @@ static bool varies(const struct served *served)
 
 enum verify_outcome verify_route(const struct served *served)
 {
+    if (served->route->auth.rls)
+        return VERIFY_ROLE;
     return uses_clock(served->route) ? VERIFY_CLOCK : varies(served) ? VERIFY_VARYING : VERIFY_SAME;
 }
 
@@ -216,6 +218,9 @@ static enum verify_outcome subject_make(struct verifier *verifier, struct span t
     struct served *served = find_version(verifier->live, key.version);
     if (!served || key.hashed)
         return served ? VERIFY_HASHED : VERIFY_UNKNOWN;
+    ret_subject->served = served;
+    if (served->route->auth.rls)
+        return VERIFY_ROLE;
     size_t count = served->route->param_count;
     *ret_subject = (struct subject){
         .key = text,
