@@ -89,7 +89,7 @@ const char *const param_place_names[] = {
     [PLACE_HEADER] = "header",
     [PLACE_CLOCK] = "clock",
     [PLACE_CLAIM] = "claim",
-    [PLACE_WHOLE_BODY] = "whole body",
+    [PLACE_WHOLE_BODY] = "body",
 };
 
 /* PostgreSQL's other names for text: varchar, bpchar, name, unknown. */

@@ -5,10 +5,12 @@
 #include "base/log.h"
 #include "db/write.h"
 #include "serve/answer.h"
+#include "serve/once.h"
 #include "serve/steps.h"
 #include "serve/strike.h"
 #include "serve/write_answer.h"
 #include "serve/write_failure.h"
+#include "serve/write_refresh.h"
 
 static bool is_write(const struct exchange *exchange)
 {
@@ -60,7 +62,7 @@ static void count_write(struct exchange *exchange, int64_t duration, bool done,
                  1);
 }
 
-static bool run(struct exchange *exchange, struct db_written *ret_written,
+static bool run(struct exchange *exchange, const struct once *once, struct db_written *ret_written,
                 struct db_failure *failure)
 {
     const struct route *route = exchange->served->route;
@@ -69,6 +71,9 @@ static bool run(struct exchange *exchange, struct db_written *ret_written,
                                    exchange->desk->arena),
         .count = route->before_count + 1,
         .identity = exchange->identity,
+        .once = once->wanted ? &once->once : NULL,
+        .record = once_record,
+        .context = exchange,
         .timeout = exchange->timeout,
     };
     if (!write.statements)
@@ -82,20 +87,26 @@ static void written_take(struct exchange *exchange, struct db_written *written)
     exchange->tier = TIER_DATABASE;
     exchange->result = written->result;
     written->result = NULL;
-    strike_write(exchange, written);
+    bool struck = strike_write(exchange, written);
     write_answer(exchange);
+    if (struck && exchange->status < 300)
+        write_refresh(exchange);
 }
 
 void step_write(struct exchange *exchange)
 {
     struct db_written written = {0};
     struct db_failure failure = {0};
-    if (!is_write(exchange) || condition_refused(exchange) || unknown_refused(exchange))
+    struct once once;
+    if (!is_write(exchange) || condition_refused(exchange) || unknown_refused(exchange) ||
+        !once_read(exchange, &once))
         return;
     exchange->asked = clock_monotonic();
-    bool done = run(exchange, &written, &failure);
+    bool done = run(exchange, &once, &written, &failure);
     count_write(exchange, clock_monotonic() - exchange->asked, done, &failure);
-    if (done)
+    if (done && written.outcome != DB_WRITTEN)
+        once_answer(exchange, &written);
+    else if (done)
         written_take(exchange, &written);
     else
         write_failure_answer(exchange, &failure);

@@ -23,20 +23,31 @@ static void invalidates_add(struct exchange *exchange, struct strike *strike)
     }
 }
 
+static void uri_add(struct exchange *exchange, struct strike *strike)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (!tags_uri(exchange, &text) || !text.size || text.failed)
+        return;
+    struct span tag = arena_span(exchange->desk->arena, bytes_span(&text));
+    if (tag.data)
+        strike->tags[strike->count++] = tag;
+}
+
 /* False: memory. */
 static bool strike_make(struct exchange *exchange, const struct db_written *written,
                         struct strike *ret_strike)
 {
     int rows = db_result_rows(written->tags);
     struct strike strike = {0};
-    strike.tags =
-        arena_array(exchange->desk->arena, (size_t)rows + exchange->served->route->invalidate_count,
-                    sizeof *strike.tags);
+    strike.tags = arena_array(exchange->desk->arena,
+                              (size_t)rows + exchange->served->route->invalidate_count + 1,
+                              sizeof *strike.tags);
     if (!strike.tags)
         return false;
     for (int i = 0; i < rows; i++)
         strike.tags[strike.count++] = db_result_value(written->tags, i, 0);
     invalidates_add(exchange, &strike);
+    uri_add(exchange, &strike);
     *ret_strike = strike;
     return true;
 }
@@ -55,29 +66,38 @@ static void strike_alone(struct exchange *exchange, const struct strike *strike)
     counters_add(exchange->server->counters, COUNTER_STRIKES_LEFT, 1);
 }
 
-void strike_write(struct exchange *exchange, const struct db_written *written)
+/* In Redis, within what the request may wait for it, and then on this host. */
+static bool strike_everywhere(struct exchange *exchange, const struct strike *strike)
+{
+    struct server *server = exchange->server;
+    struct error event = {0};
+    uint64_t clock;
+    bool told = cache_store_strike(server->store, exchange->desk->redis, strike->tags,
+                                   strike->count, &exchange->redis_budget, &clock, &event);
+    if (told) {
+        clocks_strike(server->clocks, strike, clock);
+        counters_add(server->counters, COUNTER_STRUCK_TAGS, (int64_t)strike->count);
+    } else {
+        strike_alone(exchange, strike);
+    }
+    exchange_redis_event(&event);
+    return told;
+}
+
+bool strike_write(struct exchange *exchange, const struct db_written *written)
 {
     struct server *server = exchange->server;
     struct strike strike;
-    struct error event = {0};
-    uint64_t clock;
     if (!server->store)
-        return;
+        return false;
+    exchange->redis_budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
     if (!strike_make(exchange, written, &strike)) {
         log_event(LOG_ERROR, "write", "%s: out of memory: larderd bumps what was written",
                   exchange->served->route->name);
-        return;
+        return false;
     }
-    exchange->redis_budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
-    if (strike.count == 0)
-        return;
-    if (cache_store_strike(server->store, exchange->desk->redis, strike.tags, strike.count,
-                           &exchange->redis_budget, &clock, &event)) {
-        clocks_strike(server->clocks, &strike, clock);
-        counters_add(server->counters, COUNTER_STRUCK_TAGS, (int64_t)strike.count);
-        exchange->transaction = written->transaction;
-    } else {
-        strike_alone(exchange, &strike);
-    }
-    exchange_redis_event(&event);
+    if (strike.count && !strike_everywhere(exchange, &strike))
+        return false;
+    exchange->transaction = written->transaction;
+    return true;
 }

@@ -13,8 +13,8 @@
 
 /*
  * Strikes what the committed transaction struck, and the route's @invalidates. Never fails the
- * request.
+ * request; false: there is no Redis, or it was not told.
  */
-void strike_write(struct exchange *exchange, const struct db_written *written);
+bool strike_write(struct exchange *exchange, const struct db_written *written);
 
 #endif

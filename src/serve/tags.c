@@ -52,6 +52,36 @@ bool tags_template(const struct exchange *exchange, struct span text, struct byt
     return true;
 }
 
+/* Has the path of the exchange's route both a read and a write? */
+static bool is_written(const struct route_match *match)
+{
+    bool write = false;
+    for (size_t i = 0; i < METHOD_COUNT; i++)
+        write = write || (i != METHOD_GET && match->by_method[i]);
+    return write && match->by_method[METHOD_GET];
+}
+
+bool tags_uri(const struct exchange *exchange, struct bytes *out)
+{
+    if (!is_written(&exchange->match))
+        return true;
+    const struct served *read = live_find(exchange->live, exchange->match.by_method[METHOD_GET]);
+    const struct learned *learned = atomic_load_explicit(&read->learned, memory_order_acquire);
+    if (learned->depends && learned->depends->watched)
+        return true;
+    bytes_append_text(out, "uri:");
+    return tags_template(exchange, exchange->served->route->path, out);
+}
+
+static bool uri_add(struct exchange *exchange)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (!tags_uri(exchange, &text) || text.failed)
+        return false;
+    return !text.size ||
+           tag_add(&exchange->meta, arena_span(exchange->desk->arena, bytes_span(&text)));
+}
+
 static bool templates_add(struct exchange *exchange)
 {
     const struct route *route = exchange->served->route;
@@ -84,5 +114,5 @@ bool tags_write(struct exchange *exchange, struct span narrowed)
     for (size_t i = 0; depends && i < depends->tag_count; i++)
         if (!tag_add(&exchange->meta, depends->tags[i]))
             return false;
-    return templates_add(exchange) && narrowed_add(&exchange->meta, narrowed);
+    return templates_add(exchange) && uri_add(exchange) && narrowed_add(&exchange->meta, narrowed);
 }

@@ -6,6 +6,7 @@
 
 #include "serve/crew.h"
 #include "serve/steps.h"
+#include "serve/struck.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
 #define STACK_SIZE ((size_t)512 * 1024)
@@ -76,12 +77,15 @@ void crew_answer(struct member *member, struct job *job)
         steps_walk(exchange, PART_FILL);
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
+    uint64_t transaction = exchange->transaction;
     job_answered(job, crew->listener);
     if (refresh) {
         crew_hand_over(crew, job);
         return;
     }
     job_end(job);
+    if (transaction)
+        struck_tell(crew->server->struck, crew->server->pool, transaction);
     crew_give_back(crew, job);
 }
 

@@ -52,11 +52,40 @@ static const struct violation *violation_of(const struct exchange *exchange,
     return NULL;
 }
 
+/* A column that a parameter is called after is that field of the request. */
+static struct problem_item item_of(const struct exchange *exchange, const char *column,
+                                   const char *detail)
+{
+    const struct route *route = exchange->served->route;
+    struct problem_item item = {.name = column, .detail = detail};
+    for (size_t i = 0; i < route->param_count; i++)
+        if (strcmp(route->params[i].name, column) == 0)
+            item.in = param_place_names[route->params[i].place];
+    return item;
+}
+
+/* The columns of what still refers to a row are none of the request's. */
+static size_t items_of(const struct exchange *exchange, const struct violation *violation,
+                       const struct db_failure *failure,
+                       struct problem_item items[static DB_FAILURE_COLUMNS])
+{
+    size_t count = failure->column_count;
+    if (violation == &still_in_use)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        items[i] =
+            item_of(exchange, failure->columns[i], count == 1 ? violation->one : violation->many);
+    if (!count && failure->column[0])
+        items[count++] = item_of(exchange, failure->column, violation->one);
+    return count;
+}
+
 static void violation_answer(struct exchange *exchange, const struct violation *violation,
                              const struct db_failure *failure)
 {
-    (void)failure;
-    exchange_problem(exchange, violation->status, violation->detail);
+    struct problem_item items[DB_FAILURE_COLUMNS];
+    size_t count = items_of(exchange, violation, failure, items);
+    exchange_problem_items(exchange, violation->status, violation->detail, items, count);
 }
 
 /* The rows that were wanted did not come, and the transaction undid what came before them. */

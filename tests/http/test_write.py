@@ -72,6 +72,7 @@ ROUTES = {
                            "@location /things/{author}", "@result value"),
     "posts": route("POST", "/posts", "INSERT INTO posts (author, title, slug) VALUES (:author, :title, :slug)",
                    query="author default=null,title default=null,slug default=null"),
+    "unnamed": route("POST", "/unnamed", "INSERT INTO posts (title) VALUES ('t')"),
     "controlled": route("POST", "/controlled", "SELECT 1 AS a", "@control private, max-age=5"),
     "command": route("POST", "/command", "LOCK TABLE history IN SHARE MODE"),
     "slow": route("POST", "/slow", "INSERT INTO history SELECT 9, 'slow' FROM pg_sleep(5)", "@timeout 200ms"),
@@ -213,6 +214,27 @@ def test_a_value_that_does_not_fit_is_422_before_anything_runs(served):
     assert [(each["name"], each["in"]) for each in problem["errors"]] == [("id", "path")]
 
 
+@pytest.mark.parametrize("method, target, status, named, words", [
+    ("POST", "/authors?name=ann", 409, [("name", "query")], "this value is taken already"),
+    ("POST", "/authors", 422, [("name", "query")], "must have a value"),
+    ("POST", "/authors?name=x&age=-1", 422, [("age", "query")], "has a value that is not allowed"),
+    ("POST", "/posts?author=77&title=t", 409, [("author", "query")], "names something that does not exist"),
+    ("POST", "/posts?author=1&title=t&slug=a", 409, [("author", "query"), ("slug", "query")],
+     "these values together are taken already"),
+    ("PUT", "/authors/1?name=bob", 409, [("name", "query")], "this value is taken already"),
+    ("DELETE", "/authors/1", 409, [], "still in use"),
+    ("POST", "/rename?id=1&name=bob", 409, [("name", "query")], "this value is taken already"),
+    ("POST", "/unnamed", 422, [("author", None)], "must have a value"),
+])
+def test_a_constraint_names_the_fields(served, method, target, status, named, words):
+    answer = post(served, target, method)
+    problem = answer.problem(status)
+    assert [(each["name"], each.get("in")) for each in problem.get("errors", [])] == named
+    assert words in problem["detail"] or all(each["detail"] == words for each in problem["errors"])
+    for secret in ("key", "constraint", "violates", "relation", "authors_", "posts_", "INSERT"):
+        assert secret not in answer.text, answer.text
+
+
 # What is counted
 
 def test_writes_are_counted(served):
@@ -242,8 +264,13 @@ CHECKED = {
     "no-place": (route("POST", "/a", "INSERT INTO history VALUES (1, 'x') RETURNING author",
                        "@location /things/{id}"),
                  ":2:23: @location: {id} is no parameter and no column of what the last statement gives"),
-    "refreshes-place": (route("POST", "/a", "SELECT 1 AS a", "@refreshes GET /authors/{b}"),
+    "refreshes-place": (route("POST", "/a", "SELECT 1 AS a", "@refreshes GET /kept/{b}"),
                         "@refreshes: {b} is no parameter"),
+    "refreshes-nothing": (route("POST", "/a", "SELECT 1 AS id", "@refreshes GET /a/b"),
+                          ":2: @refreshes GET /a/b: there is no such route"),
+    "refreshes-not-kept": (route("POST", "/a", "SELECT 1 AS id", "@refreshes GET /authors/{id}"),
+                           "it has no @cache"),
+    "refreshes-needy": (route("POST", "/a", "SELECT 1 AS id", "@refreshes GET /needy"), "must be given"),
     "twins": (route("POST", "/a", "INSERT INTO history VALUES (1, 'x') RETURNING author, what AS author"),
               'columns 1 and 2 are both called "author"'),
     "two-columns": (route("POST", "/a", "SELECT 1, 2", result="value"), "needs a statement with one column"),
@@ -256,6 +283,8 @@ def test_check_tells_what_is_wrong_with_a_write(served, tmp_path, case):
     text, wanted = CHECKED[case]
     (tmp_path / "a.sql").write_text(text)
     (tmp_path / "authors.sql").write_text(ROUTES["authors"])
+    (tmp_path / "kept.sql").write_text(route("GET", "/kept/{id}", "SELECT :id::int AS a", "@cache ttl=1m"))
+    (tmp_path / "needy.sql").write_text(route("GET", "/needy", "SELECT :id::int AS a", "@cache ttl=1m", query="id"))
     done = subprocess.run([program("larder"), "check"], env=served.environment() | {"LARDER_ROUTES": str(tmp_path)},
                           capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 1 and wanted in done.stdout, done.stdout + done.stderr
