@@ -4,7 +4,7 @@
 # Each start_… function returns when its service answers. Nothing listens anywhere but on 127.0.0.1 and on sockets.
 
 services=(postgresql redis api export larderd nginx)
-packs=(social catalog review)
+packs=(social catalog review kv)
 
 # PostgreSQL
 
@@ -119,9 +119,11 @@ pack_scales() {
     "$tree/sql/$1/load" --help | grep -q -e --scale
 }
 
-# load_pack NAME SCALE: once; again when another scale is asked for, or its tables have become others.
+# load_pack NAME SCALE: once; again when another scale is asked for, or its tables have become others. A pack without
+# tables has nothing to load.
 load_pack() {
     local name=$1 scale=$2 mark=$state/loaded/$1 loaded
+    [[ -e $tree/sql/$name/load ]] || return 0
     local -a arguments=(--replace)
     pack_scales "$name" && arguments+=(--scale "$scale") || scale=-
     loaded="$scale $(cat "$tree/sql/$name"/{load,*.sql} | cksum)"
@@ -216,9 +218,11 @@ make_nginx_secret() {
 # The shipped site, listening where quickstart says.
 write_site() {
     local folder=$state/nginx
-    rm -rf "$folder/snippets"
-    mkdir -p "$folder/snippets"
+    rm -rf "$folder/snippets" "$folder/kv"
+    mkdir -p "$folder/snippets" "$folder/kv"
     install -m 644 "$tree"/nginx/snippets/*.conf "$folder/snippets"
+    install -p -m 644 "$tree"/nginx/kv/* "$folder/kv"
+    sed -i "s#/usr/share/larder/nginx/kv/#$folder/kv/#" "$folder/snippets/larder-kv.conf"
     sed -i -e "s#unix:/run/larder/#unix:$run/larder/#" -e "s#/run/larder-nginx#$folder/temporary/kept#" \
         -e "s#/etc/larder/nginx-secret.con\[f\]#$nginx_secret#" "$folder/snippets/larder-upstreams.conf"
     sed -e "s#listen 80;#listen 127.0.0.1:$port;#" -e "s#/var/log/nginx/larder.error.log#$log/nginx.log#" \

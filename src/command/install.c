@@ -83,10 +83,18 @@ static int watch_order(const void *left, const void *right)
     return watch_compare(left, right);
 }
 
+/* Only of answers that somebody keeps are changes to be told. */
+static const struct depends *depends_kept(const struct command_folder *folder, size_t index)
+{
+    const struct route *route = route_table_at(folder->table, index);
+    bool kept = route->cache.present || route->nginx_ttl;
+    return kept && folder->learned[index] ? folder->learned[index]->depends : NULL;
+}
+
 static void watches_gather(const struct command_folder *folder, struct bytes *watches)
 {
     for (size_t i = 0; i < route_table_count(folder->table); i++) {
-        const struct depends *depends = folder->learned[i] ? folder->learned[i]->depends : NULL;
+        const struct depends *depends = depends_kept(folder, i);
         for (size_t j = 0; depends && j < depends->count; j++)
             if (depends->items[j].kind != 'f')
                 bytes_append(watches, &depends->items[j].watch, sizeof(struct watch));

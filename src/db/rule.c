@@ -142,7 +142,7 @@ static unsigned long number_of(struct span token)
 static void column_take(struct reader *reader, const struct frame *frame, struct span token)
 {
     unsigned long number = number_of(token);
-    if (!number || !frame->relation)
+    if (!number || number > COLUMN_OFFSET + INT16_MAX || !frame->relation)
         return;
     reader->visitor->column(reader->visitor->to, frame->relation,
                             number > COLUMN_OFFSET ? (int)number - COLUMN_OFFSET : 0);

@@ -28,7 +28,7 @@ const struct annotation annotations[] = {
     {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
     {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
     {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
-    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, UNSERVED_KV},
+    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
     {"@version", annotate_version, "column [required]", ANY, false, UNSERVED_VERSION},
     {"@page", annotate_page, "by=column,…", GET, false, UNSERVED_PAGE},
@@ -172,9 +172,25 @@ static void auth_check(struct draft *draft)
                     "public where it is for everybody");
 }
 
-static void kv_check(struct draft *draft)
+/* What stands beside @kv; all else is about a statement or what is kept of its answer. */
+static bool goes_with_kv(const char *word)
+{
+    static const char *const words[] = {"@http", "@param", "@auth", "@limit", "@kv"};
+    return word_index(span_of(word), words, ARRAY_COUNT(words)) >= 0;
+}
+
+static void kv_check(struct draft *draft, unsigned seen,
+                     const unsigned line_of[static ANNOTATIONS_MAX])
 {
     bool reads = draft->kv && strcmp(draft->kv, "get") == 0;
+    for (size_t i = 0; draft->kv && i < annotation_count; i++) {
+        if (!(seen & 1u << i) || goes_with_kv(annotations[i].word))
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "%s is of no use beside @kv; @param, @auth and @limit are",
+                    annotations[i].word);
+    }
     if (!draft->kv || !*draft->kv || reads == (draft->route->method == METHOD_GET))
         return;
     draft->line = draft->kv_line;
@@ -189,7 +205,7 @@ void annotations_check(struct draft *draft, unsigned seen,
     if (draft->method_known)
         methods_check(draft, seen, line_of);
     if (draft->method_known)
-        kv_check(draft);
+        kv_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }

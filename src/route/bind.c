@@ -44,12 +44,14 @@ static void param_add(struct binder *binder, const struct param *param)
 static bool param_make(struct binder *binder, struct span name, unsigned line,
                        enum param_place place, enum param_type type)
 {
+    /* PostgreSQL, which tells other routes' types, is not asked about a @kv route. */
+    const bool kv = binder->draft->kv != NULL;
     struct param param = {
         .name = arena_text(binder->draft->arena, name),
         .line = line,
         .place = place,
-        .type = type,
-        .required = place == PLACE_PATH,
+        .type = kv && type == TYPE_UNKNOWN ? TYPE_TEXT : type,
+        .required = place == PLACE_PATH || (kv && place == PLACE_BODY),
         .maxlen = -1,
     };
     if (!param.name)

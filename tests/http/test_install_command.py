@@ -80,6 +80,13 @@ def test_a_run_after_the_routes_changed_touches_what_they_changed_alone(database
     assert database.struck("UPDATE users SET name = 'x'", "INSERT INTO users VALUES (1)") == ["public.users(age)"]
 
 
+def test_only_what_is_kept_somewhere_is_watched(database):
+    database.write({"not": "-- kept: nowhere\nSELECT age FROM users",
+                    "nginx": "-- kept: by nginx\n-- @nginx ttl=60s\nSELECT name FROM users"})
+    database.install()
+    assert watches(database) == ["public.users(name)"]
+
+
 def test_a_lock_held_is_waited_for_with_an_end_and_named(database):
     database.install()
     database.write(ROUTES | {"ages": "SELECT age FROM users"})

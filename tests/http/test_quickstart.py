@@ -108,6 +108,14 @@ def test_the_urls_it_prints_answer(running, quickstart):
     assert b"larder_requests_total" in subprocess.run(["curl", "-sf", metrics], capture_output=True).stdout
 
 
+def test_the_page_it_prints_works(running, quickstart):
+    page = re.search(r"http\S+/kv/", running).group()
+    assert b"<h1>Key and value</h1>" in subprocess.run(["curl", "-sf", page], capture_output=True).stdout
+    script = f"curl -sf --json '{{\"key\":\"k\",\"value\":\"v\"}}' {page}../set; curl -sf {page}../get/k"
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout
+    assert told == '{"key":"k","value":"v","ttl":60}{"key":"k","value":"v","source":"cache"}'
+
+
 def test_status_shows_every_service(running, quickstart):
     shown = quickstart("--status")
     assert shown.returncode == 0
@@ -160,7 +168,7 @@ def test_secrets_are_for_their_owner_alone(running, quickstart):
 def test_the_checkout_stays_as_it_was(running, quickstart):
     """What is built is built in the state folder; an edit of a route shows after SIGHUP all the same."""
     assert (quickstart.folder / "build/configure").exists()
-    assert {path.name for path in (quickstart.folder / "routes").iterdir()} == {"social", "catalog"}
+    assert {path.name for path in (quickstart.folder / "routes").iterdir()} == {"social", "catalog", "kv"}
 
 
 def test_stop_leaves_no_process_and_a_new_start_loads_nothing_again(running, quickstart):

@@ -21,12 +21,13 @@ class Installed:
         server.execute(schema, database=self.name, user="larder")
 
     def write(self, routes):
-        """Routes by name, each its statement, after annotations if need be."""
+        """Routes by name, each its statement, after annotations if need be; answers are kept but where one says how."""
         for name in os.listdir(self.folder):
             os.remove(f"{self.folder}/{name}")
         for name, text in routes.items():
             with open(f"{self.folder}/{name}.sql", "w", encoding="utf-8") as route:
-                route.write(f"-- @http GET /{name}\n{text}")
+                kept = "" if text.startswith("-- kept: ") else "-- @cache ttl=60s\n"
+                route.write(f"-- @http GET /{name}\n{kept}{text}")
 
     def environment(self, user="larder"):
         return clean_environment() | self.server.environment | {"PGDATABASE": self.name, "PGUSER": user}
