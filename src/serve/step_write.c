@@ -79,7 +79,6 @@ static bool run(struct exchange *exchange, const struct once *once, struct db_wr
         .once = once->wanted ? &once->once : NULL,
         .record = once_record,
         .context = exchange,
-        .identity = exchange->identity,
         .timeout = exchange->timeout,
     };
     if (!write.statements)

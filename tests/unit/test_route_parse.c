@@ -103,7 +103,6 @@ static void reads_a_write(void **state)
                    "-- @async retries=3 timeout=5s dedupe={id}\n"
                    "-- @behind batch=500 every=200ms\n"
                    "-- @location /feeds/{id}\n"
-                   "-- @version version required\n"
                    "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
