@@ -23,7 +23,6 @@ const struct unserved_name route_unserved_names[] = {
     {UNSERVED_BEHIND, "@behind"},
     {UNSERVED_STREAM, "@stream"},
     {UNSERVED_KV, "@kv"},
-    {UNSERVED_VERSION, "@version"},
     {UNSERVED_PAGE, "@page"},
 };
 

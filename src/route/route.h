@@ -133,7 +133,6 @@ enum route_unserved {
     UNSERVED_BEHIND = 1 << 6,
     UNSERVED_STREAM = 1 << 7,
     UNSERVED_KV = 1 << 8,
-    UNSERVED_VERSION = 1 << 12,
     UNSERVED_PAGE = 1 << 13,
 };
 
@@ -143,7 +142,7 @@ enum route_unserved {
  */
 #define UNSERVED_REFUSED                                                                           \
     (UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_KV |           \
-     UNSERVED_VERSION | UNSERVED_PAGE)
+     UNSERVED_PAGE)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */

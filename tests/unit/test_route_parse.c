@@ -104,13 +104,12 @@ static void reads_a_write(void **state)
                    "-- @behind batch=500 every=200ms\n"
                    "-- @location /feeds/{id}\n"
                    "-- @version version required\n"
-                   "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
+                   "INSERT INTO likes VALUES (:id, :note, :extra, :body, :version)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND |
-                                          UNSERVED_VERSION);
+    assert_int_equal(route->unserved, UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND);
     assert_int_equal(route->result, RESULT_NONE);
-    assert_int_equal(route->param_count, 5);
+    assert_int_equal(route->param_count, 6);
     assert_int_equal(route->params[1].place, PLACE_BODY);
     assert_true(span_is(route->params[1].choices[0], "a, b"));
     assert_string_equal(route->params[2].name, "extra");
@@ -118,7 +117,8 @@ static void reads_a_write(void **state)
     assert_false(route->params[2].required);
     assert_int_equal(route->params[3].place, PLACE_WHOLE_BODY);
     assert_string_equal(route->params[4].name, "auth.sub");
-    assert_int_equal(route->params[4].place, PLACE_CLAIM);
+    assert_int_equal(route->params[4].place, PLACE_VERSION);
+    assert_int_equal(route->params[5].place, PLACE_CLAIM);
 }
 
 static void shares_parameters_between_statements(void **state)
