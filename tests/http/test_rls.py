@@ -13,6 +13,7 @@ from support.paths import program
 from support.postgres import PgBouncer
 from support.stack import queries
 from support.tokens import bearer, later
+from support.waiting import wait_until
 
 ROLES = """
 DO $$ BEGIN
@@ -207,6 +208,17 @@ def test_another_policy_is_heard_of(served):
     finally:
         served.sql("DROP POLICY more ON notes")
     wait_for_body(lambda: served.get("/notes", headers=headers), [])
+
+
+def test_a_right_taken_away_is_heard_of(served):
+    headers = reader("gil")
+    keep(lambda: served.get("/notes", headers=headers), "l1")
+    served.sql("REVOKE SELECT ON members FROM rls_reader")
+    try:
+        wait_until(lambda: served.get("/notes", headers=headers).status == 403, 30, "an answer that is refused")
+    finally:
+        served.sql("GRANT SELECT ON members TO rls_reader")
+    wait_until(lambda: served.get("/notes", headers=headers).status == 200, 30, "an answer again")
 
 
 def test_who_waits_for_an_answer_gets_his_own(served):
