@@ -17,7 +17,9 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "clocks are shared between processes
 struct shared {
     number magic; /* changes with any change of this struct, of the hash or of its key */
     number newest;
-    uint64_t unused[6]; /* slots begin a line of the processor's cache */
+    number seen;        /* the newest clock of an answer in a memory */
+    number alone;       /* the newest strike that Redis was not told of */
+    uint64_t unused[4]; /* slots begin a line of the processor's cache */
     number slots[SLOT_COUNT];
 };
 
@@ -87,6 +89,26 @@ void clocks_bump(struct clocks *clocks, uint64_t hash, uint64_t clock)
 {
     raise_to(&clocks->shared->slots[slot_of(hash)], clock);
     raise_to(&clocks->shared->newest, clock);
+}
+
+void clocks_see(struct clocks *clocks, uint64_t clock)
+{
+    raise_to(&clocks->shared->seen, clock);
+}
+
+uint64_t clocks_alone_begin(struct clocks *clocks, uint64_t now)
+{
+    uint64_t newest = atomic_load(&clocks->shared->newest);
+    uint64_t seen = atomic_load(&clocks->shared->seen);
+    uint64_t known = newest > seen ? newest : seen;
+    uint64_t clock = now > known ? now : known + 1;
+    raise_to(&clocks->shared->alone, clock);
+    return clock;
+}
+
+uint64_t clocks_alone(const struct clocks *clocks)
+{
+    return atomic_load_explicit(&clocks->shared->alone, memory_order_acquire);
 }
 
 uint64_t clocks_of(const struct clocks *clocks, uint64_t hash)

@@ -44,6 +44,16 @@ uint64_t clocks_of(const struct clocks *clocks, uint64_t hash);
 /* The newest clock of any bump; 0: none yet. */
 uint64_t clocks_newest(const struct clocks *clocks);
 
+/* An answer of this clock is in a memory of this host. */
+void clocks_see(struct clocks *clocks, uint64_t clock);
+
+/*
+ * A number for a strike that Redis can't be told of: at least `now` (wall clock, µs), and above all
+ * that this host has seen. clocks_alone is the newest of these; 0: none yet.
+ */
+uint64_t clocks_alone_begin(struct clocks *clocks, uint64_t now);
+uint64_t clocks_alone(const struct clocks *clocks);
+
 /* Was no tag of these hashes struck after `clock`, as far as this host knows? */
 bool clocks_fresh(const struct clocks *clocks, const uint64_t *hashes, size_t count,
                   uint64_t clock);

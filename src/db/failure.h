@@ -23,16 +23,30 @@ enum db_failure_kind {
     DB_FAILURE_TOO_LARGE,   /* the result exceeds what PostgreSQL can put in one value */
     DB_FAILURE_RETRY,       /* serialisation failure or deadlock */
     DB_FAILURE_UNKNOWN,     /* lost while it committed: it may have, or not */
+    DB_FAILURE_UNINSTALLED, /* it needs what `larder install --to` the role makes */
     DB_FAILURE_MEMORY,
 };
 
-/* For the log and for `larder check`; never for a client. */
+/* An identifier of PostgreSQL's, terminated. */
+#define DB_NAME_SIZE 64
+
+#define DB_FAILURE_COLUMNS 8
+
+/*
+ * For the log and for `larder check`; the message is never for a client. The names are of what a
+ * constraint's violation is about, empty where PostgreSQL doesn't say.
+ */
 struct db_failure {
     enum db_failure_kind kind;
     char sqlstate[6]; /* empty: the failure is not PostgreSQL's */
     size_t position;  /* 1-based character in the SQL as sent; 0: none */
     size_t statement; /* of a write: which one of its statements, from 0 */
     char message[ERROR_TEXT_MAX];
+    char schema[DB_NAME_SIZE], table[DB_NAME_SIZE], constraint[DB_NAME_SIZE];
+    char column[DB_NAME_SIZE]; /* of NOT NULL */
+    /* Of a write: the constraint's columns, the first ones. Of a foreign key the referring ones. */
+    char columns[DB_FAILURE_COLUMNS][DB_NAME_SIZE];
+    size_t column_count;
 };
 
 /* The kind behind five characters of SQLSTATE (PostgreSQL's manual, appendix A). */

@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "route/place.h"
+#include "route/statement_kind.h"
+#include "route/template.h"
 
 #define ASK_TIMEOUT (5 * INT64_C(1000000))
 
@@ -11,6 +14,8 @@
 struct asking {
     struct db_connection *connection;
     const struct route *route;
+    const struct statement *statement; /* the one at hand … */
+    uint32_t *types;                   /* … and the types of its parameters */
     struct arena *arena;
     struct fault_list *faults;
     struct learned *learned;
@@ -33,40 +38,78 @@ static uint32_t declared_oid(const struct param *param)
     return param->array ? row->array_oid : row->oid;
 }
 
-static const struct param *param_of(const struct route *route, unsigned index)
+static const struct param *param_of(const struct route *route, const struct statement *statement,
+                                    unsigned index)
 {
-    return &route->params[route->statement.param_of[index]];
+    return &route->params[statement->param_of[index]];
 }
 
 /* What differs in text or types has another id, so a connection can't run one for the other. */
-static void identify(struct learned *learned, size_t type_count)
+static uint64_t identify(const char *sql, const uint32_t *oids, size_t count)
 {
     static const struct hash_key key = {
         {UINT64_C(0x6c61726465722073), UINT64_C(0x746174656d656e74)}};
-    const struct span types = {.data = (const char *)learned->types,
-                               .size = type_count * sizeof *learned->types};
-    uint64_t parts[] = {hash_of(&key, span_of(learned->sql)), hash_of(&key, types)};
-    learned->id = hash_of(&key, (struct span){.data = (const char *)parts, .size = sizeof parts});
-    learned->id += learned->id == 0;
+    const struct span types = {.data = (const char *)oids, .size = count * sizeof *oids};
+    uint64_t parts[] = {hash_of(&key, span_of(sql)), hash_of(&key, types)};
+    uint64_t id = hash_of(&key, (struct span){.data = (const char *)parts, .size = sizeof parts});
+    return id ? id : 1;
+}
+
+static void identify_all(struct learned *learned, const struct route *route)
+{
+    learned->id = identify(learned->sql, learned->types, route->statement.parameter_count);
+    for (size_t i = 0; i < route->before_count; i++) {
+        struct learned_before *before = &learned->write.before[i];
+        before->id = identify(before->sql, before->types, route->before[i].parameter_count);
+    }
+}
+
+/* The types that the file itself declares; null: memory. */
+static uint32_t *types_declared(const struct route *route, const struct statement *statement,
+                                struct arena *arena)
+{
+    uint32_t *types = arena_array(arena, statement->parameter_count, sizeof *types);
+    for (unsigned i = 0; types && i < statement->parameter_count; i++)
+        types[i] = declared_oid(param_of(route, statement, i));
+    return types;
+}
+
+/* A write is not shaped before PostgreSQL has told whether it gives rows. */
+static bool write_unasked(struct learned *learned, const struct route *route, struct arena *arena)
+{
+    struct learned_before *before = arena_array(arena, route->before_count, sizeof *before);
+    learned->sql = arena_text(arena, route->statement.sql);
+    learned->write = (struct learned_write){.before = before, .shape = learn_shape(route->result)};
+    for (size_t i = 0; before && i < route->before_count; i++) {
+        before[i].sql = arena_text(arena, route->before[i].sql);
+        before[i].types = types_declared(route, &route->before[i], arena);
+        if (!before[i].sql || !before[i].types)
+            return false;
+    }
+    return before && learned->sql;
+}
+
+static bool sql_unasked(struct learned *learned, const struct route *route, struct arena *arena)
+{
+    if (route->method != METHOD_GET)
+        return write_unasked(learned, route, arena);
+    learned->sql = db_shape_wrap(learn_shape(route->result), route->statement.sql, NULL, 0, arena,
+                                 &learned->sql_offset);
+    return learned->sql;
 }
 
 struct learned *learn_unasked(const struct route *route, struct arena *arena)
 {
-    size_t count = route->statement.parameter_count;
     struct learned *learned = arena_alloc(arena, sizeof *learned);
     if (!learned)
         return NULL;
-    learned->types = arena_array(arena, count, sizeof *learned->types);
+    learned->types = types_declared(route, &route->statement, arena);
     learned->params = arena_array(arena, route->param_count, sizeof *learned->params);
-    learned->sql = db_shape_wrap(learn_shape(route->result), route->statement.sql, NULL, 0, arena,
-                                 &learned->sql_offset);
-    if (!learned->types || !learned->params || !learned->sql)
+    if (!learned->types || !learned->params || !sql_unasked(learned, route, arena))
         return NULL;
     for (size_t i = 0; i < route->param_count; i++)
         learned->params[i] = route->params[i];
-    for (unsigned i = 0; i < count; i++)
-        learned->types[i] = declared_oid(param_of(route, i));
-    identify(learned, count);
+    identify_all(learned, route);
     return learned;
 }
 
@@ -76,17 +119,23 @@ static bool failure_is_servers(const struct db_failure *failure)
            failure->kind == DB_FAILURE_MEMORY || !failure->sqlstate[0];
 }
 
-/* PostgreSQL's complaint at its place in the file; positions outside the statement have no place.
- */
-static void fault_from(struct asking *asking, size_t offset)
+/* Of a later statement: nothing is run while it is described. */
+#define LATER_NOTE                                                                                 \
+    "; the statements of a route are looked at before any of them has run, so what one makes the " \
+    "next can't use"
+
+/* PostgreSQL's complaint at its place in the file; `position` 0 has no place. */
+static void fault_from(struct asking *asking, size_t position)
 {
     const struct route *route = asking->route;
-    unsigned line = route->statement.line, column = 0;
-    if (asking->failure->position > offset)
-        statement_locate(&route->statement, route->text, asking->failure->position - offset, &line,
-                         &column);
-    fault_add(asking->faults, route->file, line, column, "PostgreSQL: %s (SQLSTATE %s)",
-              asking->failure->message, asking->failure->sqlstate);
+    const struct db_failure *failure = asking->failure;
+    unsigned line = asking->statement->line, column = 0;
+    bool later = route->before_count && asking->statement != &route->before[0];
+    if (position)
+        statement_locate(asking->statement, route->text, position, &line, &column);
+    fault_add(asking->faults, route->file, line, column, "PostgreSQL: %s (SQLSTATE %s)%s",
+              failure->message, failure->sqlstate,
+              later && strcmp(failure->sqlstate, "42P01") == 0 ? LATER_NOTE : "");
 }
 
 /* Asks for the OID of a type that has none in Larder's own table. */
@@ -118,26 +167,27 @@ static bool type_ask(struct asking *asking, const struct param *param, uint32_t 
 
 static bool types_ask(struct asking *asking)
 {
-    for (unsigned i = 0; i < asking->route->statement.parameter_count; i++) {
-        const struct param *param = param_of(asking->route, i);
+    for (unsigned i = 0; i < asking->statement->parameter_count; i++) {
+        const struct param *param = param_of(asking->route, asking->statement, i);
         if (param->type == TYPE_OTHER && param->type_name.size &&
-            !type_ask(asking, param, &asking->learned->types[i]))
+            !type_ask(asking, param, &asking->types[i]))
             return false;
     }
     return true;
 }
 
-static bool describe(struct asking *asking, const char *sql, size_t offset,
+/* False only when PostgreSQL could not be asked; *ret_described is false after its complaint. */
+static bool describe(struct asking *asking, const struct db_shaped *shaped,
                      struct db_description *ret_description, bool *ret_described)
 {
-    *ret_described = db_describe(asking->connection, sql, asking->learned->types,
-                                 (int)asking->route->statement.parameter_count, ASK_TIMEOUT,
+    *ret_described = db_describe(asking->connection, shaped->sql, asking->types,
+                                 (int)asking->statement->parameter_count, ASK_TIMEOUT,
                                  ret_description, asking->failure);
     if (*ret_described)
         return true;
     if (failure_is_servers(asking->failure))
         return false;
-    fault_from(asking, offset);
+    fault_from(asking, db_shape_position(shaped, asking->failure->position));
     return true;
 }
 
@@ -158,6 +208,24 @@ static void check_columns_differ(struct asking *asking, const struct db_descript
                 fault_add(asking->faults, asking->route->file, asking->route->statement.line, 0,
                           "columns %d and %d are both called \"%s\": give one another name with AS",
                           j + 1, i + 1, description->column_names[i]);
+}
+
+static const char *column_find(const struct db_description *bare, struct span name)
+{
+    for (int i = 0; i < bare->column_count; i++)
+        if (span_is(name, bare->column_names[i]))
+            return bare->column_names[i];
+    return NULL;
+}
+
+/* The entity tag of a read tells the version that its row shows. */
+static void check_version(struct asking *asking, const struct db_description *description)
+{
+    struct span version = asking->route->version.column;
+    if (version.size && !column_find(description, version))
+        fault_add(asking->faults, asking->route->file, asking->route->statement.line, 0,
+                  "@version %.*s: the statement gives no column of that name",
+                  SPAN_PRINTF(version));
 }
 
 static void check_columns(struct asking *asking, const struct db_description *description)
@@ -184,8 +252,8 @@ static void param_take(struct asking *asking, struct param *param, uint32_t oid)
 static void types_take(struct asking *asking, const struct db_description *description)
 {
     for (int i = 0; i < description->parameter_count; i++) {
-        asking->learned->types[i] = description->parameter_types[i];
-        param_take(asking, &asking->learned->params[asking->route->statement.param_of[i]],
+        asking->types[i] = description->parameter_types[i];
+        param_take(asking, &asking->learned->params[asking->statement->param_of[i]],
                    description->parameter_types[i]);
     }
 }
@@ -206,49 +274,201 @@ static bool shape_tags(struct asking *asking)
 
 static bool depends_learn(struct asking *asking, const struct db_description *bare)
 {
-    if (asking->route->method != METHOD_GET)
-        return true;
     return depends_ask(asking->connection, asking->route, asking->learned->types, bare,
                        asking->arena, asking->faults, &asking->learned->depends, asking->failure) &&
            shape_tags(asking);
 }
 
 /* The whole statement must do as the bare one does. */
-static bool shaped_check(struct asking *asking)
+static bool shaped_check(struct asking *asking, const struct db_shaped *shaped)
 {
-    struct db_description shaped = {0};
+    struct db_description description = {0};
     bool described;
-    if (!describe(asking, asking->learned->sql, asking->learned->sql_offset, &shaped, &described))
+    if (!describe(asking, shaped, &description, &described))
         return false;
-    db_description_free(&shaped);
+    db_description_free(&description);
     return true;
 }
 
-static bool bare_take(struct asking *asking, const struct db_description *bare)
+static bool read_take(struct asking *asking, const struct db_description *bare)
 {
     check_columns(asking, bare);
-    types_take(asking, bare);
-    return asking->faults->count || (depends_learn(asking, bare) && shaped_check(asking));
+    check_version(asking, bare);
+    if (asking->faults->count)
+        return true;
+    if (!depends_learn(asking, bare))
+        return false;
+    const struct db_shaped shaped = {.sql = asking->learned->sql,
+                                     .before = asking->learned->sql_offset};
+    return shaped_check(asking, &shaped);
 }
 
-/* The bare statement first: its complaint has the clearest words and its columns are the route's.
+static bool param_known(const struct route *route, struct span name)
+{
+    for (size_t i = 0; i < route->param_count; i++)
+        if (span_is(name, route->params[i].name))
+            return true;
+    return false;
+}
+
+static bool column_add(struct asking *asking, struct span name)
+{
+    struct learned_write *write = &asking->learned->write;
+    for (size_t i = 0; i < write->column_count; i++)
+        if (span_is(name, write->columns[i]))
+            return true;
+    const char **grown = arena_array(asking->arena, write->column_count + 1, sizeof *grown);
+    const char *copy = arena_text(asking->arena, name);
+    if (!grown || !copy)
+        return db_failure_set(asking->failure, DB_FAILURE_MEMORY, "out of memory");
+    if (write->column_count)
+        memcpy(grown, write->columns, write->column_count * sizeof *grown);
+    grown[write->column_count++] = copy;
+    write->columns = grown;
+    return true;
+}
+
+/* What the places of a path name: columns of the first row, or parameters. */
+static bool places_learn(struct asking *asking, const struct db_description *bare, const char *word,
+                         struct span path)
+{
+    const struct route *route = asking->route;
+    struct span literal, name, rest = path;
+    while (template_next(&rest, &literal, &name)) {
+        if (!name.data)
+            continue;
+        if (column_find(bare, name)) {
+            if (!column_add(asking, name))
+                return false;
+            continue;
+        }
+        if (param_known(route, name))
+            continue;
+        struct place place = place_of(route->text, (size_t)(name.data - route->text.data));
+        fault_add(asking->faults, route->file, place.line, place.column,
+                  "%s: {%.*s} is no parameter and no column of what the last statement gives", word,
+                  SPAN_PRINTF(name));
+    }
+    return true;
+}
+
+static bool all_places_learn(struct asking *asking, const struct db_description *bare)
+{
+    const struct route *route = asking->route;
+    for (size_t i = 0; i < route->refresh_count; i++)
+        if (!places_learn(asking, bare, "@refreshes", route->refreshes[i].path))
+            return false;
+    return places_learn(asking, bare, "@location", route->location);
+}
+
+/* Faults where the rows can't be what @result says. */
+static void check_write(struct asking *asking, const struct db_description *bare)
+{
+    const struct route *route = asking->route;
+    const char *result = route_result_names[route->result];
+    if (!bare->column_count && route->version.column.size)
+        fault_add(asking->faults, route->file, asking->statement->line, 0,
+                  "@version: without RETURNING nobody can tell whether the version was there; "
+                  "\"@result none\" answers without a body all the same");
+    else if (!bare->column_count && route->result != RESULT_ROWS && route->result != RESULT_NONE)
+        fault_add(asking->faults, route->file, asking->statement->line, 0,
+                  "@result %s, but the last statement gives no rows: add RETURNING", result);
+    else if (bare->column_count && !statement_is_relation(asking->statement->sql) &&
+             route->result != RESULT_NONE)
+        fault_add(asking->faults, route->file, asking->statement->line, 0,
+                  "@result %s needs SELECT, INSERT, UPDATE or DELETE as the last statement",
+                  result);
+    else if (bare->column_count)
+        check_columns(asking, bare);
+}
+
+/* Would a missing row leave something done? Then it must undo it. */
+static bool row_wanted(const struct route *route)
+{
+    return route->before_count || statement_main(route->statement.sql);
+}
+
+static bool write_shape(struct asking *asking, const struct db_description *bare)
+{
+    struct learned_write *write = &asking->learned->write;
+    const struct route *route = asking->route;
+    struct db_shaped shaped;
+    write->known = true;
+    if (!bare->column_count)
+        write->shape = DB_SHAPE_NONE;
+    if (!bare->column_count || !statement_is_relation(route->statement.sql))
+        return true;
+    const struct db_shape_write wanted = {.shape = write->shape,
+                                          .columns = write->columns,
+                                          .column_count = write->column_count,
+                                          .row_wanted = row_wanted(route)};
+    if (!db_shape_wrap_write(&wanted, route->statement.sql, asking->arena, &shaped))
+        return db_failure_set(asking->failure, DB_FAILURE_MEMORY, "out of memory");
+    write->shaped = true;
+    asking->learned->sql = shaped.sql;
+    return shaped_check(asking, &shaped);
+}
+
+static bool write_take(struct asking *asking, const struct db_description *bare)
+{
+    check_write(asking, bare);
+    if (!all_places_learn(asking, bare))
+        return false;
+    return asking->faults->count || write_shape(asking, bare);
+}
+
+/*
+ * The bare statement first: its complaint has the clearest words and its columns are the route's.
+ * *ret_bare is empty after a complaint.
  */
+static bool ask_bare(struct asking *asking, struct db_description *ret_bare, bool *ret_described)
+{
+    size_t faults = asking->faults->count;
+    *ret_described = false;
+    if (!types_ask(asking))
+        return false;
+    if (asking->faults->count > faults)
+        return true;
+    const struct db_shaped bare = {.sql = arena_text(asking->arena, asking->statement->sql)};
+    if (!bare.sql)
+        return db_failure_set(asking->failure, DB_FAILURE_MEMORY, "out of memory");
+    if (!describe(asking, &bare, ret_bare, ret_described))
+        return false;
+    if (*ret_described)
+        types_take(asking, ret_bare);
+    return true;
+}
+
+/* A write's statements before the last: only their parameters' types are of interest. */
+static bool ask_before(struct asking *asking)
+{
+    const struct route *route = asking->route;
+    for (size_t i = 0; i < route->before_count; i++) {
+        struct db_description bare = {0};
+        bool described;
+        asking->statement = &route->before[i];
+        asking->types = asking->learned->write.before[i].types;
+        if (!ask_bare(asking, &bare, &described))
+            return false;
+        if (described)
+            db_description_free(&bare);
+    }
+    return true;
+}
+
 static bool ask(struct asking *asking)
 {
     struct db_description bare = {0};
-    bool described;
-    if (!types_ask(asking))
+    bool described, read = asking->route->method == METHOD_GET;
+    if (!ask_before(asking))
         return false;
-    if (asking->faults->count)
-        return true;
-    const char *sql = arena_text(asking->arena, asking->route->statement.sql);
-    if (!sql)
-        return db_failure_set(asking->failure, DB_FAILURE_MEMORY, "out of memory");
-    if (!describe(asking, sql, 0, &bare, &described))
+    asking->statement = &asking->route->statement;
+    asking->types = asking->learned->types;
+    if (!ask_bare(asking, &bare, &described))
         return false;
     if (!described)
         return true;
-    bool taken = bare_take(asking, &bare);
+    bool taken = read ? read_take(asking, &bare) : write_take(asking, &bare);
     db_description_free(&bare);
     return taken;
 }
@@ -261,6 +481,7 @@ bool learn_route(struct db_connection *connection, const struct route *route, st
     struct fault_list own = {.arena = faults->arena};
     struct asking asking = {.connection = connection,
                             .route = route,
+                            .statement = &route->statement,
                             .arena = arena,
                             .faults = &own,
                             .learned = learn_unasked(route, arena),
@@ -268,7 +489,7 @@ bool learn_route(struct db_connection *connection, const struct route *route, st
     if (!asking.learned)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     bool asked = ask(&asking);
-    identify(asking.learned, route->statement.parameter_count);
+    identify_all(asking.learned, route);
     for (size_t i = 0; i < own.count; i++)
         fault_add(faults, own.faults[i].file, own.faults[i].line, own.faults[i].column, "%s",
                   own.faults[i].text);

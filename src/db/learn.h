@@ -10,6 +10,29 @@
 #include "db/shape.h"
 #include "route/route.h"
 
+/* One of a write's statements before the last. */
+struct learned_before {
+    uint64_t id; /* as learned.id */
+    const char *sql;
+    uint32_t *types; /* OID of its $n at n-1 */
+};
+
+/* What only a write has. */
+struct learned_write {
+    bool known;                    /* PostgreSQL was asked: until then it can't be run */
+    bool refused;                  /* … and complained: it never can */
+    struct learned_before *before; /* of each of route.before */
+    enum db_shape shape; /* NONE where the statement gives no rows, whatever @result says */
+    bool shaped;         /* learned.sql is db_shape_wrap_write's, else as in the file */
+    /*
+     * The columns that the places of @location and @refreshes name: their texts in the first row
+     * stand behind the body, in this order. A place that no column has the name of is a
+     * parameter's.
+     */
+    const char **columns;
+    size_t column_count;
+};
+
 /* A learned route; never changes once made. */
 struct learned {
     uint64_t id; /* of this text and these types: names the prepared statement; never 0 */
@@ -23,6 +46,7 @@ struct learned {
     uint32_t *types;      /* OID of $n at n-1 */
     struct param *params; /* the route's, with the types PostgreSQL told where it has none */
     const struct depends *depends; /* null: not asked, or no GET */
+    struct learned_write write;
 };
 
 enum db_shape learn_shape(enum route_result result);
@@ -34,10 +58,10 @@ enum db_shape learn_shape(enum route_result result);
 struct learned *learn_unasked(const struct route *route, struct arena *arena) MUST_CHECK;
 
 /*
- * Asks PostgreSQL. When it complains, or the columns don't fit @result (one column for value and
- * json, no two of one name for rows and row), or a @depends does not fit, the complaint is in
- * `faults` with file, line and column, and *ret_learned is null. False only when PostgreSQL could
- * not be asked.
+ * Asks PostgreSQL, of a write about each statement. When it complains, or the columns don't fit
+ * @result (one column for value and json, no two of one name for rows and row), or a @depends does
+ * not fit, the complaint is in `faults` with file, line and column, and *ret_learned is null. False
+ * only when PostgreSQL could not be asked.
  */
 MUST_CHECK bool learn_route(struct db_connection *connection, const struct route *route,
                             struct arena *arena, struct fault_list *faults,

@@ -40,4 +40,36 @@ const char *db_shape_wrap(enum db_shape shape, struct span statement,
                           const struct db_shape_tag *tags, size_t count, struct arena *arena,
                           size_t *ret_offset) MUST_CHECK;
 
+/* What is asked of a write's last statement. */
+struct db_shape_write {
+    enum db_shape shape;
+    const char *const *columns; /* of the result: their texts in the first row are wanted too */
+    size_t column_count;
+    bool row_wanted; /* of ROW, VALUE and JSON: without a row the transaction fails, see below */
+};
+
+/* What a missing row's failure is called: the SQLSTATE, and words its message has. */
+#define DB_SHAPE_NO_ROW_STATE "42704"
+#define DB_SHAPE_NO_ROW "larder.no_row"
+
+/* A statement within what is around it: its text in one piece, or with something put into it. */
+struct db_shaped {
+    const char *sql; /* terminated */
+    size_t before;   /* characters before the statement … */
+    size_t split;    /* … and characters of it, … */
+    size_t inserted; /* … then so many that are not its own */
+};
+
+/*
+ * The same for a write, whose last statement may change data and so can only stand in a WITH at the
+ * top, where a WITH of its own is taken apart (route/statement_kind.h). There is always one row:
+ * the body, null where ROW, VALUE and JSON have none, then the columns; of NONE the body is the
+ * number of rows. More than one row where one is meant fails the transaction (SQLSTATE 21000).
+ */
+MUST_CHECK bool db_shape_wrap_write(const struct db_shape_write *wanted, struct span statement,
+                                    struct arena *arena, struct db_shaped *ret_shaped);
+
+/* The character of the statement at a 1-based character of the whole; 0: it is none of it. */
+size_t db_shape_position(const struct db_shaped *shaped, size_t position);
+
 #endif

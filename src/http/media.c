@@ -93,3 +93,34 @@ bool media_choose(struct span accept_header, const char *const *types, size_t co
     }
     return best > 0;
 }
+
+/* The value of a charset parameter; false: the parameter is another, or malformed. */
+static bool charset_read(struct span parameter, struct span *ret_charset)
+{
+    struct span value = parameter;
+    struct span name = span_trim(span_split(&value, '='));
+    value = span_trim(value);
+    if (!span_is_nocase(name, "charset"))
+        return false;
+    if (value.size >= 2 && value.data[0] == '"' && value.data[value.size - 1] == '"')
+        value = (struct span){.data = value.data + 1, .size = value.size - 2};
+    *ret_charset = value;
+    return value.size > 0;
+}
+
+bool media_type_read(struct span content_type, struct span *ret_type, struct span *ret_charset)
+{
+    struct media media;
+    struct span rest = content_type, charset = {0};
+    struct span type = field_part_next(&rest);
+    if (!media_read(type, &media) || span_is(media.type, "*") || span_is(media.subtype, "*"))
+        return false;
+    while (rest.data && !charset.data) {
+        struct span parameter = field_part_next(&rest);
+        if (!charset_read(parameter, &charset))
+            charset = (struct span){0};
+    }
+    *ret_type = type;
+    *ret_charset = charset;
+    return true;
+}

@@ -11,6 +11,12 @@
 
 #include "base/span.h"
 
+/*
+ * What a Content-Type says (RFC 9110, section 8.3): "type/subtype" as it came, and the charset
+ * without its quotes (data null: none). False: it is malformed.
+ */
+bool media_type_read(struct span content_type, struct span *ret_type, struct span *ret_charset);
+
 /* Is `type` ("application/json", no parameters) acceptable? False: 406. */
 bool media_acceptable(struct span accept_header, const char *type);
 

@@ -1,5 +1,7 @@
 #include "route/bind.h"
 
+#include "route/annotation.h"
+
 /* The params as they are found; an array with room for the most there can be. */
 struct binder {
     struct draft *draft;
@@ -26,6 +28,8 @@ static int param_find(const struct route *route, struct span name)
 static size_t params_most(const struct draft *draft)
 {
     size_t most = draft->path.count + draft->route->statement.parameter_count;
+    for (size_t i = 0; i < draft->route->before_count; i++)
+        most += draft->route->before[i].parameter_count;
     for (const struct declared *declared = draft->declared; declared; declared = declared->next)
         most++;
     for (const struct reference *reference = draft->references; reference;
@@ -42,12 +46,14 @@ static void param_add(struct binder *binder, const struct param *param)
 static bool param_make(struct binder *binder, struct span name, unsigned line,
                        enum param_place place, enum param_type type)
 {
+    /* PostgreSQL, which tells other routes' types, is not asked about a @kv route. */
+    const bool kv = binder->draft->kv != NULL;
     struct param param = {
         .name = arena_text(binder->draft->arena, name),
         .line = line,
         .place = place,
-        .type = type,
-        .required = place == PLACE_PATH,
+        .type = kv && type == TYPE_UNKNOWN ? TYPE_TEXT : type,
+        .required = place == PLACE_PATH || (kv && place == PLACE_BODY),
         .maxlen = -1,
     };
     if (!param.name)
@@ -125,15 +131,22 @@ static const struct implied {
     enum param_place place;
     enum param_type type;
 } implied[] = {
-    {"now", PLACE_CLOCK, TYPE_TIMESTAMPTZ},
-    {"today", PLACE_CLOCK, TYPE_DATE},
-    {"body", PLACE_WHOLE_BODY, TYPE_JSON},
-    {"auth.", PLACE_CLAIM, TYPE_UNKNOWN},
+    {"now", PLACE_CLOCK, TYPE_TIMESTAMPTZ},   {"today", PLACE_CLOCK, TYPE_DATE},
+    {"body", PLACE_WHOLE_BODY, TYPE_JSON},    {"auth.", PLACE_CLAIM, TYPE_UNKNOWN},
+    {"version", PLACE_VERSION, TYPE_UNKNOWN},
 };
 
-static const struct implied *implied_find(struct span name)
+/* A write that names its version's column; elsewhere :version is a name like any other. */
+static bool checks_version(const struct route *route)
+{
+    return route->version.column.size && route->method != METHOD_GET;
+}
+
+static const struct implied *implied_find(const struct route *route, struct span name)
 {
     for (size_t i = 0; i < ARRAY_COUNT(implied); i++) {
+        if (implied[i].place == PLACE_VERSION && !checks_version(route))
+            continue;
         bool prefix = implied[i].name[strlen(implied[i].name) - 1] == '.';
         if (prefix ? span_starts(name, implied[i].name) : span_is(name, implied[i].name))
             return &implied[i];
@@ -168,7 +181,7 @@ static const char *source_problem(const struct binder *binder, struct span name,
 static bool undeclared_bind(struct binder *binder, struct span name, const char *sign,
                             unsigned line, bool source)
 {
-    const struct implied *row = implied_find(name);
+    const struct implied *row = implied_find(binder->route, name);
     const char *problem = row ? implied_problem(binder, row) : source_problem(binder, name, source);
     if (problem)
         draft_fault(binder->draft, name, "%s%.*s: %s", sign, SPAN_PRINTF(name), problem);
@@ -183,9 +196,8 @@ static void name_used(struct binder *binder, struct span name)
         declared->used = true;
 }
 
-static bool placeholders_bind(struct binder *binder)
+static bool placeholders_bind(struct binder *binder, const struct statement *statement)
 {
-    struct statement *statement = &binder->route->statement;
     for (size_t i = 0; i < statement->placeholder_count; i++) {
         const struct placeholder *placeholder = &statement->placeholders[i];
         int param = param_find(binder->route, placeholder->name);
@@ -197,6 +209,15 @@ static bool placeholders_bind(struct binder *binder)
         statement->param_of[placeholder->number - 1] = (unsigned)param;
     }
     return true;
+}
+
+static bool statements_bind(struct binder *binder)
+{
+    struct route *route = binder->route;
+    for (size_t i = 0; i < route->before_count; i++)
+        if (!placeholders_bind(binder, &route->before[i]))
+            return false;
+    return placeholders_bind(binder, &route->statement);
 }
 
 static bool references_bind(struct binder *binder)
@@ -222,13 +243,35 @@ static void uses_check(struct binder *binder)
                         declared->param.name);
 }
 
-static void places_unserved(struct binder *binder)
+static bool statement_uses(const struct route *route, enum param_place place)
 {
-    for (size_t i = 0; i < binder->route->param_count; i++) {
-        enum param_place place = binder->route->params[i].place;
-        if (place == PLACE_BODY || place == PLACE_WHOLE_BODY)
-            draft_unserved(binder->draft, UNSERVED_BODY);
-    }
+    const struct statement *statement = &route->statement;
+    for (unsigned i = 0; i < statement->parameter_count; i++)
+        if (route->params[statement->param_of[i]].place == place)
+            return true;
+    return false;
+}
+
+/* What a write needs so that a version that has passed leaves no trace. */
+static void version_check(struct binder *binder)
+{
+    const struct route *route = binder->route;
+    struct span at = route->version.column;
+    if (!at.size)
+        return;
+    if (route->method == METHOD_GET) {
+        if (route->result != RESULT_ROW)
+            draft_fault(binder->draft, at, "@version: a GET needs \"@result row\" beside it");
+    } else if (!statement_uses(route, PLACE_VERSION)) {
+        draft_fault(binder->draft, at,
+                    "@version: the %sstatement must compare it, as in \"AND %.*s = "
+                    "coalesce(:version, %.*s)\"",
+                    route->before_count ? "last " : "", SPAN_PRINTF(at), SPAN_PRINTF(at));
+    } else if (route->before_count &&
+               (route->result == RESULT_ROWS || route->result == RESULT_NONE))
+        draft_fault(binder->draft, at,
+                    "@version: with several statements it needs \"@result row\", so that a "
+                    "missing row undoes all of them");
 }
 
 bool route_bind(struct draft *draft)
@@ -247,9 +290,12 @@ bool route_bind(struct draft *draft)
     if (!segments_bind(&binder))
         return false;
     declared_bind(&binder);
-    if (!placeholders_bind(&binder) || !references_bind(&binder))
+    if (!statements_bind(&binder))
+        return false;
+    limits_settle(draft);
+    if (!references_bind(&binder))
         return false;
     uses_check(&binder);
-    places_unserved(&binder);
+    version_check(&binder);
     return true;
 }

@@ -48,9 +48,8 @@ static void choices_append(struct bytes *text, const struct param *param)
         bytes_append_text(text, ", …");
 }
 
-/* "must be …, not "given" (hint)"; null when memory ran out. */
-static const char *problem_write(const struct param *param, enum param_type type, struct span given,
-                                 const char *hint, struct arena *arena)
+const char *problem_value(const struct param *param, enum param_type type, struct span given,
+                          const char *hint, struct arena *arena)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
     const char *quoted = problem_quote(given, arena);
@@ -122,7 +121,7 @@ bool param_read_scalar(const struct param *param, enum param_type type, struct s
         return false;
     }
     if (reading == READING_WRONG || !in_bounds(param, rules, text) || !in_choices(param, text)) {
-        *ret_problem = problem_write(param, type, given, hint, arena);
+        *ret_problem = problem_value(param, type, given, hint, arena);
         return false;
     }
     if (!length_check(param, text, arena, ret_problem) ||

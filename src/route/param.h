@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/json.h"
 #include "base/span.h"
 
 enum param_place {
@@ -20,6 +21,7 @@ enum param_place {
     PLACE_CLOCK,      /* :now, :today */
     PLACE_CLAIM,      /* :auth.x */
     PLACE_WHOLE_BODY, /* :body */
+    PLACE_VERSION,    /* :version of a write with @version: from If-Match */
 };
 
 extern const char *const param_place_names[];
@@ -116,10 +118,22 @@ MUST_CHECK bool param_read_array(const struct param *param, enum param_type type
                                  const struct span *given, size_t count, struct arena *arena,
                                  struct value *ret_value, const char **ret_problem);
 
-/* The same, always one element each: for a JSON array, where "{a,b}" is a text like any other. */
+/* The same, always one element each: for a claim's array, where "{a,b}" is a text like any other.
+ */
 MUST_CHECK bool param_read_elements(const struct param *param, enum param_type type,
                                     const struct span *given, size_t count, struct arena *arena,
                                     struct value *ret_value, const char **ret_problem);
+
+/*
+ * The same for a value of a JSON body, which has a kind of its own: numbers must be JSON numbers
+ * (their digits stay as they came), true and false booleans, texts and dates strings, arrays JSON
+ * arrays, one element each; json and jsonb take any value as its text. Types that PostgreSQL alone
+ * knows take anything but null. null is VALUE_NULL, unless the param is required; in an array it is
+ * an element that is NULL.
+ */
+MUST_CHECK bool param_read_json(const struct param *param, enum param_type type,
+                                const struct json *given, struct arena *arena,
+                                struct value *ret_value, const char **ret_problem);
 
 /*
  * Checks the constraints against the param's type and each other, brings min, max, enum and default

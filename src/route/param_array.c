@@ -39,6 +39,12 @@ static void element_begin(struct writer *writer)
     bytes_append_byte(&writer->text, writer->count++ ? ',' : '{');
 }
 
+static void null_write(struct writer *writer)
+{
+    element_begin(writer);
+    bytes_append_text(&writer->text, "NULL");
+}
+
 static bool element_write(struct writer *writer, struct span given)
 {
     struct span text;
@@ -108,8 +114,7 @@ static bool literal_element(struct writer *writer, struct bytes *element, bool b
     if (bare)
         text = blanks_trim(text);
     if (bare && span_is_nocase(text, "NULL")) {
-        element_begin(writer);
-        bytes_append_text(&writer->text, "NULL");
+        null_write(writer);
         return true;
     }
     return element_write(writer, text);
@@ -164,6 +169,31 @@ bool param_read_elements(const struct param *param, enum param_type type, const 
     bool written = true;
     for (size_t i = 0; i < count && written; i++)
         written = element_write(&writer, given[i]);
+    return writer_finish(&writer, written, ret_value, ret_problem);
+}
+
+static bool json_element_write(struct writer *writer, const struct json *element)
+{
+    struct span text;
+    if (element->kind == JSON_NULL) {
+        null_write(writer);
+        return true;
+    }
+    return json_text(writer->param, writer->type, element, writer->arena, &text,
+                     &writer->problem) &&
+           element_write(writer, text);
+}
+
+bool param_read_json_array(const struct param *param, enum param_type type,
+                           const struct json *given, struct arena *arena, struct value *ret_value,
+                           const char **ret_problem)
+{
+    struct writer writer = {.param = param, .type = type, .arena = arena};
+    struct json_place place = {0};
+    struct json element;
+    bool written = true;
+    while (written && json_next_element(given, &place, &element))
+        written = json_element_write(&writer, &element);
     return writer_finish(&writer, written, ret_value, ret_problem);
 }
 

@@ -44,6 +44,22 @@ extern const struct param_rules param_rules[TYPE_COUNT];
 /* "\"abc\"": cut to 40 characters, without control characters; null: memory ran out. */
 const char *problem_quote(struct span given, struct arena *arena);
 
+/* "must be …, not "given" (hint)"; null: memory ran out. The hint may be null. */
+const char *problem_value(const struct param *param, enum param_type type, struct span given,
+                          const char *hint, struct arena *arena);
+
+/*
+ * The text of a JSON value, where the type takes values of its kind. On false *ret_problem says
+ * what it takes (null: memory ran out).
+ */
+MUST_CHECK bool json_text(const struct param *param, enum param_type type, const struct json *given,
+                          struct arena *arena, struct span *ret_text, const char **ret_problem);
+
+/* A JSON array as an array literal. */
+MUST_CHECK bool param_read_json_array(const struct param *param, enum param_type type,
+                                      const struct json *given, struct arena *arena,
+                                      struct value *ret_value, const char **ret_problem);
+
 /* Compiles the pattern for whole values. On false *ret_problem tells why (null: memory). */
 MUST_CHECK bool pattern_compile(struct span pattern, struct arena *arena, void **ret_regex,
                                 const char **ret_problem);

@@ -18,17 +18,9 @@ const char *const route_result_names[] = {
 };
 
 const struct unserved_name route_unserved_names[] = {
-    {UNSERVED_METHOD, "methods other than GET"},
-    {UNSERVED_LIMIT, "@limit"},
-    {UNSERVED_INVALIDATES, "@invalidates"},
-    {UNSERVED_REFRESHES, "@refreshes"},
     {UNSERVED_ASYNC, "@async"},
     {UNSERVED_BEHIND, "@behind"},
     {UNSERVED_STREAM, "@stream"},
-    {UNSERVED_KV, "@kv"},
-    {UNSERVED_BODY, "in=body and :body"},
-    {UNSERVED_LOCATION, "@location"},
-    {UNSERVED_VERSION, "@version"},
     {UNSERVED_PAGE, "@page"},
 };
 
@@ -171,10 +163,28 @@ static bool draft_finish(struct header *header, bool statement_good)
                     "/users/{id}\"");
     if (statement_good && !header->open)
         body_check(draft);
-    if (draft->route->method != METHOD_GET)
-        draft_unserved(draft, UNSERVED_METHOD);
     bool known = draft->method_known && draft->path.count;
     return !known || (name_set(draft) && (!statement_good || route_bind(draft)));
+}
+
+/* A read has one statement, a write may have several: the last one's rows are the answer. */
+static bool statements_read(struct draft *draft, size_t start)
+{
+    struct route *route = draft->route;
+    struct statement *all;
+    size_t count;
+    if (route->method == METHOD_GET)
+        return statement_parse(draft->file, draft->text, start, draft->arena, draft->faults,
+                               &route->statement);
+    if (!statement_parse_all(draft->file, draft->text, start, draft->arena, draft->faults, &all,
+                             &count))
+        return false;
+    if (count == 0)
+        return true;
+    route->statement = all[count - 1];
+    route->before = all;
+    route->before_count = count - 1;
+    return true;
 }
 
 static void draft_read(struct draft *draft)
@@ -185,9 +195,7 @@ static void draft_read(struct draft *draft)
     bytes_free(&header.description);
     if (!described)
         return;
-    bool statement_good = statement_parse(draft->file, draft->text, header.at, draft->arena,
-                                          draft->faults, &draft->route->statement);
-    if (!draft_finish(&header, statement_good))
+    if (!draft_finish(&header, statements_read(draft, header.at)))
         draft_no_memory(draft);
 }
 

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "base/utf8.h"
 #include "route/place.h"
 #include "route/sql_scan.h"
+#include "route/statement_kind.h"
 
 /* What stands before a colon decides what the colon is. */
 enum before {
@@ -30,7 +30,9 @@ struct lexer {
     size_t before_end; /* where the last lexeme ended; also the statement's end so far */
     size_t begin;      /* the first lexeme; SCAN_OPEN: none yet */
     bool ended;        /* by a ';' */
+    bool several;      /* others may follow it */
 
+    struct bytes statements;   /* struct statement: those ended so far, of several */
     struct bytes brackets;     /* struct bracket, innermost last */
     struct bytes placeholders; /* struct placeholder */
     struct bytes names;        /* struct span; the n-th is $n */
@@ -38,6 +40,7 @@ struct lexer {
 
 static void lexer_free(struct lexer *lexer)
 {
+    bytes_free(&lexer->statements);
     bytes_free(&lexer->brackets);
     bytes_free(&lexer->placeholders);
     bytes_free(&lexer->names);
@@ -153,12 +156,6 @@ static void dollar_take(struct lexer *lexer)
     }
 }
 
-static void semicolon_take(struct lexer *lexer)
-{
-    lexer->ended = true;
-    lexer->at++;
-}
-
 static void open_take(struct lexer *lexer)
 {
     struct bracket bracket = {.open = lexer->text.data[lexer->at], .offset = lexer->at};
@@ -171,6 +168,15 @@ static const struct bracket *bracket_innermost(const struct lexer *lexer)
     const struct bracket *brackets = (const void *)lexer->brackets.data;
     size_t count = lexer->brackets.size / sizeof *brackets;
     return count ? &brackets[count - 1] : NULL;
+}
+
+/* True when there is none; else a fault. */
+static bool brackets_closed(struct lexer *lexer)
+{
+    const struct bracket *open = bracket_innermost(lexer);
+    if (open)
+        lexer_fault(lexer, open->offset, "this '%c' is never closed", open->open);
+    return !open;
 }
 
 static void close_take(struct lexer *lexer)
@@ -256,70 +262,6 @@ static void colon_take(struct lexer *lexer)
         lexeme_end(lexer, end + (single && sql_byte(lexer->text, end) == '='), BEFORE_OTHER);
 }
 
-static bool is_digit(char byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
-struct lexeme {
-    bool (*begins)(char byte);         /* or by the text: */
-    const char *text;                  /* how it begins */
-    void (*take)(struct lexer *lexer); /* moves lexer->at past it */
-    bool silent;                       /* not a part of the statement: may stand behind it */
-};
-
-static const struct lexeme lexemes[] = {
-    {.begins = sql_is_space, .take = space_take, .silent = true},
-    {.begins = sql_is_word_start, .take = word_take},
-    {.begins = is_digit, .take = number_take},
-    {.text = "--", .take = line_comment_take, .silent = true},
-    {.text = "/*", .take = block_comment_take, .silent = true},
-    {.text = ":", .take = colon_take},
-    {.text = "'", .take = string_take},
-    {.text = "\"", .take = quoted_name_take},
-    {.text = "$", .take = dollar_take},
-    {.text = "(", .take = open_take},
-    {.text = "[", .take = open_take},
-    {.text = ")", .take = close_take},
-    {.text = "]", .take = close_take},
-    {.text = ";", .take = semicolon_take, .silent = true},
-    {.text = "", .take = other_take},
-};
-
-static const struct lexeme *lexeme_at(const struct lexer *lexer)
-{
-    struct span rest = span_from(lexer->text, lexer->at);
-    const struct lexeme *lexeme = lexemes;
-    while (lexeme->begins ? !lexeme->begins(rest.data[0]) : !span_starts(rest, lexeme->text))
-        lexeme++;
-    return lexeme;
-}
-
-static bool memory_failed(const struct lexer *lexer)
-{
-    return lexer->brackets.failed || lexer->placeholders.failed || lexer->names.failed ||
-           lexer->faults->failed;
-}
-
-static void statement_lex(struct lexer *lexer)
-{
-    while (lexer->at < lexer->text.size && !memory_failed(lexer)) {
-        const struct lexeme *lexeme = lexeme_at(lexer);
-        if (!lexeme->silent && lexer->ended) {
-            lexer_fault(lexer, lexer->at,
-                        "more after the ';': a route file has one statement, and only comments "
-                        "may follow it");
-            return;
-        }
-        if (!lexeme->silent && lexer->begin == SCAN_OPEN)
-            lexer->begin = lexer->at;
-        lexeme->take(lexer);
-    }
-    const struct bracket *open = bracket_innermost(lexer);
-    if (open && !memory_failed(lexer))
-        lexer_fault(lexer, open->offset, "this '%c' is never closed", open->open);
-}
-
 /* The statement's bytes with $n for each placeholder. */
 static struct span sql_write(const struct lexer *lexer, const struct placeholder *placeholders,
                              size_t count)
@@ -365,6 +307,102 @@ static bool statement_build(const struct lexer *lexer, struct statement *ret_sta
     return true;
 }
 
+/* One of several is over, when there is anything of it; the next begins with a new $1. */
+static bool statement_end(struct lexer *lexer)
+{
+    struct statement statement;
+    bool memory = true;
+    if (lexer->begin == SCAN_OPEN)
+        return true;
+    const char *problem = statement_problem(span_from(lexer->text, lexer->begin));
+    if (lexer->statements.size / sizeof statement == STATEMENTS_MAX)
+        lexer_fault(lexer, lexer->begin, "a route has at most %d statements", STATEMENTS_MAX);
+    else if (problem)
+        lexer_fault(lexer, lexer->begin, "%s", problem);
+    else if (brackets_closed(lexer) && (memory = statement_build(lexer, &statement)))
+        bytes_append(&lexer->statements, &statement, sizeof statement);
+    bytes_clear(&lexer->brackets);
+    bytes_clear(&lexer->placeholders);
+    bytes_clear(&lexer->names);
+    lexer->begin = SCAN_OPEN;
+    lexer->before = BEFORE_OTHER;
+    return memory;
+}
+
+static void semicolon_take(struct lexer *lexer)
+{
+    if (lexer->several)
+        lexer->statements.failed |= !statement_end(lexer);
+    else
+        lexer->ended = true;
+    lexer->at++;
+}
+
+static bool is_digit(char byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+struct lexeme {
+    bool (*begins)(char byte);         /* or by the text: */
+    const char *text;                  /* how it begins */
+    void (*take)(struct lexer *lexer); /* moves lexer->at past it */
+    bool silent;                       /* not a part of the statement: may stand behind it */
+};
+
+static const struct lexeme lexemes[] = {
+    {.begins = sql_is_space, .take = space_take, .silent = true},
+    {.begins = sql_is_word_start, .take = word_take},
+    {.begins = is_digit, .take = number_take},
+    {.text = "--", .take = line_comment_take, .silent = true},
+    {.text = "/*", .take = block_comment_take, .silent = true},
+    {.text = ":", .take = colon_take},
+    {.text = "'", .take = string_take},
+    {.text = "\"", .take = quoted_name_take},
+    {.text = "$", .take = dollar_take},
+    {.text = "(", .take = open_take},
+    {.text = "[", .take = open_take},
+    {.text = ")", .take = close_take},
+    {.text = "]", .take = close_take},
+    {.text = ";", .take = semicolon_take, .silent = true},
+    {.text = "", .take = other_take},
+};
+
+static const struct lexeme *lexeme_at(const struct lexer *lexer)
+{
+    struct span rest = span_from(lexer->text, lexer->at);
+    const struct lexeme *lexeme = lexemes;
+    while (lexeme->begins ? !lexeme->begins(rest.data[0]) : !span_starts(rest, lexeme->text))
+        lexeme++;
+    return lexeme;
+}
+
+static bool memory_failed(const struct lexer *lexer)
+{
+    return lexer->brackets.failed || lexer->placeholders.failed || lexer->names.failed ||
+           lexer->statements.failed || lexer->faults->failed;
+}
+
+static void statement_lex(struct lexer *lexer)
+{
+    while (lexer->at < lexer->text.size && !memory_failed(lexer)) {
+        const struct lexeme *lexeme = lexeme_at(lexer);
+        if (!lexeme->silent && lexer->ended) {
+            lexer_fault(lexer, lexer->at,
+                        "more after the ';': a route file has one statement, and only comments "
+                        "may follow it");
+            return;
+        }
+        if (!lexeme->silent && lexer->begin == SCAN_OPEN)
+            lexer->begin = lexer->at;
+        lexeme->take(lexer);
+    }
+    if (lexer->several)
+        lexer->statements.failed |= !statement_end(lexer);
+    else if (!memory_failed(lexer))
+        brackets_closed(lexer);
+}
+
 bool statement_parse(const char *file, struct span text, size_t start, struct arena *arena,
                      struct fault_list *faults, struct statement *ret_statement)
 {
@@ -387,60 +425,31 @@ bool statement_parse(const char *file, struct span text, size_t start, struct ar
     return false;
 }
 
-/* How many bytes "$12" takes. */
-static size_t number_width(unsigned number)
+bool statement_parse_all(const char *file, struct span text, size_t start, struct arena *arena,
+                         struct fault_list *faults, struct statement **ret_statements,
+                         size_t *ret_count)
 {
-    size_t width = 2;
-    for (; number > 9; number /= 10)
-        width++;
-    return width;
-}
-
-/* The offset of the character `skip` characters into `text`. */
-static size_t characters_skip(struct span text, size_t skip)
-{
-    size_t at = 0;
-    for (; skip && at < text.size; skip--) {
-        size_t length = utf8_character(span_from(text, at));
-        at += length ? length : 1;
+    struct lexer lexer CLEANUP(lexer_free) = {
+        .file = file,
+        .text = text,
+        .at = start,
+        .arena = arena,
+        .faults = faults,
+        .place = PLACE_START,
+        .begin = SCAN_OPEN,
+        .several = true,
+    };
+    size_t before = faults->count;
+    statement_lex(&lexer);
+    if (faults->count > before && !memory_failed(&lexer))
+        return false;
+    struct statement *statements =
+        memory_failed(&lexer) ? NULL : arena_copy(arena, &lexer.statements);
+    if (!statements) {
+        faults->failed = true;
+        return false;
     }
-    return at;
-}
-
-void statement_locate(const struct statement *statement, struct span text, size_t position,
-                      unsigned *ret_line, unsigned *ret_column)
-{
-    size_t target = characters_skip(statement->sql, position ? position - 1 : 0);
-    size_t sql = 0, file = statement->file_offset;
-    for (size_t i = 0; i < statement->placeholder_count; i++) {
-        const struct placeholder *placeholder = &statement->placeholders[i];
-        size_t at = sql + (placeholder->offset - file);
-        if (target < at)
-            break;
-        sql = at + number_width(placeholder->number);
-        file = placeholder->offset + placeholder->length;
-        if (target < sql) {
-            file = placeholder->offset;
-            sql = target;
-            break;
-        }
-    }
-    struct place place = place_of(text, file + (target - sql));
-    *ret_line = place.line;
-    *ret_column = place.column;
-}
-
-void statement_write(const struct statement *statement, const char *const *values,
-                     struct bytes *out)
-{
-    size_t sql = 0, file = statement->file_offset;
-    for (size_t i = 0; i < statement->placeholder_count; i++) {
-        const struct placeholder *placeholder = &statement->placeholders[i];
-        size_t size = placeholder->offset - file;
-        bytes_append(out, statement->sql.data + sql, size);
-        bytes_append_text(out, values[placeholder->number - 1]);
-        sql += size + number_width(placeholder->number);
-        file = placeholder->offset + placeholder->length;
-    }
-    bytes_append_span(out, span_from(statement->sql, sql));
+    *ret_statements = statements;
+    *ret_count = lexer.statements.size / sizeof *statements;
+    return true;
 }

@@ -13,8 +13,9 @@
 #include "base/span.h"
 #include "route/fault.h"
 
-/* At most this many distinct names in one statement. */
+/* At most this many distinct names in one statement, and statements in one file. */
 #define STATEMENT_PARAMETERS_MAX 1000
+#define STATEMENTS_MAX 64
 
 /* One :name in the file's text. */
 struct placeholder {
@@ -56,6 +57,15 @@ struct statement {
 MUST_CHECK bool statement_parse(const char *file, struct span text, size_t start,
                                 struct arena *arena, struct fault_list *faults,
                                 struct statement *ret_statement);
+
+/*
+ * The same for a write, which may have several statements parted by ';': each has its own $1, $2 …
+ * What would end or leave the transaction that they all run in (COMMIT, COPY, SET …) is a fault.
+ * *ret_count is 0 when there is none.
+ */
+MUST_CHECK bool statement_parse_all(const char *file, struct span text, size_t start,
+                                    struct arena *arena, struct fault_list *faults,
+                                    struct statement **ret_statements, size_t *ret_count);
 
 /*
  * `text` is the file's, as given to statement_parse. Turns a 1-based character position in

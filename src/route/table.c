@@ -100,6 +100,48 @@ static struct route_table *table_alloc(size_t count)
     return NULL;
 }
 
+/* A path with its parameters' names in place of their values, which match the same routes. */
+static const struct route *refreshed_find(const struct route_table *table, struct span path)
+{
+    struct path parsed;
+    struct span at, segments[ROUTE_SEGMENTS_MAX];
+    const char *problem;
+    struct route_match match;
+    if (!path_parse(path, table->arena, &parsed, &at, &problem))
+        return NULL;
+    for (size_t i = 0; i < parsed.count; i++)
+        segments[i] = parsed.segments[i].text;
+    route_table_match(table, segments, parsed.count, &match);
+    return match.by_method[METHOD_GET];
+}
+
+/* Why a read can't be made anew by its path alone; null: it can. */
+static const char *refreshed_problem(const struct route *read)
+{
+    if (!read)
+        return "there is no such route";
+    if (!read->cache.present)
+        return "it has no @cache, so there is nothing to make anew";
+    for (size_t i = 0; i < read->param_count; i++)
+        if (read->params[i].required && read->params[i].place != PLACE_PATH)
+            return "it has a parameter that must be given, beside those in its path";
+    return NULL;
+}
+
+static void refreshes_check(const struct route_table *table, struct fault_list *faults)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct route *route = table->routes[i];
+        for (size_t j = 0; j < route->refresh_count; j++) {
+            struct span path = route->refreshes[j].path;
+            const char *problem = refreshed_problem(refreshed_find(table, path));
+            if (problem)
+                fault_add(faults, route->file, route->refreshes[j].line, 0,
+                          "@refreshes GET %.*s: %s", SPAN_PRINTF(path), problem);
+        }
+    }
+}
+
 struct route_table *route_table_new(const struct route_source *sources, size_t count,
                                     bool keep_good, struct fault_list *faults)
 {
@@ -108,6 +150,8 @@ struct route_table *route_table_new(const struct route_source *sources, size_t c
     bool good = table != NULL;
     for (size_t i = 0; i < count && good; i++)
         good = source_add(table, &sources[i], faults);
+    if (good && faults->count == before)
+        refreshes_check(table, faults);
     if (!good)
         faults->failed = true;
     if (good && (keep_good || faults->count == before))

@@ -21,7 +21,8 @@ struct route_source {
 
 /*
  * Parses all sources. Faults, also those between files (two files with one route: the same method
- * and the same shape of path, whatever the parameters are called), go to `faults`. Returns null
+ * and the same shape of path, whatever the parameters are called; @refreshes of what is no kept
+ * read), go to `faults`. Returns null
  * when memory ran out or when there was a fault and `keep_good` is false; with `keep_good` the
  * table holds the files that had none (for `larder check`, which asks PostgreSQL about them too).
  */

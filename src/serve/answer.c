@@ -1,13 +1,18 @@
 #include "serve/answer.h"
 
-struct value *answer_values(const struct route *route, const struct value *by_param,
-                            struct arena *arena)
+static struct value *values_of(const struct statement *statement, const struct value *by_param,
+                               struct arena *arena)
 {
-    const struct statement *statement = &route->statement;
     struct value *values = arena_array(arena, statement->parameter_count, sizeof *values);
     for (unsigned i = 0; values && i < statement->parameter_count; i++)
         values[i] = by_param[statement->param_of[i]];
     return values;
+}
+
+struct value *answer_values(const struct route *route, const struct value *by_param,
+                            struct arena *arena)
+{
+    return values_of(&route->statement, by_param, arena);
 }
 
 int64_t answer_timeout(const struct route *route, int64_t fallback)
@@ -15,17 +20,24 @@ int64_t answer_timeout(const struct route *route, int64_t fallback)
     return route->timeout ? route->timeout : fallback;
 }
 
+/* The values of $1, $2, … as they are bound: null for NULL. Null: memory. */
+static const char **texts_make(const struct value *values, unsigned count, struct arena *arena)
+{
+    const char **texts = arena_array(arena, count, sizeof *texts);
+    for (unsigned i = 0; texts && i < count; i++)
+        if (values[i].state == VALUE_TEXT)
+            texts[i] = values[i].text.data;
+    return texts;
+}
+
 bool answer_statement(const struct route *route, const struct learned *learned,
                       const struct value *values, int64_t timeout, struct arena *arena,
                       struct db_statement *ret_statement)
 {
     unsigned count = route->statement.parameter_count;
-    const char **texts = arena_array(arena, count, sizeof *texts);
+    const char **texts = texts_make(values, count, arena);
     if (!texts)
         return false;
-    for (unsigned i = 0; i < count; i++)
-        if (values[i].state == VALUE_TEXT)
-            texts[i] = values[i].text.data;
     *ret_statement = (struct db_statement){.id = learned->id,
                                            .sql = learned->sql,
                                            .types = learned->types,
@@ -33,6 +45,31 @@ bool answer_statement(const struct route *route, const struct learned *learned,
                                            .parameter_count = (int)count,
                                            .timeout = timeout};
     return true;
+}
+
+struct db_statement *answer_write(const struct route *route, const struct learned *learned,
+                                  const struct value *by_param, int64_t timeout,
+                                  struct arena *arena)
+{
+    struct db_statement *statements =
+        arena_array(arena, route->before_count + 1, sizeof *statements);
+    for (size_t i = 0; statements && i <= route->before_count; i++) {
+        bool last = i == route->before_count;
+        const struct statement *statement = last ? &route->statement : &route->before[i];
+        const struct learned_before *before = &learned->write.before[i];
+        unsigned count = statement->parameter_count;
+        const struct value *values = values_of(statement, by_param, arena);
+        const char **texts = values ? texts_make(values, count, arena) : NULL;
+        if (!texts)
+            return NULL;
+        statements[i] = (struct db_statement){.id = last ? learned->id : before->id,
+                                              .sql = last ? learned->sql : before->sql,
+                                              .types = last ? learned->types : before->types,
+                                              .values = texts,
+                                              .parameter_count = (int)count,
+                                              .timeout = timeout};
+    }
+    return statements;
 }
 
 struct span answer_body(const struct db_result *result)

@@ -30,6 +30,14 @@ MUST_CHECK bool answer_statement(const struct route *route, const struct learned
                                  const struct value *values, int64_t timeout, struct arena *arena,
                                  struct db_statement *ret_statement);
 
+/*
+ * The same for all statements of a write, in their order: one more than route->before_count. Null:
+ * memory.
+ */
+struct db_statement *answer_write(const struct route *route, const struct learned *learned,
+                                  const struct value *by_param, int64_t timeout,
+                                  struct arena *arena) MUST_CHECK;
+
 /* µs that the route's statement may run; `fallback` where it has no @timeout. */
 int64_t answer_timeout(const struct route *route, int64_t fallback);
 

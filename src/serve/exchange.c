@@ -55,6 +55,15 @@ void exchange_header(struct exchange *exchange, const char *name, const char *va
         exchange->settled_head = span_of(head);
 }
 
+const struct value *exchange_parameter(const struct exchange *exchange, struct span name)
+{
+    const struct route *route = exchange->served->route;
+    for (size_t i = 0; i < route->param_count; i++)
+        if (span_is(name, route->params[i].name))
+            return &exchange->by_param[i];
+    return NULL;
+}
+
 void exchange_redis_event(const struct error *event)
 {
     if (event->text[0])

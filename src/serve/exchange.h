@@ -12,6 +12,8 @@
 #include "http/cache_status.h"
 #include "http/problem.h"
 #include "http/query.h"
+#include "limit/limiter.h"
+#include "serve/reader.h"
 #include "serve/request.h"
 #include "serve/server.h"
 #include "serve/writer.h"
@@ -40,6 +42,7 @@ struct desk {
     struct redis_connection *redis; /* null: without Redis */
     struct compressor *compressor;
     struct bytes key;
+    struct bytes body; /* the request's */
     struct query_pair pairs[QUERY_PAIRS_MAX];
     struct bytes head;                     /* the answer's header */
     struct bytes compressed[CODING_COUNT]; /* of a fresh answer */
@@ -47,7 +50,17 @@ struct desk {
 
 #define STEP_COUNT_MAX 24
 
+/* What a write with @version is held to (serve/version.h). */
+enum version_kind {
+    VERSION_NONE,    /* no If-Match */
+    VERSION_ANY,     /* "*" */
+    VERSION_GIVEN,   /* the version asked for */
+    VERSION_OTHER,   /* tags that no row has */
+    VERSION_SEVERAL, /* more versions than one */
+};
+
 struct flight;
+struct binding;
 
 /* Making a cached answer anew in the background, when the client has its answer. */
 enum refresh {
@@ -60,6 +73,7 @@ struct exchange {
     struct desk *desk;
     struct server *server;
     struct writer *writer; /* null: the client has its answer */
+    struct reader *reader; /* of the request's body */
     enum phase phase;
 
     int64_t started; /* monotonic µs */
@@ -77,10 +91,18 @@ struct exchange {
     const struct principal *principal; /* who asks; null: nobody is signed in */
     /* As whom the route's statements run (@auth rls); null: as the session's own role. */
     const struct db_identity *identity;
-    struct span body;       /* the request's, as it came: from the body step on; data null: none */
-    size_t pair_count;      /* of desk->pairs: the query's */
-    struct value *by_param; /* of each of the route's parameters */
-    struct value *values;   /* of each $n */
+    struct limit_request *limits; /* what counts this request; null: nothing does */
+    int64_t limits_waited;        /* µs for Redis to count it, off what the look-up may wait */
+    bool nginx_keeps;             /* the answer is one for everybody */
+    struct span body;  /* the request's, as it came: from the body step on; data null: none */
+    size_t pair_count; /* of desk->pairs: the query's */
+    enum version_kind version_kind;
+    struct span version;     /* of VERSION_GIVEN; terminated */
+    bool recording;          /* the answer is made to be recorded, within the write's transaction */
+    struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
+    struct value
+        *by_param;        /* of each of the route's parameters; the body's from the body step on */
+    struct value *values; /* of each $n */
     struct coding_accept accept;
     int64_t timeout;           /* µs for the statement */
     int64_t redis_budget;      /* µs this request may still wait for Redis */
@@ -102,6 +124,9 @@ struct exchange {
     struct kept *kept;                /* … or they point into this; a reference */
     bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
+
+    uint64_t
+        transaction; /* of a write: its tags are bumped, which the pool is to be told; 0: none */
 
     bool stands_in;                    /* the HELD answer stands in for a failed query */
     const struct failure_row *failure; /* why the query gave nothing, where others share it */
@@ -133,6 +158,9 @@ void exchange_header(struct exchange *exchange, const char *name, const char *va
 
 /* Out of memory within a request: a constant answer that needs none. */
 void exchange_memory(struct exchange *exchange);
+
+/* The value of the route's parameter of this name; null: it has none. */
+const struct value *exchange_parameter(const struct exchange *exchange, struct span name);
 
 /* Logs what the cache has to say of Redis, if anything. */
 void exchange_redis_event(const struct error *event);

@@ -60,6 +60,10 @@ static const struct failure_row rows[] = {
                             .detail = "The database was lost while it committed: the change may "
                                       "have been made, or not.",
                             .level = LOG_ERROR},
+    [DB_FAILURE_UNINSTALLED] = {.status = 501,
+                                .detail = "This server's database does not keep the answers of "
+                                          "requests with an Idempotency-Key.",
+                                .level = LOG_ERROR},
     [DB_FAILURE_MEMORY] = {.status = 503,
                            .detail = "The server is out of memory.",
                            .retry = true,
@@ -92,4 +96,38 @@ void failure_answer(struct exchange *exchange, const struct failure_row *row)
     exchange_problem(exchange, row->status, row->detail);
     if (row->retry)
         exchange_header(exchange, "Retry-After", "1");
+}
+
+/* Could only PostgreSQL judge the parameter's value? */
+static bool is_suspect(const struct param *param)
+{
+    return param->type == TYPE_OTHER || param->type == TYPE_UNKNOWN || param->array;
+}
+
+/* The parameters whose values may have been refused: the suspects, or where none is, every one. */
+static size_t suspects(const struct exchange *exchange, bool every, struct problem_item *items)
+{
+    const struct learned *learned = exchange->learned;
+    size_t count = 0;
+    for (size_t i = 0; i < exchange->served->route->param_count; i++)
+        if (every || is_suspect(&learned->params[i]))
+            items[count++] =
+                (struct problem_item){.name = learned->params[i].name,
+                                      .in = param_place_names[learned->params[i].place],
+                                      .detail = "may have a value that the database does not take"};
+    return count;
+}
+
+void failure_answer_value(struct exchange *exchange, const struct failure_row *row)
+{
+    size_t most = exchange->served->route->param_count;
+    struct problem_item *items = arena_array(exchange->desk->arena, most, sizeof *items);
+    if (!items) {
+        exchange_memory(exchange);
+        return;
+    }
+    size_t count = suspects(exchange, false, items);
+    if (!count)
+        count = suspects(exchange, true, items);
+    exchange_problem_items(exchange, row->status, row->detail, items, count);
 }

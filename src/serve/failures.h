@@ -25,6 +25,8 @@ const struct failure_row *failure_row_of(enum db_failure_kind kind);
  */
 void failure_answer(struct exchange *exchange, const struct failure_row *row);
 
+/* The same, naming the parameters whose values PostgreSQL may have refused. */
+void failure_answer_value(struct exchange *exchange, const struct failure_row *row);
 /* How important it is to the log. */
 enum log_level failure_level(const struct exchange *exchange, const struct failure_row *row);
 

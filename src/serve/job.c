@@ -18,11 +18,17 @@ struct fcgi_writer {
     FCGX_Stream *out;
 };
 
+struct fcgi_reader {
+    struct reader reader;
+    FCGX_Stream *in;
+};
+
 struct job {
     struct job *next; /* in a list */
     struct desk desk;
     struct exchange exchange;
     struct fcgi_writer writer;
+    struct fcgi_reader reader;
     FCGX_Request request;
 };
 
@@ -31,7 +37,8 @@ bool tools_make(const struct server *server, struct tools *ret_tools)
     struct tools tools = {.compressor = compressor_new()};
     if (server->store)
         tools.redis = cache_store_connection(server->store);
-    if (!tools.compressor || (server->store && !tools.redis)) {
+    bool connected = limiter_connection(server->limiter, &tools.limits);
+    if (!tools.compressor || (server->store && !tools.redis) || !connected) {
         tools_free(&tools);
         return false;
     }
@@ -42,6 +49,7 @@ bool tools_make(const struct server *server, struct tools *ret_tools)
 void tools_free(struct tools *tools)
 {
     redis_connection_free(tools->redis);
+    redis_connection_free(tools->limits);
     compressor_free(tools->compressor);
 }
 
@@ -69,6 +77,7 @@ void job_free(struct job *job)
         return;
     arena_free(job->desk.arena);
     bytes_free(&job->desk.key);
+    bytes_free(&job->desk.body);
     bytes_free(&job->desk.head);
     for (size_t i = 0; i < CODING_COUNT; i++)
         bytes_free(&job->desk.compressed[i]);
@@ -84,6 +93,16 @@ static bool fcgi_write(struct writer *writer, struct span bytes)
             return false;
         bytes = span_from(bytes, (size_t)size);
     }
+    return true;
+}
+
+static bool fcgi_read(struct reader *reader, char *into, size_t room, size_t *ret_size)
+{
+    FCGX_Stream *in = ((struct fcgi_reader *)reader)->in;
+    int got = FCGX_GetStr(into, room > 1 << 30 ? 1 << 30 : (int)room, in);
+    if (got < 0 || FCGX_GetError(in) != 0)
+        return false;
+    *ret_size = (size_t)got;
     return true;
 }
 
@@ -107,9 +126,11 @@ bool job_begin(struct job *job, int connection, const struct tools *tools)
         return false;
     }
     job->writer = (struct fcgi_writer){.writer.write = fcgi_write, .out = job->request.out};
+    job->reader = (struct fcgi_reader){.reader.read = fcgi_read, .in = job->request.in};
     job->exchange = (struct exchange){.desk = &job->desk,
                                       .server = server,
                                       .writer = &job->writer.writer,
+                                      .reader = &job->reader.reader,
                                       .phase = PHASE_SEEKING,
                                       .started = clock_monotonic(),
                                       .now = clock_wall(),
@@ -174,6 +195,8 @@ void job_end(struct job *job)
 {
     exchange_end(&job->exchange);
     arena_reset(job->desk.arena);
+    if (job->desk.body.capacity > BUFFER_KEEP)
+        bytes_free(&job->desk.body);
     for (size_t i = 0; i < CODING_COUNT; i++)
         if (job->desk.compressed[i].capacity > BUFFER_KEEP)
             bytes_free(&job->desk.compressed[i]);

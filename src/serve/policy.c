@@ -58,6 +58,18 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
     return policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange));
 }
 
+bool policy_struck_alone(const struct exchange *exchange, const struct entry_meta *meta)
+{
+    const struct clocks *clocks = exchange->server->clocks;
+    uint64_t alone = clocks_alone(clocks);
+    if ((int64_t)alone + guard(exchange) < exchange->now)
+        return false;
+    for (size_t i = 0; i < meta->tag_count; i++)
+        if (clocks_of(clocks, clocks_hash(meta->tags[i])) > meta->clock)
+            return true;
+    return false;
+}
+
 bool policy_changes_heard(const struct exchange *exchange)
 {
     const struct learned *learned = exchange->learned;

@@ -25,6 +25,12 @@ bool policy_stores(const struct exchange *exchange);
  */
 bool policy_fresh(const struct exchange *exchange, const struct kept *kept);
 
+/*
+ * Does this host alone know that the entry found was struck? A write here could not tell Redis, and
+ * larderd may not have done so yet.
+ */
+bool policy_struck_alone(const struct exchange *exchange, const struct entry_meta *meta);
+
 /* Would this process have heard of what was struck since `clock`? */
 bool policy_hears(const struct exchange *exchange, uint64_t clock);
 

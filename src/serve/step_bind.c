@@ -2,62 +2,11 @@
 #include <time.h>
 
 #include "http/query.h"
-#include "serve/answer.h"
 #include "serve/bearer.h"
+#include "serve/binding.h"
 #include "serve/claim.h"
 #include "serve/steps.h"
-
-/* Every parameter's value, and what is wrong with those that have none. */
-struct binding {
-    struct exchange *exchange;
-    const struct learned *learned;
-    struct value *by_param;
-    struct problem_item *items;
-    size_t item_count;
-    size_t path_at;            /* the next of the match's path values */
-    bool failed;               /* memory */
-    const char *claim_problem; /* of the token */
-};
-
-static void complain(struct binding *binding, const struct param *param, const char *problem)
-{
-    if (!problem) {
-        binding->failed = true;
-        return;
-    }
-    binding->items[binding->item_count++] = (struct problem_item){
-        .name = param->name, .in = param_place_names[param->place], .detail = problem};
-}
-
-static void bind_absent(struct binding *binding, const struct param *param, struct value *value)
-{
-    if (param->default_text.data)
-        *value = (struct value){.state = VALUE_TEXT, .text = param->default_text};
-    else if (param->default_null)
-        value->state = VALUE_NULL;
-    else if (param->required)
-        complain(binding, param, "is required");
-    else
-        value->state = VALUE_ABSENT;
-}
-
-static void bind_given(struct binding *binding, size_t index, const struct span *given,
-                       size_t count)
-{
-    const struct param *param = &binding->learned->params[index];
-    struct arena *arena = binding->exchange->desk->arena;
-    struct value *value = &binding->by_param[index];
-    const char *problem = NULL;
-    bool good;
-    if (param->array)
-        good = param_read_array(param, param->type, given, count, arena, value, &problem);
-    else if (count > 1)
-        good = (problem = arena_format(arena, "was given %zu times; give it once", count), false);
-    else
-        good = param_read(param, param->type, false, given[0], arena, value, &problem);
-    if (!good)
-        complain(binding, param, problem);
-}
+#include "serve/version.h"
 
 static void bind_query(struct binding *binding, size_t index)
 {
@@ -69,9 +18,9 @@ static void bind_query(struct binding *binding, size_t index)
         if (span_is(exchange->desk->pairs[i].name, param->name))
             given[count++] = exchange->desk->pairs[i].value;
     if (count)
-        bind_given(binding, index, given, count);
+        binding_given(binding, index, given, count);
     else
-        bind_absent(binding, param, &binding->by_param[index]);
+        binding_absent(binding, index);
 }
 
 static void bind_header(struct binding *binding, size_t index)
@@ -79,14 +28,14 @@ static void bind_header(struct binding *binding, size_t index)
     const struct param *param = &binding->learned->params[index];
     struct span given = request_header(&binding->exchange->request, param->name);
     if (given.data)
-        bind_given(binding, index, &given, 1);
+        binding_given(binding, index, &given, 1);
     else
-        bind_absent(binding, param, &binding->by_param[index]);
+        binding_absent(binding, index);
 }
 
 static void bind_path(struct binding *binding, size_t index)
 {
-    bind_given(binding, index, &binding->exchange->match.values[binding->path_at++], 1);
+    binding_given(binding, index, &binding->exchange->match.values[binding->path_at++], 1);
 }
 
 /* :now is the request's time to the microsecond, :today its day; both UTC. */
@@ -110,6 +59,22 @@ static void bind_clock(struct binding *binding, size_t index)
     binding->by_param[index] = (struct value){.state = VALUE_TEXT, .text = copy};
 }
 
+/* A text that is no value of the column's type is no row's version either. */
+static void bind_version(struct binding *binding, size_t index)
+{
+    struct exchange *exchange = binding->exchange;
+    const struct param *param = &binding->learned->params[index];
+    struct value *value = &binding->by_param[index];
+    const char *problem = "";
+    value->state = VALUE_NULL;
+    if (exchange->version_kind != VERSION_GIVEN ||
+        param_read(param, param->type, false, exchange->version, exchange->desk->arena, value,
+                   &problem))
+        return;
+    exchange->version_kind = VERSION_OTHER;
+    binding->failed = binding->failed || !problem;
+}
+
 /* What does not fit is the token's fault, not the request's. */
 static void bind_claim(struct binding *binding, size_t index)
 {
@@ -127,10 +92,10 @@ static void bind_claim(struct binding *binding, size_t index)
 
 typedef void binder(struct binding *binding, size_t index);
 
-/* Places without a row are refused by step_match: their routes are not served yet. */
+/* Places without a row: the step body has them, or step_match refuses their routes. */
 static binder *const binders[] = {
     [PLACE_PATH] = bind_path,   [PLACE_QUERY] = bind_query, [PLACE_HEADER] = bind_header,
-    [PLACE_CLOCK] = bind_clock, [PLACE_CLAIM] = bind_claim,
+    [PLACE_CLOCK] = bind_clock, [PLACE_CLAIM] = bind_claim, [PLACE_VERSION] = bind_version,
 };
 
 static void bind_all(struct binding *binding)
@@ -165,37 +130,35 @@ static bool profile_asked(const struct exchange *exchange)
     return false;
 }
 
-static void values_take(struct exchange *exchange, struct value *by_param)
+/* Does anything of the route come in the body? */
+static bool takes_body(const struct route *route)
 {
-    exchange->by_param = by_param;
-    exchange->values = answer_values(exchange->served->route, by_param, exchange->desk->arena);
-    if (!exchange->values)
-        exchange_memory(exchange);
+    for (size_t i = 0; i < route->param_count; i++)
+        if (route->params[i].place == PLACE_BODY || route->params[i].place == PLACE_WHOLE_BODY)
+            return true;
+    return false;
 }
 
 void step_bind(struct exchange *exchange)
 {
-    const struct route *route = exchange->served->route;
-    struct arena *arena = exchange->desk->arena;
     if (exchange->query.size && !query_read(exchange))
+        return;
+    version_ask(exchange);
+    if (exchange->phase != PHASE_SEEKING)
         return;
     exchange->profile = profile_asked(exchange);
     exchange->learned = atomic_load_explicit(&exchange->served->learned, memory_order_acquire);
-    struct binding binding = {
-        .exchange = exchange,
-        .learned = exchange->learned,
-        .by_param = arena_array(arena, route->param_count, sizeof *binding.by_param),
-        .items = arena_array(arena, route->param_count, sizeof *binding.items)};
-    if (binding.by_param && binding.items)
-        bind_all(&binding);
-    if (!binding.by_param || !binding.items || binding.failed)
+    struct binding *binding = binding_new(exchange);
+    if (!binding) {
         exchange_memory(exchange);
-    else if (binding.claim_problem)
-        bearer_refuse(exchange, binding.claim_problem);
-    else if (binding.item_count)
-        exchange_problem_items(exchange, 422,
-                               "Parameters are missing or have values that are not allowed.",
-                               binding.items, binding.item_count);
+        return;
+    }
+    bind_all(binding);
+    exchange->by_param = binding->by_param;
+    if (binding->claim_problem)
+        bearer_refuse(exchange, binding->claim_problem);
+    else if (takes_body(exchange->served->route))
+        exchange->binding = binding;
     else
-        values_take(exchange, binding.by_param);
+        binding_end(binding);
 }

@@ -196,11 +196,24 @@ static void seek_on(struct exchange *exchange)
         policy_wait_longer(exchange, now);
 }
 
+/* What Redis holds fresh though this host has heard better; nothing is kept in its place. */
+static bool found_struck(const struct exchange *exchange)
+{
+    const struct store_query *lookup = &exchange->lookup;
+    bool found = lookup->outcome == STORE_HIT || lookup->outcome == STORE_AGED;
+    return found && policy_struck_alone(exchange, &lookup->found.meta);
+}
+
 void step_lookup(struct exchange *exchange)
 {
     exchange->waits = false;
     if (!exchange->asks || exchange->alone) {
         exchange->cache.forward = exchange->cache.forward ? exchange->cache.forward : "bypass";
+        return;
+    }
+    if (found_struck(exchange)) {
+        exchange->cache.forward = "bypass";
+        exchange->cache.detail = "struck";
         return;
     }
     body_fetch(exchange);

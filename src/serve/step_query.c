@@ -10,40 +10,7 @@
 #include "serve/policy.h"
 #include "serve/tags.h"
 #include "serve/steps.h"
-
-/* Could only PostgreSQL judge the parameter's value? */
-static bool is_suspect(const struct param *param)
-{
-    return param->type == TYPE_OTHER || param->type == TYPE_UNKNOWN || param->array;
-}
-
-/* The parameters whose values may have been refused: the suspects, or where none is, every one. */
-static size_t suspects(const struct exchange *exchange, bool every, struct problem_item *items)
-{
-    const struct learned *learned = exchange->learned;
-    size_t count = 0;
-    for (size_t i = 0; i < exchange->served->route->param_count; i++)
-        if (every || is_suspect(&learned->params[i]))
-            items[count++] =
-                (struct problem_item){.name = learned->params[i].name,
-                                      .in = param_place_names[learned->params[i].place],
-                                      .detail = "may have a value that the database does not take"};
-    return count;
-}
-
-static void answer_refused_value(struct exchange *exchange, const struct failure_row *row)
-{
-    size_t most = exchange->served->route->param_count;
-    struct problem_item *items = arena_array(exchange->desk->arena, most, sizeof *items);
-    if (!items) {
-        exchange_memory(exchange);
-        return;
-    }
-    size_t count = suspects(exchange, false, items);
-    if (!count)
-        count = suspects(exchange, true, items);
-    exchange_problem_items(exchange, row->status, row->detail, items, count);
-}
+#include "serve/version.h"
 
 /*
  * While the database is away the last good entry may stand in for error=: what the look-up found
@@ -78,7 +45,7 @@ static void answer_failure(struct exchange *exchange, struct db_failure *failure
     if (row->away && last_good(exchange))
         return;
     if (failure->kind == DB_FAILURE_VALUE)
-        answer_refused_value(exchange, row);
+        failure_answer_value(exchange, row);
     else
         failure_answer(exchange, row);
     exchange->failure = row->shared ? row : NULL;
@@ -147,6 +114,8 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
         exchange_memory(exchange);
         return;
     }
+    if (status == 200)
+        version_append(exchange->served->route, body, exchange->meta.tag);
     exchange->phase = PHASE_FILLED;
     exchange->tier = TIER_DATABASE;
     counters_add(exchange->server->counters, COUNTER_FILLS, 1);

@@ -12,19 +12,6 @@ static bool over(const struct exchange *exchange, enum option option, size_t siz
     return size > (uint64_t)limit(exchange, option);
 }
 
-/* The body's length as the web server gives it; false when it is no number. */
-static bool content_length(struct span text, uint64_t *ret_length)
-{
-    uint64_t length = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || length > UINT64_MAX / 10 - 1)
-            return false;
-        length = length * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *ret_length = length;
-    return true;
-}
-
 static void check_sizes(struct exchange *exchange)
 {
     uint64_t length;
@@ -34,7 +21,7 @@ static void check_sizes(struct exchange *exchange)
         exchange_problem(exchange, 414, "The query is longer than this server takes.");
     else if (over(exchange, OPTION_HEADER_MAX, exchange->request.header_size))
         exchange_problem(exchange, 431, "The header fields are larger than this server takes.");
-    else if (!content_length(exchange->request.content_length, &length))
+    else if (!request_content_length(&exchange->request, &length))
         exchange_problem(exchange, 400, "Content-Length is not a number.");
     else if (over(exchange, OPTION_BODY_MAX, length))
         exchange_problem(exchange, 413, "The body is larger than this server takes.");

@@ -1,6 +1,7 @@
 #include "serve/tags.h"
 
 #include "db/depends.h"
+#include "route/template.h"
 
 /* Longer values stand in a tag as their digest. */
 #define VALUE_MAX 64
@@ -39,31 +40,46 @@ static bool value_write(const struct value *value, struct bytes *out)
     return true;
 }
 
-static const struct value *value_of(const struct exchange *exchange, struct span name)
+bool tags_template(const struct exchange *exchange, struct span text, struct bytes *out)
 {
-    const struct route *route = exchange->served->route;
-    for (size_t i = 0; i < route->param_count; i++)
-        if (span_is(name, route->params[i].name))
-            return &exchange->by_param[i];
-    return NULL; /* the file would not have loaded */
-}
-
-/* "feed:{id}" with the request's value in its place. */
-static bool template_write(const struct exchange *exchange, struct span text, struct bytes *out)
-{
-    while (text.size) {
-        size_t open = span_find(text, '{');
-        bytes_append_span(out, span_first(text, open));
-        if (open == text.size)
-            break;
-        text = span_from(text, open + 1);
-        size_t close = span_find(text, '}');
-        const struct value *value = value_of(exchange, span_first(text, close));
+    struct span literal, name;
+    while (template_next(&text, &literal, &name)) {
+        bytes_append_span(out, literal);
+        const struct value *value = name.data ? exchange_parameter(exchange, name) : NULL;
         if (value && !value_write(value, out))
             return false;
-        text = span_from(text, close < text.size ? close + 1 : close);
     }
     return true;
+}
+
+/* Has the path of the exchange's route both a read and a write? */
+static bool is_written(const struct route_match *match)
+{
+    bool write = false;
+    for (size_t i = 0; i < METHOD_COUNT; i++)
+        write = write || (i != METHOD_GET && match->by_method[i]);
+    return write && match->by_method[METHOD_GET];
+}
+
+bool tags_uri(const struct exchange *exchange, struct bytes *out)
+{
+    if (!is_written(&exchange->match))
+        return true;
+    const struct served *read = live_find(exchange->live, exchange->match.by_method[METHOD_GET]);
+    const struct learned *learned = atomic_load_explicit(&read->learned, memory_order_acquire);
+    if (learned->depends && learned->depends->watched)
+        return true;
+    bytes_append_text(out, "uri:");
+    return tags_template(exchange, exchange->served->route->path, out);
+}
+
+static bool uri_add(struct exchange *exchange)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (!tags_uri(exchange, &text) || text.failed)
+        return false;
+    return !text.size ||
+           tag_add(&exchange->meta, arena_span(exchange->desk->arena, bytes_span(&text)));
 }
 
 static bool templates_add(struct exchange *exchange)
@@ -72,7 +88,7 @@ static bool templates_add(struct exchange *exchange)
     bool good = true;
     for (size_t i = 0; good && i < route->tag_count; i++) {
         struct bytes text = BYTES_EMPTY;
-        good = template_write(exchange, route->tags[i].text, &text) && !text.failed &&
+        good = tags_template(exchange, route->tags[i].text, &text) && !text.failed &&
                tag_add(&exchange->meta, arena_span(exchange->desk->arena, bytes_span(&text)));
         bytes_free(&text);
     }
@@ -98,5 +114,5 @@ bool tags_write(struct exchange *exchange, struct span narrowed)
     for (size_t i = 0; depends && i < depends->tag_count; i++)
         if (!tag_add(&exchange->meta, depends->tags[i]))
             return false;
-    return templates_add(exchange) && narrowed_add(&exchange->meta, narrowed);
+    return templates_add(exchange) && uri_add(exchange) && narrowed_add(&exchange->meta, narrowed);
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "db/write.h"
 #include "serve/crew.h"
 #include "serve/steps.h"
 
@@ -76,12 +77,15 @@ void crew_answer(struct member *member, struct job *job)
         steps_walk(exchange, PART_FILL);
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
+    uint64_t transaction = exchange->transaction;
     job_answered(job, crew->listener);
     if (refresh) {
         crew_hand_over(crew, job);
         return;
     }
     job_end(job);
+    if (transaction)
+        db_pool_struck(crew->server->pool, &transaction, 1);
     crew_give_back(crew, job);
 }
 
@@ -104,6 +108,8 @@ void crew_give_way(struct member *member)
     member->reliefs = member->crew->reliefs;
     if (member->tools.redis)
         redis_disconnect(member->tools.redis);
+    if (member->tools.limits)
+        redis_disconnect(member->tools.limits);
 }
 
 /* One a processor; two at least, so that a peer that breaks off can't hold the only one. */

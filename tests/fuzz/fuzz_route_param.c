@@ -1,6 +1,6 @@
 /*
- * Any bytes as a value of any type: a problem in valid UTF-8, or a canonical text that is its own
- * canonical text.
+ * Any bytes as a value of any type, of a query and of a JSON body: a problem in valid UTF-8, or a
+ * canonical text that is its own canonical text.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +15,20 @@ static void must(bool holds)
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void json_check(const struct param *param, struct span given, struct arena *arena)
+{
+    struct json json;
+    struct error error;
+    struct value value;
+    const char *problem = NULL;
+    if (!json_read(given, JSON_DEPTH_MAX, arena, &json, &error))
+        return;
+    if (!param_read_json(param, param->type, &json, arena, &value, &problem))
+        must(problem && utf8_valid(span_of(problem)));
+    else if (value.state == VALUE_TEXT)
+        must(utf8_valid(value.text) && value.text.data[value.text.size] == '\0');
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -34,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         must(problem && utf8_valid(span_of(problem)));
     }
+    json_check(&param, given, arena);
     arena_free(arena);
     return 0;
 }

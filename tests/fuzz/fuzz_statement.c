@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "route/statement.h"
+#include "route/statement_kind.h"
 
 static void must(bool holds)
 {
@@ -34,6 +35,29 @@ static void statement_check(const struct statement *statement, struct span text)
     must(rest == 0 || memcmp(text.data + file, statement->sql.data + sql, rest) == 0);
 }
 
+/* The same bytes as a write: each statement stands behind the one before it. */
+static void write_check(struct span text, size_t start, struct arena *arena)
+{
+    struct fault_list faults = {.arena = arena};
+    struct statement *all;
+    size_t count, at = start;
+    if (statement_parse_all("fuzz.sql", text, start, arena, &faults, &all, &count)) {
+        must(faults.count == 0 && count <= STATEMENTS_MAX);
+        for (size_t i = 0; i < count; i++) {
+            must(all[i].sql.size > 0 && all[i].file_offset >= at);
+            statement_check(&all[i], text);
+            must(statement_problem(all[i].sql) == NULL);
+            must(statement_main(all[i].sql) < all[i].sql.size);
+            at = all[i].file_offset + 1;
+        }
+    } else {
+        must(faults.count > 0);
+    }
+    statement_main(text);
+    statement_deletes(text);
+    fault_list_free(&faults);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -53,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(faults.count > 0);
     }
     fault_list_free(&faults);
+    write_check(text, start, arena);
     arena_free(arena);
     return 0;
 }

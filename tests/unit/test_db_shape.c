@@ -76,6 +76,55 @@ static void an_optional_parameter_without_a_value_means_the_whole_table(void **s
     arena_free(arena);
 }
 
+static const struct {
+    enum db_shape shape;
+    bool row_wanted;
+    const char *statement, *sql;
+} writes[] = {
+    {DB_SHAPE_ROWS, true, "INSERT INTO t DEFAULT VALUES RETURNING *",
+     "WITH larder_row AS (INSERT INTO t DEFAULT VALUES RETURNING *\n) SELECT (SELECT "
+     "coalesce(json_agg(row_to_json(larder_row.*)), '[]') FROM larder_row), (SELECT "
+     "larder_row.\"a b\"::text FROM larder_row LIMIT 1)"},
+    {DB_SHAPE_ROW, true, "WITH ü AS (DELETE FROM t) INSERT INTO u DEFAULT VALUES RETURNING *",
+     "WITH ü AS (DELETE FROM t) , larder_row AS (INSERT INTO u DEFAULT VALUES RETURNING *\n) "
+     "SELECT "
+     "coalesce((SELECT row_to_json(larder_row.*) FROM larder_row)::text, "
+     "current_setting('larder.no_row')), (SELECT larder_row.\"a b\"::text FROM larder_row LIMIT "
+     "1)"},
+    {DB_SHAPE_JSON, false, "SELECT f()",
+     "WITH larder_row (larder_value) AS (SELECT f()\n) SELECT (SELECT coalesce(larder_value::text, "
+     "'null') FROM larder_row), (SELECT larder_row.larder_value::text FROM larder_row LIMIT 1)"},
+};
+
+static void a_write_is_wrapped_at_the_top(void **state)
+{
+    static const char *const wanted_columns[] = {"a b"};
+    struct arena *arena = arena_new();
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(writes); i++) {
+        const struct db_shape_write wanted = {.shape = writes[i].shape,
+                                              .columns = wanted_columns,
+                                              .column_count = 1,
+                                              .row_wanted = writes[i].row_wanted};
+        struct span statement = span_of(writes[i].statement);
+        struct db_shaped shaped;
+        assert_true(db_shape_wrap_write(&wanted, statement, arena, &shaped));
+        assert_string_equal(shaped.sql, writes[i].sql);
+        size_t found = 0; /* each character of the statement, in its order, and nothing else */
+        for (size_t at = 1; at <= strlen(shaped.sql); at++) {
+            size_t position = db_shape_position(&shaped, at);
+            if (!position || found == statement.size)
+                continue;
+            assert_int_equal(position, ++found);
+            if ((unsigned char)statement.data[0] < 0x80 && !strchr(writes[i].statement, '\xc3'))
+                assert_int_equal(shaped.sql[at - 1], statement.data[position - 1]);
+        }
+        assert_true(found >= statement.size - 1);
+    }
+    arena_free(arena);
+}
+
 UNIT_MAIN(cmocka_unit_test(the_statement_stands_unchanged_at_the_offset),
           cmocka_unit_test(tags_are_a_second_column),
-          cmocka_unit_test(an_optional_parameter_without_a_value_means_the_whole_table))
+          cmocka_unit_test(an_optional_parameter_without_a_value_means_the_whole_table),
+          cmocka_unit_test(a_write_is_wrapped_at_the_top))

@@ -114,12 +114,43 @@ static void chooses_among_several(void **state)
     }
 }
 
+static const struct {
+    const char *header, *type, *charset; /* type null: malformed */
+} type_cases[] = {
+    {"application/json", "application/json", ""},
+    {"Application/JSON ; charset=utf-8", "Application/JSON", "utf-8"},
+    {"text/plain;format=flowed; Charset=\"UTF-8\";x=1", "text/plain", "UTF-8"},
+    {"a/b;charset=", "a/b", ""},
+    {"a/b;charset", "a/b", ""},
+    {"a/b;xcharset=x;", "a/b", ""},
+    {"", NULL, NULL},
+    {"json", NULL, NULL},
+    {"application/", NULL, NULL},
+    {"*/*", NULL, NULL},
+    {"application/*", NULL, NULL},
+    {"a/b c", NULL, NULL},
+    {"a/b/c", NULL, NULL},
+};
+
+static void reads_a_content_type(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(type_cases); i++) {
+        struct span type = {0}, charset = {0};
+        bool read = media_type_read(span_of(type_cases[i].header), &type, &charset);
+        assert_int_equal(read, type_cases[i].type != NULL);
+        assert_true(!read || span_is(type, type_cases[i].type));
+        assert_true(!read || span_is(charset, type_cases[i].charset));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_json_where_the_header_does),
         cmocka_unit_test(orders_types_as_the_rfc_does),
         cmocka_unit_test(chooses_among_several),
+        cmocka_unit_test(reads_a_content_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,14 +66,43 @@ static void reads_repeated_values(void **state)
     assert_string_equal(value.text.data, "{\"{1}\",b,\"\"}");
     assert_true(param_read_array(&param, TYPE_TEXT, given, 1, arena, &value, &problem));
     assert_string_equal(value.text.data, "{1}");
-    assert_true(param_read_elements(&param, TYPE_TEXT, given, 1, arena, &value, &problem));
-    assert_string_equal(value.text.data, "{\"{1}\"}");
-    assert_true(param_read_elements(&param, TYPE_TEXT, given, 0, arena, &value, &problem));
-    assert_string_equal(value.text.data, "{}");
     param.maxlen = 1;
     assert_false(param_read_array(&param, TYPE_TEXT, given, 3, arena, &value, &problem));
     assert_string_equal(problem, "must be at most 1 characters long, not 3");
     arena_free(arena);
 }
 
-UNIT_MAIN(cmocka_unit_test(reads_literals), cmocka_unit_test(reads_repeated_values))
+static void reads_json_arrays(void **state)
+{
+    static const struct {
+        enum param_type type;
+        const char *given, *text; /* text null: refused */
+    } arrays[] = {
+        {TYPE_INTEGER, "[]", "{}"},
+        {TYPE_INTEGER, "[1, -2,null]", "{1,-2,NULL}"},
+        {TYPE_INTEGER, "[1,\"2\"]", NULL},
+        {TYPE_INTEGER, "[[1]]", NULL},
+        {TYPE_INTEGER, "1", NULL},
+        {TYPE_TEXT, "[\"{1}\",\"NULL\",\"\",\"a\\\"b\"]", "{\"{1}\",\"NULL\",\"\",\"a\\\"b\"}"},
+        {TYPE_TEXT, "\"{a}\"", NULL},
+        {TYPE_JSONB, "[{\"a\":1},\"x\",2]", "{\"{\\\"a\\\":1}\",\"\\\"x\\\"\",2}"},
+    };
+    struct arena *arena = arena_new();
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(arrays); i++) {
+        struct param param = {.name = "x", .type = arrays[i].type, .array = true, .maxlen = -1};
+        struct json given = json_of(span_of(arrays[i].given));
+        struct value value;
+        const char *problem = NULL;
+        bool read = param_read_json(&param, param.type, &given, arena, &value, &problem);
+        assert_int_equal(read, arrays[i].text != NULL);
+        if (read)
+            assert_string_equal(value.text.data, arrays[i].text);
+        else
+            assert_non_null(problem);
+    }
+    arena_free(arena);
+}
+
+UNIT_MAIN(cmocka_unit_test(reads_json_arrays), cmocka_unit_test(reads_literals),
+          cmocka_unit_test(reads_repeated_values))

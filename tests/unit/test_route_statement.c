@@ -193,6 +193,90 @@ static void writes_values_in_their_places(void **state)
     arena_free(arena);
 }
 
+/* A write's statements, and the file's offsets they begin at. */
+static void parts_a_writes_statements(void **state)
+{
+    static const char text[] = " UPDATE t SET a = :a; -- why; not\n;INSERT INTO t VALUES (';', :b, "
+                               ":a); ;DELETE FROM t WHERE b = :b";
+    static const char *const wanted[] = {
+        "UPDATE t SET a = $1", "INSERT INTO t VALUES (';', $1, $2)", "DELETE FROM t WHERE b = $1"};
+    struct arena *arena = arena_new();
+    struct fault_list faults = {.arena = arena};
+    struct statement *all;
+    size_t count;
+    (void)state;
+    assert_true(statement_parse_all("f.sql", span_of(text), 0, arena, &faults, &all, &count));
+    assert_int_equal(count, ARRAY_COUNT(wanted));
+    for (size_t i = 0; i < count; i++) {
+        assert_true(span_is(all[i].sql, wanted[i]));
+        assert_memory_equal(text + all[i].file_offset, wanted[i], 6);
+    }
+    names_are(&all[1], "b a");
+    assert_true(
+        statement_parse_all("f.sql", SPAN_LITERAL(" ; -- x\n;"), 0, arena, &faults, &all, &count));
+    assert_int_equal(count, 0);
+    fault_list_free(&faults);
+    arena_free(arena);
+}
+
+#define TRANSACTION "a write's statements are one transaction already, which ends with the last one"
+
+static const struct {
+    const char *text;
+    unsigned column;
+    const char *fault;
+} faulty_writes[] = {
+    {"SELECT 1; COMMIT", 11, TRANSACTION},
+    {"/* x */ rollback /* y */ to a", 9, TRANSACTION},
+    {"PREPARE /**/ transaction 'a'", 1, TRANSACTION},
+    {"SELECT 1; Set search_path = a; SELECT 2", 11,
+     "SET would last for other requests: write SET LOCAL"},
+    {"COPY a FROM STDIN", 1, "a write can't COPY: it has no stream of rows"},
+    {"SELECT (1; SELECT 2", 8, "this '(' is never closed"},
+    {"SELECT 1; SELECT [2", 18, "this '[' is never closed"},
+    {"SELECT 1; SELECT 2)", 19, "no '(' is open for this ')'"},
+};
+
+static void tells_the_fault_in_a_write(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(faulty_writes); i++) {
+        struct arena *arena = arena_new();
+        struct fault_list faults = {.arena = arena};
+        struct statement *all;
+        size_t count;
+        assert_false(statement_parse_all("f.sql", span_of(faulty_writes[i].text), 0, arena, &faults,
+                                         &all, &count));
+        assert_int_equal(faults.count, 1);
+        assert_string_equal(faults.faults[0].text, faulty_writes[i].fault);
+        assert_int_equal(faults.faults[0].column, faulty_writes[i].column);
+        fault_list_free(&faults);
+        arena_free(arena);
+    }
+}
+
+static void bounds_the_statements(void **state)
+{
+    struct bytes text = BYTES_EMPTY;
+    struct arena *arena = arena_new();
+    struct fault_list faults = {.arena = arena};
+    struct statement *all;
+    size_t count;
+    (void)state;
+    for (size_t i = 0; i < STATEMENTS_MAX; i++)
+        bytes_append_text(&text, "SELECT 1;");
+    assert_true(statement_parse_all("f", bytes_span(&text), 0, arena, &faults, &all, &count));
+    assert_int_equal(count, STATEMENTS_MAX);
+    bytes_append_text(&text, "SELECT 2");
+    assert_false(statement_parse_all("f", bytes_span(&text), 0, arena, &faults, &all, &count));
+    assert_string_equal(faults.faults[0].text, "a route has at most 64 statements");
+    bytes_free(&text);
+    fault_list_free(&faults);
+    arena_free(arena);
+}
+
 UNIT_MAIN(cmocka_unit_test(numbers_placeholders), cmocka_unit_test(tells_where_it_is_wrong),
           cmocka_unit_test(leads_positions_back), cmocka_unit_test(bounds_the_parameters),
-          cmocka_unit_test(writes_values_in_their_places))
+          cmocka_unit_test(writes_values_in_their_places),
+          cmocka_unit_test(parts_a_writes_statements), cmocka_unit_test(tells_the_fault_in_a_write),
+          cmocka_unit_test(bounds_the_statements))

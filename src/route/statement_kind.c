@@ -1,0 +1,188 @@
+#include "route/statement_kind.h"
+
+#include "base/compiler.h"
+#include "route/sql_scan.h"
+
+/* The offset of the next lexeme at or behind `at`; text.size at the end. */
+static size_t skip_silent(struct span text, size_t at)
+{
+    while (at < text.size) {
+        struct span rest = span_from(text, at);
+        if (sql_is_space(rest.data[0]))
+            at++;
+        else if (span_starts(rest, "--"))
+            at = sql_scan_line_comment(text, at);
+        else if (span_starts(rest, "/*"))
+            at = sql_scan_block_comment(text, at);
+        else
+            break;
+    }
+    return at < text.size ? at : text.size;
+}
+
+/* The word at `at`, which is moved behind it; empty when there is none. */
+static struct span word_take(struct span text, size_t *at)
+{
+    size_t begin = skip_silent(text, *at);
+    *at = begin;
+    if (sql_is_word_start(sql_byte(text, begin)))
+        *at = sql_scan_word(text, begin);
+    return (struct span){.data = text.data + begin, .size = *at - begin};
+}
+
+/* The first word, also behind opening brackets. */
+static struct span first_word(struct span text, size_t *ret_end)
+{
+    size_t at = skip_silent(text, 0);
+    while (sql_byte(text, at) == '(')
+        at = skip_silent(text, at + 1);
+    struct span word = word_take(text, &at);
+    *ret_end = at;
+    return word;
+}
+
+static const struct refused {
+    const char *first;
+    const char *second; /* null: any */
+    const char *problem;
+} refused[] = {
+#define TRANSACTION "a write's statements are one transaction already, which ends with the last one"
+    {"begin", NULL, TRANSACTION},
+    {"start", NULL, TRANSACTION},
+    {"commit", NULL, TRANSACTION},
+    {"end", NULL, TRANSACTION},
+    {"rollback", NULL, TRANSACTION},
+    {"abort", NULL, TRANSACTION},
+    {"savepoint", NULL, TRANSACTION},
+    {"release", NULL, TRANSACTION},
+    {"prepare", "transaction", TRANSACTION},
+#undef TRANSACTION
+    {"copy", NULL, "a write can't COPY: it has no stream of rows"},
+    {"set", "local", NULL},
+    {"set", "constraints", NULL},
+    {"set", NULL, "SET would last for other requests: write SET LOCAL"},
+    {"reset", NULL, "RESET would last for other requests: write SET LOCAL"},
+    {"discard", NULL, "DISCARD would last for other requests"},
+    {"deallocate", NULL, "DEALLOCATE would last for other requests"},
+};
+
+const char *statement_problem(struct span text)
+{
+    size_t at;
+    struct span first = first_word(text, &at), second = word_take(text, &at);
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++)
+        if (span_is_nocase(first, refused[i].first) &&
+            (!refused[i].second || span_is_nocase(second, refused[i].second)))
+            return refused[i].problem;
+    return NULL;
+}
+
+static bool first_is(struct span sql, const char *const *words, size_t count)
+{
+    size_t end;
+    struct span first = first_word(sql, &end);
+    for (size_t i = 0; i < count; i++)
+        if (span_is_nocase(first, words[i]))
+            return true;
+    return false;
+}
+
+bool statement_is_relation(struct span sql)
+{
+    static const char *const words[] = {"select", "values", "table", "insert",
+                                        "update", "delete", "merge", "with"};
+    return first_is(sql, words, ARRAY_COUNT(words));
+}
+
+bool statement_deletes(struct span sql)
+{
+    static const char *const words[] = {"delete"};
+    size_t main = statement_main(sql);
+    return first_is(span_from(sql, main), words, ARRAY_COUNT(words));
+}
+
+/* Behind one lexeme that is no word. */
+static size_t lexeme_skip(struct span text, size_t at)
+{
+    struct span rest = span_from(text, at);
+    size_t end = at + 1;
+    if (rest.data[0] == '\'' || rest.data[0] == '"')
+        end = sql_scan_quoted(text, at);
+    else if (rest.data[0] == '$' && sql_scan_dollar(text, at) != at)
+        end = sql_scan_dollar(text, at);
+    return end < text.size ? end : text.size;
+}
+
+/* Behind a word, or behind E'…' as a whole. */
+static size_t word_skip(struct span text, size_t at)
+{
+    size_t end = sql_scan_word(text, at);
+    bool escaped = end == at + 1 && (text.data[at] | 0x20) == 'e' && sql_byte(text, end) == '\'';
+    if (escaped)
+        end = sql_scan_escaped(text, end);
+    return end < text.size ? end : text.size;
+}
+
+/* Behind the bracket that closes the one at `at`; text.size when none does. */
+static size_t brackets_skip(struct span text, size_t at)
+{
+    size_t depth = 0;
+    while ((at = skip_silent(text, at)) < text.size) {
+        char byte = text.data[at];
+        if (sql_is_word_start(byte)) {
+            at = word_skip(text, at);
+            continue;
+        }
+        at = lexeme_skip(text, at);
+        depth += byte == '(';
+        if (byte == ')' && --depth == 0)
+            break;
+    }
+    return at;
+}
+
+static bool word_take_if(struct span text, size_t *at, const char *wanted)
+{
+    size_t after = *at;
+    if (!span_is_nocase(word_take(text, &after), wanted))
+        return false;
+    *at = after;
+    return true;
+}
+
+/* Moves behind "name [(columns)] AS [[NOT] MATERIALIZED] (…)"; false: it is something else. */
+static bool common_table_skip(struct span text, size_t *at)
+{
+    *at = skip_silent(text, *at);
+    if (sql_byte(text, *at) == '"')
+        *at = lexeme_skip(text, *at);
+    else if (word_take(text, at).size == 0)
+        return false;
+    *at = skip_silent(text, *at);
+    if (sql_byte(text, *at) == '(')
+        *at = brackets_skip(text, *at);
+    if (!word_take_if(text, at, "as"))
+        return false;
+    bool negated = word_take_if(text, at, "not");
+    if (!word_take_if(text, at, "materialized") && negated)
+        return false;
+    *at = skip_silent(text, *at);
+    if (sql_byte(text, *at) != '(')
+        return false;
+    *at = skip_silent(text, brackets_skip(text, *at));
+    return true;
+}
+
+size_t statement_main(struct span sql)
+{
+    size_t at = 0;
+    if (!word_take_if(sql, &at, "with"))
+        return 0;
+    word_take_if(sql, &at, "recursive");
+    while (common_table_skip(sql, &at)) {
+        if (sql_byte(sql, at) != ',')
+            return at < sql.size && statement_is_relation(span_from(sql, at)) ? at : 0;
+        at++;
+    }
+    return 0;
+}

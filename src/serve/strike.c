@@ -1,0 +1,103 @@
+#include "serve/strike.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "serve/tags.h"
+
+/* The tags of one write. */
+struct strike {
+    struct span *tags;
+    size_t count;
+};
+
+static void invalidates_add(struct exchange *exchange, struct strike *strike)
+{
+    const struct route *route = exchange->served->route;
+    for (size_t i = 0; i < route->invalidate_count; i++) {
+        struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+        if (!tags_template(exchange, route->invalidates[i].text, &text) || text.failed)
+            continue;
+        struct span tag = arena_span(exchange->desk->arena, bytes_span(&text));
+        if (tag.data)
+            strike->tags[strike->count++] = tag;
+    }
+}
+
+static void uri_add(struct exchange *exchange, struct strike *strike)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (!tags_uri(exchange, &text) || !text.size || text.failed)
+        return;
+    struct span tag = arena_span(exchange->desk->arena, bytes_span(&text));
+    if (tag.data)
+        strike->tags[strike->count++] = tag;
+}
+
+/* False: memory. */
+static bool strike_make(struct exchange *exchange, const struct db_written *written,
+                        struct strike *ret_strike)
+{
+    int rows = db_result_rows(written->tags);
+    struct strike strike = {0};
+    strike.tags = arena_array(exchange->desk->arena,
+                              (size_t)rows + exchange->served->route->invalidate_count + 1,
+                              sizeof *strike.tags);
+    if (!strike.tags)
+        return false;
+    for (int i = 0; i < rows; i++)
+        strike.tags[strike.count++] = db_result_value(written->tags, i, 0);
+    invalidates_add(exchange, &strike);
+    uri_add(exchange, &strike);
+    *ret_strike = strike;
+    return true;
+}
+
+static void clocks_strike(struct clocks *clocks, const struct strike *strike, uint64_t clock)
+{
+    for (size_t i = 0; i < strike->count; i++)
+        clocks_bump(clocks, clocks_hash(strike->tags[i]), clock);
+}
+
+/* Redis does not know: this host does from now on, by a number above any it has seen. */
+static void strike_alone(struct exchange *exchange, const struct strike *strike)
+{
+    struct clocks *clocks = exchange->server->clocks;
+    clocks_strike(clocks, strike, clocks_alone_begin(clocks, (uint64_t)clock_wall()));
+    counters_add(exchange->server->counters, COUNTER_STRIKES_LEFT, 1);
+}
+
+/* In Redis, within what the request may wait for it, and then on this host. */
+static bool strike_everywhere(struct exchange *exchange, const struct strike *strike)
+{
+    struct server *server = exchange->server;
+    struct error event = {0};
+    uint64_t clock;
+    bool told = cache_store_strike(server->store, exchange->desk->redis, strike->tags,
+                                   strike->count, &exchange->redis_budget, &clock, &event);
+    if (told) {
+        clocks_strike(server->clocks, strike, clock);
+        counters_add(server->counters, COUNTER_STRUCK_TAGS, (int64_t)strike->count);
+    } else {
+        strike_alone(exchange, strike);
+    }
+    exchange_redis_event(&event);
+    return told;
+}
+
+bool strike_write(struct exchange *exchange, const struct db_written *written)
+{
+    struct server *server = exchange->server;
+    struct strike strike;
+    if (!server->store)
+        return false;
+    exchange->redis_budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
+    if (!strike_make(exchange, written, &strike)) {
+        log_event(LOG_ERROR, "write", "%s: out of memory: larderd bumps what was written",
+                  exchange->served->route->name);
+        return false;
+    }
+    if (strike.count && !strike_everywhere(exchange, &strike))
+        return false;
+    exchange->transaction = written->transaction;
+    return true;
+}

@@ -1,0 +1,122 @@
+#include "serve/write_refresh.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/target.h"
+#include "serve/answer.h"
+#include "serve/steps.h"
+#include "serve/write_answer.h"
+
+static void left_out(const struct exchange *exchange, struct span path, const char *why)
+{
+    log_event(LOG_WARNING, "write", "%s: @refreshes GET %.*s: %s", exchange->served->route->name,
+              SPAN_PRINTF(path), why);
+}
+
+/* The path with its places filled; null data: a place has no value, or memory. */
+static struct span path_make(const struct exchange *exchange, struct span path)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (!write_path(exchange, path, &text))
+        return (struct span){0};
+    return arena_span(exchange->desk->arena, bytes_span(&text));
+}
+
+/* The read of this path, as if the writer had asked for it, but for a condition. False: none. */
+static bool read_begin(struct exchange *exchange, struct span path, struct exchange *ret_read)
+{
+    struct span segments[ROUTE_SEGMENTS_MAX];
+    struct error error;
+    struct exchange read = {.desk = exchange->desk,
+                            .server = exchange->server,
+                            .phase = PHASE_SEEKING,
+                            .started = clock_monotonic(),
+                            .now = clock_wall(),
+                            .request = exchange->request,
+                            .path = path,
+                            .accept = coding_accept_parse((struct span){0})};
+    size_t count;
+    read.request.method = SPAN_LITERAL("GET");
+    read.request.if_match = read.request.if_none_match = (struct span){0};
+    if (!target_segments(path, exchange->desk->arena, segments, ROUTE_SEGMENTS_MAX, &count, &error))
+        return false;
+    route_table_match(live_table(exchange->live), segments, count, &read.match);
+    const struct route *route = read.match.by_method[METHOD_GET];
+    if (!route || route->unserved & UNSERVED_REFUSED)
+        return false;
+    read.live = live_ref(exchange->live);
+    read.served = live_find(read.live, route);
+    read.counters = read.served->counters;
+    read.timeout = answer_timeout(route, options_number(exchange->server->options, OPTION_TIMEOUT));
+    *ret_read = read;
+    return true;
+}
+
+/* Takes the lease, of a fresh entry too. False: another has it, or Redis is away. */
+static bool lease_take(struct exchange *read)
+{
+    struct error event = {0};
+    struct store_query *lookup = &read->lookup;
+    lookup->refresh = true;
+    lookup->body_wanted = lookup->last_wanted = false;
+    cache_store_lookup(read->server->store, read->desk->redis, &lookup, 1, &read->redis_budget,
+                       &event);
+    exchange_redis_event(&event);
+    redis_reply_free(lookup->found.reply);
+    lookup->found.reply = NULL;
+    return lookup->outcome != STORE_BYPASS && lookup->lease.held;
+}
+
+/* False: the writer can't ask for it, or not by its path alone. */
+static bool read_fill(struct exchange *read, int64_t *budget)
+{
+    static step_function *const ways[] = {step_authenticate, step_bind, step_key};
+    for (size_t i = 0; i < ARRAY_COUNT(ways); i++) {
+        ways[i](read);
+        if (read->phase != PHASE_SEEKING)
+            return false;
+    }
+    read->redis_budget = *budget;
+    if (read->asks && lease_take(read)) {
+        steps_walk(read, PART_FILL);
+        counters_add(read->server->counters, COUNTER_WRITE_THROUGH, 1);
+    }
+    *budget = read->redis_budget;
+    return true;
+}
+
+static void refresh(struct exchange *exchange, struct span template)
+{
+    struct exchange read;
+    struct span path = path_make(exchange, template);
+    if (!path.data)
+        left_out(exchange, template, "a place has no value");
+    else if (!read_begin(exchange, path, &read))
+        left_out(exchange, template, "there is no such route");
+    else {
+        if (!read_fill(&read, &exchange->redis_budget))
+            left_out(exchange, template, "the writer can't ask for it");
+        exchange_end(&read);
+    }
+}
+
+/* Redis' word on what was kept: from then on any reader finds it. */
+static void kept_await(struct exchange *exchange)
+{
+    struct error event = {0};
+    if (exchange->redis_budget <= 0)
+        return;
+    cache_store_settle(exchange->server->store, exchange->desk->redis, exchange->redis_budget,
+                       &event);
+    exchange_redis_event(&event);
+}
+
+void write_refresh(struct exchange *exchange)
+{
+    const struct route *route = exchange->served->route;
+    if (!route->refresh_count || !exchange->server->store)
+        return;
+    for (size_t i = 0; i < route->refresh_count; i++)
+        refresh(exchange, route->refreshes[i].path);
+    kept_await(exchange);
+}
