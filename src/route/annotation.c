@@ -30,7 +30,7 @@ const struct annotation annotations[] = {
     {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
     {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
-    {"@version", annotate_version, "column [required]", ANY, false, UNSERVED_VERSION},
+    {"@version", annotate_version, "column [required]", ANY, false, 0},
     {"@page", annotate_page, "by=column,…", GET, false, UNSERVED_PAGE},
 };
 
@@ -162,6 +162,16 @@ static void nginx_check(struct draft *draft)
                     "@nginx keeps one answer for everybody, but @auth asks who it is");
 }
 
+/* s-maxage alone would share what @auth keeps apart (RFC 9111, section 3.5). */
+static void auth_check(struct draft *draft)
+{
+    struct cache_control control = cache_control_parse(draft->route->control);
+    if (draft->signed_in && control.s_maxage != CACHE_CONTROL_NONE && !control.public)
+        draft_fault(draft, draft->route->control,
+                    "@control: s-maxage lets others keep the answer, but @auth asks who it is; say "
+                    "public where it is for everybody");
+}
+
 /* What stands beside @kv; all else is about a statement or what is kept of its answer. */
 static bool goes_with_kv(const char *word)
 {
@@ -200,4 +210,5 @@ void annotations_check(struct draft *draft, unsigned seen,
     if (draft->method_known)
         kv_check(draft, seen, line_of);
     nginx_check(draft);
+    auth_check(draft);
 }

@@ -19,8 +19,5 @@ void annotate_auth(struct draft *draft, struct span rest)
         draft_fault(draft, behind, "@auth none: role= and rls need optional or required");
     auth.kind = (enum route_auth_kind)kind;
     draft->route->auth = auth;
-    if (kind > 0) {
-        draft_unserved(draft, UNSERVED_AUTH);
-        draft->signed_in = true;
-    }
+    draft->signed_in = kind > 0;
 }

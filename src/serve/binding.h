@@ -19,8 +19,9 @@ struct binding {
     struct value *by_param;
     struct problem_item *items;
     size_t item_count;
-    size_t path_at; /* the next of the match's path values */
-    bool failed;    /* memory */
+    size_t path_at;            /* the next of the match's path values */
+    bool failed;               /* memory */
+    const char *claim_problem; /* of the token; null: none */
 };
 
 /* Null: memory. */

@@ -32,14 +32,16 @@ static void append_field_name(struct bytes *out, const char *name)
 }
 
 /*
- * A body may come in a coding unless the route says compress=off, and differs with each header the
- * route takes as a parameter. Too many of these for one line of VARY_MAX bytes make it "*": nobody
- * else keeps it.
+ * A body may come in a coding unless the route says compress=off, and differs with who asks where
+ * the route wants to know, and with each header the route takes as a parameter. Too many of these
+ * for one line of VARY_MAX bytes make it "*": nobody else keeps it.
  */
 static void append_vary(const struct route *route, struct bytes *head)
 {
     struct bytes vary = BYTES_EMPTY;
-    vary_write(route->cache.compress ? VARY_ACCEPT_ENCODING : 0, &vary);
+    vary_write((route->cache.compress ? VARY_ACCEPT_ENCODING : 0U) |
+                   (route->auth.kind != AUTH_NONE ? VARY_AUTHORIZATION : 0U),
+               &vary);
     for (size_t i = 0; i < route->param_count; i++) {
         if (route->params[i].place != PLACE_HEADER)
             continue;
@@ -53,6 +55,17 @@ static void append_vary(const struct route *route, struct bytes *head)
     }
     head->failed = head->failed || vary.failed;
     bytes_free(&vary);
+}
+
+/* An answer to somebody is nobody else's, unless the route says so in words. */
+static void append_control(const struct route *route, struct bytes *head)
+{
+    struct cache_control control = cache_control_parse(route->control);
+    bool ours =
+        route->auth.kind != AUTH_NONE && !control.public && !control.private && !control.no_store;
+    bytes_append_text(head, ours ? "Cache-Control: private, " : "Cache-Control: ");
+    bytes_append_span(head, route->control.size ? route->control : SPAN_LITERAL("no-cache"));
+    bytes_append_text(head, "\r\n");
 }
 
 /*
@@ -71,10 +84,7 @@ static bool nginx_reads(struct span control)
 static bool head_write(struct served *served, struct arena *arena)
 {
     struct bytes head = BYTES_EMPTY;
-    bytes_append_text(&head, "Cache-Control: ");
-    bytes_append_span(&head, served->route->control.size ? served->route->control
-                                                         : SPAN_LITERAL("no-cache"));
-    bytes_append_text(&head, "\r\n");
+    append_control(served->route, &head);
     append_vary(served->route, &head);
     served->control_first = nginx_reads(served->route->control);
     served->head = arena_span(arena, bytes_span(&head));

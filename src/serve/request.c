@@ -19,6 +19,7 @@ static const struct parameter_row {
     ROW("HTTP_CONTENT_ENCODING", content_encoding),
     ROW("HTTP_ACCEPT", accept),
     ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
+    ROW("HTTP_AUTHORIZATION", authorization),
     ROW("HTTP_IF_MATCH", if_match),
     ROW("HTTP_IF_NONE_MATCH", if_none_match),
     ROW("HTTP_IF_MODIFIED_SINCE", if_modified_since),

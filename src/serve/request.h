@@ -19,6 +19,7 @@ struct request {
     struct span content_encoding;
     struct span accept;
     struct span accept_encoding;
+    struct span authorization;
     struct span if_match;
     struct span if_none_match;
     struct span if_modified_since;

@@ -2,11 +2,12 @@
 
 #include <stdlib.h>
 
+#include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/bearer.h"
 #include "serve/body_tag.h"
 #include "serve/flight.h"
-#include "serve/struck.h"
 
 static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
 {
@@ -102,9 +103,7 @@ static bool memory_begin(struct server *server, struct error *error)
     if (server->store && size)
         server->memory = memory_new(size, server->counters);
     server->flights = flights_new();
-    server->struck = struck_new();
-    bool made = server->clocks && server->flights && server->struck &&
-                (server->memory || !server->store || !size);
+    bool made = server->clocks && server->flights && (server->memory || !server->store || !size);
     return made ? true : error_set_memory(error);
 }
 
@@ -144,7 +143,14 @@ static void learn_aloud(struct server *server, struct live *live, struct fault_l
 
 static struct live *load(struct server *server, struct fault_list *faults)
 {
-    return live_load(options_text(server->options, OPTION_ROUTES), server->counters, faults);
+    struct live *live =
+        live_load(options_text(server->options, OPTION_ROUTES), server->counters, faults);
+    if (live)
+        bearer_check(server->auth, live, faults);
+    if (faults->count == 0)
+        return live;
+    live_unref(live);
+    return NULL;
 }
 
 static bool routes_begin(struct server *server, struct error *error)
@@ -193,7 +199,8 @@ bool server_open(const struct options *options, struct server **ret_server, stru
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
         store_begin(server, error) && memory_begin(server, error) &&
-        body_tag_key(options, &server->etag_key, error) && routes_begin(server, error) &&
+        body_tag_key(options, &server->etag_key, error) &&
+        bearer_open(options, &server->auth, error) && routes_begin(server, error) &&
         feed_begin(server, error)) {
         *ret_server = server;
         return true;
@@ -211,11 +218,11 @@ void server_close(struct server *server)
     db_pool_free(server->pool);
     memory_free(server->memory);
     flights_free(server->flights);
-    struck_free(server->struck);
     cache_store_free(server->store);
     urls_close(server->urls);
     clocks_close(server->clocks);
     digest_key_free(server->etag_key);
+    auth_free(server->auth);
     counters_close(server->counters);
     arena_free(server->arena);
     pthread_mutex_destroy(&server->live_lock);
@@ -359,4 +366,5 @@ void server_tick(struct server *server)
     tick_resolve(server);
     tick_learn(server);
     tick_definitions(server);
+    bearer_tick(server);
 }

@@ -17,11 +17,11 @@
 #include "serve/feed.h"
 #include "serve/live.h"
 
+struct auth;
 struct crew;
 struct flights;
 struct feed;
 struct job_list;
-struct struck;
 
 struct server {
     const struct options *options;
@@ -32,12 +32,13 @@ struct server {
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
     struct digest_key *etag_key;
+    struct auth *auth;         /* null: tokens are off, and no route asks for one */
+    int64_t auth_next;         /* monotonic µs: when to look at the key file; the main thread's */
     struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
     struct flights *flights;
-    struct struck *struck;
     /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
     _Atomic uint64_t definitions_known;
     int64_t definitions_next, learn_next; /* monotonic µs: not before; the main thread's */

@@ -147,11 +147,19 @@ static void append_entry_head(struct exchange *exchange, enum coding coding, str
 }
 
 /* A kept 404 has no Cache-Control of the route's: whoever else keeps it asks again. */
+static void append_missing_control(const struct exchange *exchange, struct bytes *head)
+{
+    bool somebody = exchange->served->route->auth.kind != AUTH_NONE;
+    bytes_append_text(head, somebody ? "Cache-Control: private, no-cache\r\n"
+                                       "Vary: Authorization\r\n"
+                                     : "Cache-Control: no-cache\r\n");
+}
+
 static void append_missing_head(struct exchange *exchange, struct bytes *head)
 {
     append_line(head, "Content-Type", exchange->meta.type);
     nginx_append(exchange, exchange->status, head);
-    bytes_append_text(head, "Cache-Control: no-cache\r\n");
+    append_missing_control(exchange, head);
     append_cache_status(exchange, head);
     if (exchange->cache.hit)
         append_age(exchange, head);
