@@ -32,8 +32,8 @@ MUST_CHECK bool cache_version_of(struct span text, struct cache_version *ret_ver
                                  struct error *error);
 
 /*
- * Appends the key. `name` is the route's ("GET /feeds"); `values` are the bound ones in the
- * statement's order.
+ * Appends the key. `name` is the route's ("GET /feeds"); `values` are those of its parameters in
+ * their order, and behind them whatever else the answer depends on.
  */
 MUST_CHECK bool cache_key_write(const char *name_space, const struct cache_version *version,
                                 const char *name, const struct value *values, size_t count,

@@ -71,6 +71,8 @@ static const char *const reasons[VERIFY_OUTCOMES] = {
     [VERIFY_UNKNOWN] = "skipped: of no route here; an earlier deployment's, or another's",
     [VERIFY_CLOCK] = "skipped: the route asks for the time",
     [VERIFY_VARYING] = "skipped: the statement's answer varies with time, chance or session",
+    [VERIFY_ROLE] =
+        "skipped: the route asks as a client's role, and the key does not tell its claims",
     [VERIFY_GONE] = "skipped: not served any more; expired, struck or gone",
     [VERIFY_FAILED] = "skipped: the statement failed",
 };
@@ -103,7 +105,7 @@ void verify_print_tally(const struct verify_tally *tally, struct live *live)
         if (!reasons[i] || !tally->counts[i])
             continue;
         printf("%8zu %s", tally->counts[i], reasons[i]);
-        if (i == VERIFY_CLOCK || i == VERIFY_VARYING)
+        if (i == VERIFY_CLOCK || i == VERIFY_VARYING || i == VERIFY_ROLE)
             print_names(live, i);
         printf("\n");
     }

@@ -15,6 +15,7 @@
 #include "db/failure.h"
 
 struct db_connection;
+struct db_identity; /* db/write.h */
 struct db_result;
 
 /* How long after a statement's own time-out the server's word on it is awaited. */
@@ -48,12 +49,15 @@ struct db_statement {
     const uint32_t *types; /* OIDs, 0: PostgreSQL decides; null: all 0 */
     const char *const *values;
     int parameter_count;
-    int64_t timeout; /* µs */
+    int64_t timeout;                    /* µs */
+    const struct db_identity *identity; /* as whom it runs; null: the session's own role */
 };
 
 /*
  * Runs the statement in a read-only transaction of its own, prepared at its first use on this
  * connection and again by itself when the schema changed under it. The result is the caller's.
+ * DB_FAILURE_FORBIDDEN, among others: the session may not take the identity's role, or there is
+ * none of that name.
  */
 MUST_CHECK bool db_run(struct db_connection *connection, const struct db_statement *statement,
                        struct db_result **ret_result, struct db_failure *failure);

@@ -306,6 +306,13 @@ static bool watched_ask(struct making *making)
     return installed ? unwatched_ask(making) : all_unwatched(making);
 }
 
+/* With rls the claims, which current_setting gives, are part of the key. */
+static bool known_to_key(const struct route *route, const struct hazard_note *note)
+{
+    return route->auth.rls && note->kind == HAZARD_SETTING &&
+           strcmp(note->name, "current_setting()") == 0;
+}
+
 /* Whoever writes @tags or @depends has thought of what a function hides. */
 static void hazards_take(struct making *making)
 {
@@ -313,7 +320,7 @@ static void hazards_take(struct making *making)
     bool cared = route->tag_count || route->depend_count;
     for (size_t i = 0; i < making->reads.hazard_count; i++) {
         const struct hazard_note *note = &making->reads.hazards[i];
-        if (note->kind != HAZARD_FUNCTION || !cared)
+        if (!known_to_key(route, note) && (note->kind != HAZARD_FUNCTION || !cared))
             hazard_add(&making->hazards, note->kind, note->name);
         if (note->kind == HAZARD_FOREIGN || note->kind == HAZARD_CATALOG)
             making->depends->watched = false;

@@ -363,3 +363,34 @@ bool db_outbox_definitions(struct db_connection *connection, int64_t timeout,
     *ret_batch = batch_of(rows);
     return true;
 }
+
+/* Was it refused since there is no such function, or not for this role? */
+static bool is_refused(const struct db_failure *failure)
+{
+    static const char *const states[] = {"42883", "3F000", "42P01", "42501"};
+    for (size_t i = 0; i < ARRAY_COUNT(states); i++)
+        if (strcmp(failure->sqlstate, states[i]) == 0)
+            return true;
+    return false;
+}
+
+bool db_outbox_forget(struct db_connection *connection, int64_t age, int64_t timeout,
+                      int64_t *ret_count, struct db_failure *failure)
+{
+    char sql[80];
+    struct db_failure local = {0};
+    PGresult *rows = NULL;
+    snprintf(sql, sizeof sql, "SELECT larder.once_forget(%" PRId64 ")", age / 1000000);
+    if (execute(connection, sql, timeout, &rows, &local)) {
+        *ret_count = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+        PQclear(rows);
+        return true;
+    }
+    *ret_count = 0;
+    if (is_refused(&local))
+        return true;
+    lost_if_unavailable(connection, &local);
+    if (failure)
+        *failure = local;
+    return false;
+}

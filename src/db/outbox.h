@@ -104,4 +104,11 @@ MUST_CHECK bool db_outbox_definitions(struct db_connection *connection, int64_t 
                                       struct db_outbox_batch *ret_batch,
                                       struct db_failure *failure);
 
+/*
+ * Forgets some of the kept answers (larder.once) that are older than `age` µs; *ret_count is how
+ * many. Where the schema has no such thing, or the role may not: none.
+ */
+MUST_CHECK bool db_outbox_forget(struct db_connection *connection, int64_t age, int64_t timeout,
+                                 int64_t *ret_count, struct db_failure *failure);
+
 #endif

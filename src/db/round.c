@@ -114,11 +114,13 @@ static void failure_of_result(const PGresult *result, struct db_failure *failure
 /* The outcome of one round: the last result with rows, or the first failure. */
 struct round {
     PGresult *rows;
+    unsigned answered;
     struct db_failure failure;
 };
 
 static void round_take(struct round *round, PGresult *result)
 {
+    round->answered += !round->failure.kind && result_good(result);
     if (!result_good(result)) {
         /* What follows the first failure in a pipeline is only its echo. */
         if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED && !round->failure.kind)
@@ -172,6 +174,7 @@ bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult 
     }
     if (PQstatus(connection->handle) == CONNECTION_BAD)
         connection->dead = true;
+    connection->answered = round.answered;
     if (round.failure.kind) {
         PQclear(round.rows);
         if (failure)

@@ -8,10 +8,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "db/write.h"
 
 /* What every session has prepared beside the routes' statements. Not the ROLLBACK: a statement may
  * take everything prepared away. */
 #define BEGIN_NAME "larder_begin"
+#define IDENTITY_NAME "larder_identity"
+
+/* Values, never spliced; both end with the transaction. */
+static const char identity_sql[] =
+    "SELECT pg_catalog.set_config('request.jwt.claims', $2::pg_catalog.text, true),"
+    " pg_catalog.set_config('role', coalesce($1::pg_catalog.text, 'none'), true)";
 
 /* A command whose result nobody needs. */
 static bool command_run(struct db_connection *connection, const char *sql, int64_t deadline,
@@ -43,7 +50,9 @@ static bool pipeline_run(struct db_connection *connection, bool sent, int64_t de
     if (!sent || !PQpipelineSync(connection->handle))
         return db_lost(connection, failure);
     bool done = db_round_trip(connection, deadline, ret_rows, failure);
+    unsigned answered = connection->answered;
     db_pipeline_end(connection, deadline);
+    connection->answered = answered; /* the pipeline's, not the ROLLBACK's after it */
     return done;
 }
 
@@ -56,7 +65,8 @@ bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t
     snprintf(limit, sizeof limit, "SET statement_timeout = %" PRId64, db_milliseconds(timeout));
     bool sent = PQenterPipelineMode(handle) &&
                 PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
-                PQsendPrepare(handle, BEGIN_NAME, "BEGIN READ ONLY", 0, NULL);
+                PQsendPrepare(handle, BEGIN_NAME, "BEGIN READ ONLY", 0, NULL) &&
+                PQsendPrepare(handle, IDENTITY_NAME, identity_sql, 0, NULL);
     if (!pipeline_run(connection, sent, deadline, &rows, failure))
         return false;
     PQclear(rows);
@@ -108,6 +118,17 @@ static bool send_prepared(PGconn *handle, const char *name, int count, const cha
     return PQsendQueryPrepared(handle, name, count, values, NULL, NULL, 0);
 }
 
+static bool send_identity(const struct db_connection *connection,
+                          const struct db_identity *identity)
+{
+    if (!identity)
+        return true;
+    const char *const values[] = {identity->role, identity->claims};
+    if (connection->settings->transaction_pooling)
+        return PQsendQueryParams(connection->handle, identity_sql, 2, NULL, values, NULL, NULL, 0);
+    return send_prepared(connection->handle, IDENTITY_NAME, 2, values);
+}
+
 /*
  * A session of our own: everything is prepared, and the transaction is one round trip. It ends in a
  * ROLLBACK, so that not even a setting the statement made outlives it.
@@ -124,6 +145,7 @@ static bool run_in_session(struct db_connection *connection, const struct db_sta
         return false;
     prepared_name(statement->id, name);
     bool sent = PQenterPipelineMode(handle) && send_prepared(handle, BEGIN_NAME, 0, NULL) &&
+                send_identity(connection, statement->identity) &&
                 send_prepared(handle, name, statement->parameter_count, statement->values) &&
                 PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
     return pipeline_run(connection, sent, deadline, ret_rows, failure);
@@ -141,6 +163,7 @@ static bool run_in_transaction(struct db_connection *connection,
     bool sent = PQenterPipelineMode(handle) &&
                 PQsendQueryParams(handle, "BEGIN READ ONLY", 0, NULL, NULL, NULL, NULL, 0) &&
                 PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
+                send_identity(connection, statement->identity) &&
                 PQsendQueryParams(handle, statement->sql, statement->parameter_count,
                                   statement->types, statement->values, NULL, NULL, 0) &&
                 PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
@@ -149,6 +172,15 @@ static bool run_in_transaction(struct db_connection *connection,
 
 typedef bool runner(struct db_connection *, const struct db_statement *, int64_t, PGresult **,
                     struct db_failure *);
+
+/* The session is no member of the role (42501), or there is none (22023: a bad setting). */
+static bool identity_refused(const struct db_connection *connection,
+                             const struct db_statement *statement, const struct db_failure *failure)
+{
+    unsigned before = connection->settings->transaction_pooling ? 2 : 1;
+    return statement->identity && connection->answered == before &&
+           (strcmp(failure->sqlstate, "22023") == 0 || strcmp(failure->sqlstate, "42501") == 0);
+}
 
 bool db_run(struct db_connection *connection, const struct db_statement *statement,
             struct db_result **ret_result, struct db_failure *failure)
@@ -163,6 +195,8 @@ bool db_run(struct db_connection *connection, const struct db_statement *stateme
         done = run(connection, statement, deadline, &rows, &local);
     }
     if (!done) {
+        if (identity_refused(connection, statement, &local))
+            local.kind = DB_FAILURE_FORBIDDEN;
         if (local.kind == DB_FAILURE_STALE)
             local.kind = DB_FAILURE_STATEMENT; /* preparing anew did not mend it */
         if (local.kind == DB_FAILURE_UNAVAILABLE && local.sqlstate[0])

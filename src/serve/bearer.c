@@ -74,12 +74,22 @@ void bearer_ask(struct exchange *exchange, const char *detail)
     exchange_header(exchange, "WWW-Authenticate", REALM);
 }
 
+/* What the field's text may be made of (RFC 6750, section 3). */
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
+            return false;
+    return true;
+}
+
 void bearer_refuse(struct exchange *exchange, const char *problem)
 {
     const char *detail = arena_format(exchange->desk->arena, "The token %s.", problem);
-    const char *challenge = arena_format(
-        exchange->desk->arena,
-        REALM ", error=\"invalid_token\", error_description=\"The token %s\"", problem);
+    const char *challenge =
+        arena_format(exchange->desk->arena,
+                     REALM ", error=\"invalid_token\", error_description=\"The token %s\"",
+                     is_plain(problem) ? problem : "has a claim that does not fit");
     counters_add(exchange->server->counters, COUNTER_TOKENS_REFUSED, 1);
     exchange_problem(exchange, 401, detail);
     exchange_header(exchange, "WWW-Authenticate", challenge ? challenge : REALM);

@@ -1,5 +1,7 @@
 #include "serve/failures.h"
 
+#include "serve/bearer.h"
+
 static const struct failure_row rows[] = {
     [DB_FAILURE_NONE] = {.status = 500,
                          .shared = true,
@@ -74,8 +76,23 @@ const struct failure_row *failure_row_of(enum db_failure_kind kind)
     return &rows[kind];
 }
 
+/* Was it the client's own role that may not? */
+static bool is_clients(const struct exchange *exchange, const struct failure_row *row)
+{
+    return exchange->identity && row == &rows[DB_FAILURE_FORBIDDEN];
+}
+
+enum log_level failure_level(const struct exchange *exchange, const struct failure_row *row)
+{
+    return is_clients(exchange, row) ? LOG_INFO : row->level;
+}
+
 void failure_answer(struct exchange *exchange, const struct failure_row *row)
 {
+    if (is_clients(exchange, row)) {
+        bearer_forbid(exchange, "The database does not let this role ask.");
+        return;
+    }
     exchange_problem(exchange, row->status, row->detail);
     if (row->retry)
         exchange_header(exchange, "Retry-After", "1");

@@ -19,10 +19,15 @@ struct failure_row {
 
 const struct failure_row *failure_row_of(enum db_failure_kind kind);
 
-/* Settles the exchange with the row's problem. */
+/*
+ * Settles the exchange with the row's problem. What a client's own role may not do (@auth rls) is
+ * the client's matter: 403, or 401 where nobody is signed in.
+ */
 void failure_answer(struct exchange *exchange, const struct failure_row *row);
 
 /* The same, naming the parameters whose values PostgreSQL may have refused. */
 void failure_answer_value(struct exchange *exchange, const struct failure_row *row);
+/* How important it is to the log. */
+enum log_level failure_level(const struct exchange *exchange, const struct failure_row *row);
 
 #endif

@@ -2,6 +2,7 @@
  * The steps that look for a kept answer: key, memory, lookup.
  */
 #include "base/clock.h"
+#include "db/write.h"
 #include "http/etag.h"
 #include "serve/policy.h"
 #include "serve/steps.h"
@@ -27,16 +28,48 @@ static void lookup_ask(struct exchange *exchange)
         .last_wanted = exchange->served->route->cache.error > 0};
 }
 
+/* What row level security may look at is asked for as much as the parameters are. */
+static bool identity_values(const struct exchange *exchange, struct value values[static 2])
+{
+    unsigned char digest[DIGEST_SIZE];
+    struct span claims = span_of(exchange->identity->claims);
+    char *hex = arena_alloc(exchange->desk->arena, 2 * DIGEST_SIZE + 1);
+    if (!hex || !digest_sha256(claims, digest, NULL))
+        return false;
+    digest_hex(digest, DIGEST_SIZE, hex);
+    values[0] = (struct value){.state = VALUE_TEXT, .text = span_of(exchange->identity->role)};
+    values[1] = (struct value){.state = VALUE_TEXT, .text = span_of(hex)};
+    return true;
+}
+
+/* What the answer depends on; null: memory. */
+static const struct value *key_values(const struct exchange *exchange, size_t *ret_count)
+{
+    size_t count = exchange->served->route->param_count;
+    *ret_count = count;
+    if (!exchange->identity)
+        return exchange->by_param;
+    struct value *values = arena_array(exchange->desk->arena, count + 2, sizeof *values);
+    if (!values || !identity_values(exchange, values + count))
+        return NULL;
+    if (count)
+        memcpy(values, exchange->by_param, count * sizeof *values);
+    *ret_count = count + 2;
+    return values;
+}
+
 void step_key(struct exchange *exchange)
 {
     const struct served *served = exchange->served;
     struct error error;
+    size_t count;
     if (!policy_caches(exchange))
         return;
     bytes_clear(&exchange->desk->key);
-    if (!cache_key_write(options_text(exchange->server->options, OPTION_PREFIX), &served->version,
-                         served->route->name, exchange->by_param, served->route->param_count,
-                         &exchange->desk->key, &error))
+    const struct value *values = key_values(exchange, &count);
+    if (!values ||
+        !cache_key_write(options_text(exchange->server->options, OPTION_PREFIX), &served->version,
+                         served->route->name, values, count, &exchange->desk->key, &error))
         exchange_memory(exchange);
     else
         lookup_ask(exchange);

@@ -39,7 +39,8 @@ static void answer_failure(struct exchange *exchange, struct db_failure *failure
     if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count == 0)
         failure->kind = DB_FAILURE_STATEMENT;
     const struct failure_row *row = failure_row_of(failure->kind);
-    log_event(row->level, "query", failure->sqlstate[0] ? "%s: %s (SQLSTATE %s)" : "%s: %s%s",
+    log_event(failure_level(exchange, row), "query",
+              failure->sqlstate[0] ? "%s: %s (SQLSTATE %s)" : "%s: %s%s",
               exchange->served->route->name, failure->message, failure->sqlstate);
     if (row->away && last_good(exchange))
         return;
@@ -56,6 +57,7 @@ static bool run(struct exchange *exchange, struct db_failure *failure)
     if (!answer_statement(exchange->served->route, exchange->learned, exchange->values,
                           exchange->timeout, exchange->desk->arena, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    statement.identity = exchange->identity;
     return db_pool_read(exchange->server->pool, &statement, &exchange->result, failure);
 }
 

@@ -150,7 +150,8 @@ bool verifier_load(struct verifier *verifier, bool again, struct fault_list *fau
                    struct error *error)
 {
     const char *folder = options_text(verifier->options, OPTION_ROUTES);
-    struct live *live = live_load(folder, verifier->counters, faults);
+    const struct live_settings settings = {.folder = folder, .counters = verifier->counters};
+    struct live *live = live_load(&settings, faults);
     if (!live)
         return error_set(error, ERROR_INVALID, "the routes in %.400s were not loaded", folder);
     if (!again && same_routes(verifier->live, live)) {
@@ -194,6 +195,8 @@ static bool varies(const struct served *served)
 
 enum verify_outcome verify_route(const struct served *served)
 {
+    if (served->route->auth.rls)
+        return VERIFY_ROLE;
     return uses_clock(served->route) ? VERIFY_CLOCK : varies(served) ? VERIFY_VARYING : VERIFY_SAME;
 }
 
@@ -216,6 +219,9 @@ static enum verify_outcome subject_make(struct verifier *verifier, struct span t
     struct served *served = find_version(verifier->live, key.version);
     if (!served || key.hashed)
         return served ? VERIFY_HASHED : VERIFY_UNKNOWN;
+    ret_subject->served = served;
+    if (served->route->auth.rls)
+        return VERIFY_ROLE;
     size_t count = served->route->param_count;
     *ret_subject = (struct subject){
         .key = text,

@@ -26,6 +26,7 @@ enum verify_outcome {
     VERIFY_UNKNOWN, /* the key is of no route that is loaded: an earlier deployment's */
     VERIFY_CLOCK,   /* the route asks for :now or :today */
     VERIFY_VARYING, /* its statement gives another answer each time by itself */
+    VERIFY_ROLE,    /* made as a client's role, whose claims the key has a digest of */
     VERIFY_GONE,    /* not served: expired, struck or gone */
     VERIFY_FAILED,  /* the statement failed: `failure` */
     VERIFY_OUTCOMES,

@@ -34,6 +34,7 @@ struct feed {
     struct bumper *bumper;
     struct db_settings settings;
     int64_t guard, sleep;             /* µs; the longest sleep */
+    int64_t kept;                     /* µs: how long answers are kept for repetitions */
     struct db_connection *connection; /* null: away */
     bool sleepless;                   /* behind PgBouncer no notification arrives */
     struct position position;
@@ -45,7 +46,7 @@ struct feed {
     struct left left;
     int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
     int64_t beaten;
-    struct condition database, schema, redis, backlog, definitions;
+    struct condition database, schema, redis, backlog, definitions, forgetting;
 };
 
 struct feed *feed_new(const struct options *options, struct counters *counters,
@@ -59,6 +60,7 @@ struct feed *feed_new(const struct options *options, struct counters *counters,
     feed->counters = counters;
     feed->bumper = bumper;
     feed->guard = guard;
+    feed->kept = options_number(options, OPTION_IDEMPOTENCY_TTL);
     feed->sleep = poll < guard / 8 ? poll : guard / 8;
     feed->sleepless = options_number(options, OPTION_DB_POOLING) == 1;
     feed->settings = (struct db_settings){.transaction_pooling = feed->sleepless,
@@ -311,6 +313,21 @@ int64_t feed_left(struct feed *feed, int64_t now)
         return due;
     (void)!deliver_left(feed, &due);
     return due;
+}
+
+int64_t feed_forget(struct feed *feed, int64_t now)
+{
+    int64_t pause = feed->kept / 10 < 60 * SECOND ? feed->kept / 10 : 60 * SECOND;
+    struct db_failure failure = {0};
+    int64_t count;
+    if (idle(feed) || !db_usable(feed->connection))
+        return now + SECOND;
+    if (!db_outbox_forget(feed->connection, feed->kept, STATEMENT_TIMEOUT, &count, &failure)) {
+        condition_bad(&feed->forgetting, "kept answers", failure.message);
+        return now + pause;
+    }
+    condition_good(&feed->forgetting, "kept answers", "old ones are forgotten again");
+    return count ? now + SECOND / 10 : now + pause;
 }
 
 int64_t feed_definitions(struct feed *feed, int64_t now)

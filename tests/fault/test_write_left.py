@@ -138,3 +138,16 @@ def test_without_heartbeat_while_what_is_left_can_not_be_taken(site):
     holder.close()
     wait_raised(site.stack, A)
     wait_until(lambda: beats(site.stack), 20, "a heartbeat")
+
+
+# Kept answers
+
+def test_answers_are_forgotten_when_their_time_is_over(stack):
+    served = stack(ROUTES, schema=SCHEMA, install=True, nginx=False, larderd=1, env={"LARDER_IDEMPOTENCY_TTL": "3s"})
+    kept = "SELECT count(*) FROM larder_kept.request"
+    served.sql("INSERT INTO larder_kept.request SELECT int4send(n), '', '', now() - interval '1 hour' "
+               "FROM generate_series(1, 12000) AS n")
+    served.sql("INSERT INTO larder_kept.request VALUES ('late', '', '', now() + interval '1 hour')")
+    wait_until(lambda: served.sql(kept) == [(1,)], 20, "the old ones gone")
+    served.sql("UPDATE larder_kept.request SET made = now()")
+    wait_until(lambda: served.sql(kept) == [(0,)], 20, "the last one gone")
