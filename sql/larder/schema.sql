@@ -21,11 +21,13 @@ CREATE TABLE larder.watch (
 );
 
 -- Tags of transactions, visible with their commit. UNLOGGED: after a crash the marker is gone too, and larderd strikes
--- everything. Writers insert at the right end of the index all at once; the lanes give them 16 right ends.
+-- everything. Writers insert at the right end of the index all at once; the lanes give them 16 right ends. Sixteen more
+-- are for the writes of responders, which strike their tags themselves: larderd takes only those that stay there.
 CREATE UNLOGGED TABLE larder.outbox (
     tag  text     NOT NULL,
     xid  xid8     NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
-    lane smallint NOT NULL DEFAULT (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15)
+    lane smallint NOT NULL DEFAULT ((pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15) OPERATOR(pg_catalog.+)
+        CASE WHEN pg_catalog.current_setting('larder.writer', true) OPERATOR(pg_catalog.=) 'on' THEN 16 ELSE 0 END)
 ) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0,
         autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000, vacuum_truncate = off);
 CREATE INDEX outbox_lane_xid ON larder.outbox (lane, xid);
@@ -51,9 +53,13 @@ CREATE TABLE larder.known (
     child oid PRIMARY KEY
 );
 
--- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll.
+-- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll. A responder's
+-- write need not wake it.
 CREATE FUNCTION larder.wake() RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
+    IF pg_catalog.current_setting('larder.writer', true) OPERATOR(pg_catalog.=) 'on' THEN
+        RETURN;
+    END IF;
     IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
         PERFORM pg_catalog.pg_notify('larder', '');
     END IF;
@@ -72,6 +78,99 @@ BEGIN
         PERFORM larder.wake();
     END IF;
     RETURN NULL;
+END
+$function$;
+
+-- The tags of the transaction so far, where it is a responder's, and its number. To be asked at its end.
+CREATE FUNCTION larder.mine() RETURNS TABLE (tag pg_catalog.text, xid pg_catalog.xid8) LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+BEGIN
+    RETURN QUERY
+        SELECT DISTINCT o.tag, o.xid FROM larder.outbox AS o
+        WHERE o.lane OPERATOR(pg_catalog.=) (16 OPERATOR(pg_catalog.+)
+                (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15))::pg_catalog.int2
+            AND o.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned();
+END
+$function$;
+
+-- The responder has struck the tags of these transactions. What larderd has in hand is left to it.
+CREATE FUNCTION larder.bumped(numbers pg_catalog.xid8[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    DELETE FROM larder.outbox AS o WHERE o.ctid = ANY (ARRAY(
+        SELECT p.ctid FROM larder.outbox AS p
+        WHERE p.lane = ANY ('{16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31}'::int2[]) AND p.xid = ANY (numbers)
+        FOR UPDATE SKIP LOCKED));
+END
+$function$;
+
+-- What is not on its way but kept: a schema of its own, which outlives this one's next version. Requests that carried an
+-- Idempotency-Key, with their answers.
+DO $block$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace AS n
+               WHERE n.nspname = 'larder_kept' AND NOT pg_catalog.pg_has_role(n.nspowner, 'USAGE')) THEN
+        RAISE insufficient_privilege USING MESSAGE =
+            'the schema larder_kept belongs to another role: install as that role, or drop it';
+    END IF;
+END
+$block$;
+CREATE SCHEMA IF NOT EXISTS larder_kept;
+CREATE TABLE IF NOT EXISTS larder_kept.request (
+    key  bytea       PRIMARY KEY, -- of principal, route and the client's key
+    body bytea       NOT NULL,    -- of what the request says
+    answer bytea     NOT NULL,
+    made timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS request_made ON larder_kept.request (made);
+
+-- Begins a request that is to be done once, in its transaction. 'new': nobody has it or will have it before the end of
+-- the transaction. 'before': `kept` is the first answer. 'other': the key came with another body. 'busy': in work.
+CREATE FUNCTION larder.once(wanted pg_catalog.bytea, said pg_catalog.bytea, lock pg_catalog.int8,
+    OUT outcome pg_catalog.text, OUT kept pg_catalog.bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    found_body bytea;
+BEGIN
+    FOR try IN 1 .. 2 LOOP
+        SELECT r.body, r.answer INTO found_body, kept FROM larder_kept.request AS r WHERE r.key = wanted;
+        IF FOUND THEN
+            outcome := 'before';
+            IF found_body <> said THEN
+                outcome := 'other';
+                kept := NULL;
+            END IF;
+            RETURN;
+        END IF;
+        -- Looked at again under the lock: who had it may have ended just now.
+        IF try = 1 AND NOT pg_try_advisory_xact_lock(lock) THEN
+            outcome := 'busy';
+            RETURN;
+        END IF;
+    END LOOP;
+    outcome := 'new';
+END
+$function$;
+
+-- Ends it: the answer is kept if the transaction commits.
+CREATE FUNCTION larder.once_done(wanted pg_catalog.bytea, said pg_catalog.bytea, answered pg_catalog.bytea)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    INSERT INTO larder_kept.request (key, body, answer) VALUES (wanted, said, answered);
+END
+$function$;
+
+-- Forgets some of the requests that are older than so many seconds; says how many.
+CREATE FUNCTION larder.once_forget(seconds pg_catalog.float8) RETURNS pg_catalog.int8
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    gone bigint;
+BEGIN
+    DELETE FROM larder_kept.request AS r WHERE r.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM larder_kept.request AS o WHERE o.made < clock_timestamp() - make_interval(secs => seconds)
+        ORDER BY o.made LIMIT 5000 FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
 END
 $function$;
 
@@ -294,6 +393,6 @@ END
 $function$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA larder FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION larder.fresh TO PUBLIC;
+GRANT EXECUTE ON FUNCTION larder.fresh, larder.mine TO PUBLIC;
 GRANT USAGE ON SCHEMA larder TO PUBLIC;
 GRANT SELECT ON larder.watch, larder.meta TO PUBLIC;

@@ -2,7 +2,7 @@
 
 #include "http/header.h"
 
-#define FORMAT UINT64_C(0x0101) /* format 1, record kind 1; a change of the record changes it */
+#define FORMAT UINT64_C(0x0102) /* format 2, record kind 1; a change of the record changes it */
 
 static void number_write(struct bytes *out, uint64_t number)
 {
@@ -31,7 +31,7 @@ void entry_meta_write(const struct entry_meta *meta, struct bytes *out)
     number_write(out, meta->variants);
     for (size_t i = 0; i < CODING_COUNT; i++)
         number_write(out, meta->sizes[i]);
-    bytes_append(out, meta->tag, ENTRY_TAG_SIZE);
+    text_write(out, span_of(meta->tag));
     text_write(out, meta->type);
     number_write(out, meta->tag_count);
     for (size_t i = 0; i < meta->tag_count; i++)
@@ -74,10 +74,14 @@ static int64_t time_read(struct reader *reader)
 
 static void tag_read(struct reader *reader, struct entry_meta *meta)
 {
-    struct span tag = bytes_read(reader, ENTRY_TAG_SIZE);
+    struct span tag = bytes_read(reader, number_read(reader));
+    if (tag.size < ENTRY_TAG_SIZE || tag.size > ENTRY_TAG_MAX) {
+        reader->bad = true;
+        return;
+    }
     for (size_t i = 0; i < tag.size; i++) {
         meta->tag[i] = tag.data[i];
-        /* base64url: nothing that could end a header */
+        /* nothing that could end a header */
         if (tag.data[i] <= ' ' || tag.data[i] == '"' || tag.data[i] >= 0x7f)
             reader->bad = true;
     }
@@ -141,8 +145,8 @@ const char *entry_field(unsigned variants, enum coding coding)
 struct entry_tag entry_tag_of(const struct entry_meta *meta, enum coding coding)
 {
     struct entry_tag tag;
-    memcpy(tag.text, meta->tag, ENTRY_TAG_SIZE);
-    strcpy(tag.text + ENTRY_TAG_SIZE, coding_etag_suffixes[coding]);
+    strcpy(tag.text, meta->tag);
+    strcat(tag.text, coding_etag_suffixes[coding]);
     return tag;
 }
 

@@ -21,6 +21,9 @@
 /* 16 bytes of a keyed SHA-256 of the identity body, in base64url. */
 #define ENTRY_TAG_SIZE 22
 
+/* With the version of what it shows (serve/version.h) behind it. */
+#define ENTRY_TAG_MAX (ENTRY_TAG_SIZE + 1 + 64)
+
 /* The longest Content-Type and the most dependencies an entry may have. */
 #define ENTRY_TYPE_MAX 255
 #define ENTRY_SIZE_MAX ((uint64_t)1 << 30)
@@ -34,7 +37,7 @@ struct entry_meta {
     int64_t error;   /* µs beyond, for stale-if-error */
     int64_t cost;    /* µs the fill took */
     uint64_t clock;  /* the logical clock read before the query; 0: none */
-    char tag[ENTRY_TAG_SIZE + 1];
+    char tag[ENTRY_TAG_MAX + 1];
     uint64_t sizes[CODING_COUNT];     /* of each variant; meaningful where the mask has its bit */
     unsigned variants;                /* CODING_BIT mask */
     struct span type;                 /* Content-Type */
@@ -53,7 +56,7 @@ const char *entry_field(unsigned variants, enum coding coding);
 
 /* The variant's strong entity tag without quotes: tag and the coding's suffix. */
 struct entry_tag {
-    char text[ENTRY_TAG_SIZE + 4];
+    char text[ENTRY_TAG_MAX + 4];
 };
 struct entry_tag entry_tag_of(const struct entry_meta *meta, enum coding coding);
 

@@ -18,7 +18,7 @@ struct kept {
     int64_t created, ttl, stale, error, cost, end;
     uint64_t clock;
     uint64_t sizes[CODING_COUNT];
-    char tag[ENTRY_TAG_SIZE + 1];
+    char tag[ENTRY_TAG_MAX + 1];
     struct span type;
     struct span bodies[CODING_COUNT];
     struct span *tags;
@@ -101,7 +101,7 @@ static bool same_answer(const struct kept *one, const struct kept *other)
     for (enum coding coding = 0; coding < CODING_COUNT; coding++)
         if (one->variants & CODING_BIT(coding) && one->sizes[coding] != other->sizes[coding])
             return false;
-    return one->variants == other->variants && memcmp(one->tag, other->tag, ENTRY_TAG_SIZE) == 0;
+    return one->variants == other->variants && strcmp(one->tag, other->tag) == 0;
 }
 
 struct kept *kept_merge(const struct kept *newer, const struct kept *older)

@@ -23,6 +23,7 @@ enum db_failure_kind {
     DB_FAILURE_TOO_LARGE,   /* the result exceeds what PostgreSQL can put in one value */
     DB_FAILURE_RETRY,       /* serialisation failure or deadlock */
     DB_FAILURE_UNKNOWN,     /* lost while it committed: it may have, or not */
+    DB_FAILURE_UNINSTALLED, /* it needs what `larder install --to` the role makes */
     DB_FAILURE_MEMORY,
 };
 

@@ -219,7 +219,8 @@ static void grant_add(struct planning *planning, const char *role)
         &sql,
         "GRANT SELECT, INSERT, UPDATE, DELETE ON larder.outbox, larder.marker TO %s;\n"
         "GRANT SELECT, UPDATE ON SEQUENCE larder.asleep TO %s;\n"
-        "GRANT EXECUTE ON FUNCTION larder.changed_definitions TO %s;\n"
+        "GRANT EXECUTE ON FUNCTION larder.changed_definitions, larder.bumped, larder.once,"
+        " larder.once_done, larder.once_forget TO %s;\n"
         "UPDATE larder.meta SET daemon = ",
         bytes_text(&name), bytes_text(&name), bytes_text(&name));
     watch_append_literal(role, &sql);
@@ -263,6 +264,13 @@ static void removal_add(struct planning *planning, const struct install_state *s
     steps_add(planning, INSTALL_DROP, INSTALL_TRIGGER);
     if (state->version)
         text_step_add(planning, "DROP SCHEMA larder CASCADE;\n");
+}
+
+/* What outlives the schema's versions. */
+static void kept_removal_add(struct planning *planning)
+{
+    text_step_add(planning, "DROP TABLE IF EXISTS larder_kept.request;\n"
+                            "DROP SCHEMA IF EXISTS larder_kept;\n");
 }
 
 static void difference_add(struct planning *planning, const struct install_things *there,
@@ -309,5 +317,7 @@ const struct install_plan *install_plan_remove(const struct install_state *state
     struct install_things there = state->things;
     things_sort(&there);
     removal_add(&planning, state, &there);
+    if (state->version)
+        kept_removal_add(&planning);
     return plan_end(&planning);
 }

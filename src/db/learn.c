@@ -210,6 +210,24 @@ static void check_columns_differ(struct asking *asking, const struct db_descript
                           j + 1, i + 1, description->column_names[i]);
 }
 
+static const char *column_find(const struct db_description *bare, struct span name)
+{
+    for (int i = 0; i < bare->column_count; i++)
+        if (span_is(name, bare->column_names[i]))
+            return bare->column_names[i];
+    return NULL;
+}
+
+/* The entity tag of a read tells the version that its row shows. */
+static void check_version(struct asking *asking, const struct db_description *description)
+{
+    struct span version = asking->route->version.column;
+    if (version.size && !column_find(description, version))
+        fault_add(asking->faults, asking->route->file, asking->route->statement.line, 0,
+                  "@version %.*s: the statement gives no column of that name",
+                  SPAN_PRINTF(version));
+}
+
 static void check_columns(struct asking *asking, const struct db_description *description)
 {
     if (asking->route->result == RESULT_VALUE || asking->route->result == RESULT_JSON)
@@ -275,6 +293,7 @@ static bool shaped_check(struct asking *asking, const struct db_shaped *shaped)
 static bool read_take(struct asking *asking, const struct db_description *bare)
 {
     check_columns(asking, bare);
+    check_version(asking, bare);
     if (asking->faults->count)
         return true;
     if (!depends_learn(asking, bare))
@@ -282,14 +301,6 @@ static bool read_take(struct asking *asking, const struct db_description *bare)
     const struct db_shaped shaped = {.sql = asking->learned->sql,
                                      .before = asking->learned->sql_offset};
     return shaped_check(asking, &shaped);
-}
-
-static const char *column_find(const struct db_description *bare, struct span name)
-{
-    for (int i = 0; i < bare->column_count; i++)
-        if (span_is(name, bare->column_names[i]))
-            return bare->column_names[i];
-    return NULL;
 }
 
 static bool param_known(const struct route *route, struct span name)
@@ -355,7 +366,11 @@ static void check_write(struct asking *asking, const struct db_description *bare
 {
     const struct route *route = asking->route;
     const char *result = route_result_names[route->result];
-    if (!bare->column_count && route->result != RESULT_ROWS && route->result != RESULT_NONE)
+    if (!bare->column_count && route->version.column.size)
+        fault_add(asking->faults, route->file, asking->statement->line, 0,
+                  "@version: without RETURNING nobody can tell whether the version was there; "
+                  "\"@result none\" answers without a body all the same");
+    else if (!bare->column_count && route->result != RESULT_ROWS && route->result != RESULT_NONE)
         fault_add(asking->faults, route->file, asking->statement->line, 0,
                   "@result %s, but the last statement gives no rows: add RETURNING", result);
     else if (bare->column_count && !statement_is_relation(asking->statement->sql) &&

@@ -78,16 +78,18 @@ static bool begin(struct db_connection *connection, const char *query, int64_t t
  * not looked at, nor pending ones that still run: their rows can't be seen. A number whose rows
  * were not all taken has some that a peer holds; that is only asked when the limit was not reached.
  *
- * The values are, in this order, the pending numbers, the first of the newer ones, and the limit.
+ * The values are, in this order, the pending numbers, the first of the newer ones, the limit, the
+ * lanes, and the snapshot to look with, NULL for the one of now.
  * Each number is looked up by itself (LATERAL), so that whenever the plan was made it reads the
  * index by number, never all of it.
  */
-#define LANES "o.lane = ANY ('{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}'::pg_catalog.int2[]) AND "
+#define LANES "o.lane = ANY (%4$s) AND "
 #define NEWER                                                                                      \
     "FROM larder.outbox AS o WHERE " LANES "o.xid >= %2$s "                                        \
     "AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
 static const char take_format[] =
-    "WITH now AS MATERIALIZED (SELECT pg_catalog.pg_current_snapshot() AS snapshot), "
+    "WITH now AS MATERIALIZED (SELECT "
+    "  coalesce(%5$s, pg_catalog.pg_current_snapshot()) AS snapshot), "
     "pending AS MATERIALIZED (SELECT number FROM pg_catalog.unnest(%1$s) AS number, now "
     "  WHERE pg_catalog.pg_visible_in_snapshot(number, snapshot)), "
     "older AS MATERIALIZED (SELECT o.place, o.xid FROM pending CROSS JOIN LATERAL ("
@@ -139,45 +141,95 @@ static bool take_prepare(struct db_connection *connection, int64_t timeout,
     if (connection->take_prepared)
         return true;
     bytes_append_text(&sql, "PREPARE larder_take (pg_catalog.xid8[], pg_catalog.xid8, "
-                            "pg_catalog.int8) AS ");
-    bytes_append_format(&sql, take_format, "$1", "$2", "$3");
+                            "pg_catalog.int8, pg_catalog.int2[], pg_catalog.pg_snapshot) AS ");
+    bytes_append_format(&sql, take_format, "$1", "$2", "$3", "$4", "$5");
     if (sql.failed)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     connection->take_prepared = command(connection, sql.data, timeout, failure);
     return connection->take_prepared;
 }
 
-static void take_append(const struct db_connection *connection, const struct position *position,
-                        int limit, struct bytes *out)
+#define SHARED_LANES "'{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}'::pg_catalog.int2[]"
+#define OWN_LANES "'{16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31}'::pg_catalog.int2[]"
+
+struct asking {
+    const struct position *position; /* null: the start */
+    const char *lanes;
+    struct span snapshot; /* empty: of now */
+    int limit;
+    int64_t timeout; /* µs */
+};
+
+static void take_append(const struct db_connection *connection, const struct asking *asking,
+                        struct bytes *out)
 {
     struct bytes pending CLEANUP(bytes_free) = BYTES_EMPTY, next CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes snapshot CLEANUP(bytes_free) = BYTES_EMPTY;
     char most[16];
     bytes_append_format(&pending, "'{%s}'::pg_catalog.xid8[]",
-                        position ? bytes_text(&position->pending) : "");
-    bytes_append_format(&next, "'%" PRIu64 "'::pg_catalog.xid8", position ? position->next : 0);
-    snprintf(most, sizeof most, "%d", limit);
-    if (connection->take_prepared)
-        bytes_append_format(out, "EXECUTE larder_take(%s, %s, %s)", bytes_text(&pending),
-                            bytes_text(&next), most);
-    else
-        bytes_append_format(out, take_format, bytes_text(&pending), bytes_text(&next), most);
-    out->failed |= pending.failed || next.failed;
+                        asking->position ? bytes_text(&asking->position->pending) : "");
+    bytes_append_format(&next, "'%" PRIu64 "'::pg_catalog.xid8",
+                        asking->position ? asking->position->next : 0);
+    bytes_append_format(&snapshot,
+                        asking->snapshot.size ? "'%.*s'::pg_catalog.pg_snapshot" : "NULL",
+                        (int)asking->snapshot.size, asking->snapshot.data);
+    snprintf(most, sizeof most, "%d", asking->limit);
+    const char *format =
+        connection->take_prepared ? "EXECUTE larder_take(%s, %s, %s, %s, %s)" : take_format;
+    bytes_append_format(out, format, bytes_text(&pending), bytes_text(&next), most, asking->lanes,
+                        bytes_text(&snapshot));
+    out->failed |= pending.failed || next.failed || snapshot.failed;
+}
+
+static bool take(struct db_connection *connection, const struct asking *asking,
+                 struct db_outbox_batch *ret_batch, struct db_failure *failure)
+{
+    struct bytes query CLEANUP(bytes_free) = BYTES_EMPTY;
+    PGresult *rows = NULL;
+    if (!connection->settings->transaction_pooling &&
+        !take_prepare(connection, asking->timeout, failure))
+        return false;
+    take_append(connection, asking, &query);
+    if (query.failed)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    if (!begin(connection, query.data, asking->timeout, &rows, failure))
+        return false;
+    *ret_batch = batch_of(rows);
+    return true;
 }
 
 bool db_outbox_take(struct db_connection *connection, const struct position *position, int limit,
                     int64_t timeout, struct db_outbox_batch *ret_batch, struct db_failure *failure)
 {
-    struct bytes query CLEANUP(bytes_free) = BYTES_EMPTY;
+    const struct asking asking = {
+        .position = position, .lanes = SHARED_LANES, .limit = limit, .timeout = timeout};
+    return take(connection, &asking, ret_batch, failure);
+}
+
+bool db_outbox_take_left(struct db_connection *connection, const struct position *position,
+                         struct span snapshot, int limit, int64_t timeout,
+                         struct db_outbox_batch *ret_batch, struct db_failure *failure)
+{
+    const struct asking asking = {.position = position,
+                                  .lanes = OWN_LANES,
+                                  .snapshot = snapshot,
+                                  .limit = limit,
+                                  .timeout = timeout};
+    return take(connection, &asking, ret_batch, failure);
+}
+
+bool db_outbox_snapshot(struct db_connection *connection, int64_t timeout,
+                        struct bytes *ret_snapshot, struct db_failure *failure)
+{
     PGresult *rows = NULL;
-    if (!connection->settings->transaction_pooling && !take_prepare(connection, timeout, failure))
+    if (!execute(connection, "SELECT pg_catalog.pg_current_snapshot()::text", timeout, &rows,
+                 failure))
         return false;
-    take_append(connection, position, limit, &query);
-    if (query.failed)
-        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    if (!begin(connection, query.data, timeout, &rows, failure))
-        return false;
-    *ret_batch = batch_of(rows);
-    return true;
+    bytes_clear(ret_snapshot);
+    bytes_append_text(ret_snapshot, PQgetvalue(rows, 0, 0));
+    PQclear(rows);
+    return ret_snapshot->failed ? db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory")
+                                : true;
 }
 
 bool db_outbox_missing(const struct db_failure *failure)
@@ -310,4 +362,35 @@ bool db_outbox_definitions(struct db_connection *connection, int64_t timeout,
         return false;
     *ret_batch = batch_of(rows);
     return true;
+}
+
+/* Was it refused since there is no such function, or not for this role? */
+static bool is_refused(const struct db_failure *failure)
+{
+    static const char *const states[] = {"42883", "3F000", "42P01", "42501"};
+    for (size_t i = 0; i < ARRAY_COUNT(states); i++)
+        if (strcmp(failure->sqlstate, states[i]) == 0)
+            return true;
+    return false;
+}
+
+bool db_outbox_forget(struct db_connection *connection, int64_t age, int64_t timeout,
+                      int64_t *ret_count, struct db_failure *failure)
+{
+    char sql[80];
+    struct db_failure local = {0};
+    PGresult *rows = NULL;
+    snprintf(sql, sizeof sql, "SELECT larder.once_forget(%" PRId64 ")", age / 1000000);
+    if (execute(connection, sql, timeout, &rows, &local)) {
+        *ret_count = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+        PQclear(rows);
+        return true;
+    }
+    *ret_count = 0;
+    if (is_refused(&local))
+        return true;
+    lost_if_unavailable(connection, &local);
+    if (failure)
+        *failure = local;
+    return false;
 }

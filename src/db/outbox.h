@@ -8,6 +8,9 @@
  *
  * larder.asleep is a sequence used as a flag outside of transactions: while its value is 2 the
  * triggers notify the channel `larder`, while it is 1 they don't.
+ *
+ * The rows of responders' own writes stand in lanes of their own: the responder strikes their tags
+ * and deletes them (larder.bumped), so they are only taken when they were left.
  */
 #ifndef LARDER_DB_OUTBOX_H
 #define LARDER_DB_OUTBOX_H
@@ -34,6 +37,19 @@ struct db_outbox_batch {
 MUST_CHECK bool db_outbox_take(struct db_connection *connection, const struct position *position,
                                int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
                                struct db_failure *failure);
+
+/*
+ * The same for what responders wrote (their lanes of the outbox) and should have struck: what
+ * transactions left that had ended when `snapshot`, a text of db_outbox_snapshot, was taken.
+ */
+MUST_CHECK bool db_outbox_take_left(struct db_connection *connection,
+                                    const struct position *position, struct span snapshot,
+                                    int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
+                                    struct db_failure *failure);
+
+/* Replaces *ret_snapshot by the current snapshot's text. */
+MUST_CHECK bool db_outbox_snapshot(struct db_connection *connection, int64_t timeout,
+                                   struct bytes *ret_snapshot, struct db_failure *failure);
 
 /* Is it that "larder install" was not run? */
 bool db_outbox_missing(const struct db_failure *failure);
@@ -87,5 +103,12 @@ int db_outbox_fd(const struct db_connection *connection);
 MUST_CHECK bool db_outbox_definitions(struct db_connection *connection, int64_t timeout,
                                       struct db_outbox_batch *ret_batch,
                                       struct db_failure *failure);
+
+/*
+ * Forgets some of the kept answers (larder.once) that are older than `age` µs; *ret_count is how
+ * many. Where the schema has no such thing, or the role may not: none.
+ */
+MUST_CHECK bool db_outbox_forget(struct db_connection *connection, int64_t age, int64_t timeout,
+                                 int64_t *ret_count, struct db_failure *failure);
 
 #endif

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "db/write_known.h"
 
 /* A thread in the queue, on its own stack. */
 struct waiter {
@@ -29,17 +30,21 @@ struct db_pool {
     struct waiter *first, *last;
     size_t waiting;
     unsigned generation;
+    struct write_known *known;
 };
 
 struct db_pool *db_pool_new(const struct db_pool_settings *settings, struct counters *counters)
 {
     struct db_pool *pool = calloc(1, sizeof *pool);
     struct idle *idle = calloc(settings->connections, sizeof *idle);
-    if (!pool || !idle) {
+    struct write_known *known = write_known_new();
+    if (!pool || !idle || !known) {
         free(pool);
         free(idle);
+        write_known_free(known);
         return NULL;
     }
+    pool->known = known;
     pool->settings = *settings;
     pool->counters = counters;
     pool->idle = idle;
@@ -60,6 +65,7 @@ void db_pool_free(struct db_pool *pool)
     while (pool->idle_count)
         close_connection(pool, pool->idle[--pool->idle_count].connection);
     pthread_mutex_destroy(&pool->lock);
+    write_known_free(pool->known);
     free(pool->idle);
     free(pool);
 }
@@ -266,8 +272,14 @@ bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
     return done;
 }
 
+struct write_known *db_pool_known(struct db_pool *pool)
+{
+    return pool->known;
+}
+
 void db_pool_forget_prepared(struct db_pool *pool)
 {
+    write_known_forget(pool->known);
     pthread_mutex_lock(&pool->lock);
     pool->generation++;
     pthread_mutex_unlock(&pool->lock);

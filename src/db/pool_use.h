@@ -15,6 +15,9 @@ enum db_wanted {
 MUST_CHECK bool db_pool_take(struct db_pool *pool, enum db_wanted wanted,
                              struct db_connection **ret_connection, struct db_failure *failure);
 
+/* What the writes of the pool share. */
+struct write_known *db_pool_known(struct db_pool *pool);
+
 /* A broken one is closed. */
 void db_pool_give(struct db_pool *pool, struct db_connection *connection);
 

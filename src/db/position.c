@@ -76,3 +76,9 @@ uint64_t position_oldest_running(struct span snapshot_text)
     struct snapshot snapshot;
     return snapshot_read(snapshot_text, &snapshot) ? snapshot.oldest : 0;
 }
+
+uint64_t position_end(struct span snapshot_text)
+{
+    struct snapshot snapshot;
+    return snapshot_read(snapshot_text, &snapshot) ? snapshot.end : 0;
+}

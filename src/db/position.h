@@ -37,6 +37,9 @@ void position_reset(struct position *position);
  */
 void position_advance(struct position *position, struct span snapshot, struct span skipped);
 
+/* The snapshot's xmax: no transaction from it on had begun to write. 0: not to be read. */
+uint64_t position_end(struct span snapshot);
+
 /* The snapshot's xmin: every transaction below has ended. 0: not to be read. */
 uint64_t position_oldest_running(struct span snapshot);
 

@@ -88,6 +88,12 @@ static size_t field_number(const PGresult *result, int field)
     return text ? (size_t)strtoul(text, NULL, 10) : 0;
 }
 
+static void field_copy(const PGresult *result, int field, char ret_name[static DB_NAME_SIZE])
+{
+    const char *text = PQresultErrorField(result, field);
+    snprintf(ret_name, DB_NAME_SIZE, "%s", text ? text : "");
+}
+
 static void failure_of_result(const PGresult *result, struct db_failure *failure)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -99,6 +105,10 @@ static void failure_of_result(const PGresult *result, struct db_failure *failure
     snprintf(failure->sqlstate, sizeof failure->sqlstate, "%s", sqlstate);
     failure->kind = db_failure_of_sqlstate(sqlstate);
     failure->position = field_number(result, PG_DIAG_STATEMENT_POSITION);
+    field_copy(result, PG_DIAG_SCHEMA_NAME, failure->schema);
+    field_copy(result, PG_DIAG_TABLE_NAME, failure->table);
+    field_copy(result, PG_DIAG_CONSTRAINT_NAME, failure->constraint);
+    field_copy(result, PG_DIAG_COLUMN_NAME, failure->column);
 }
 
 /* The outcome of one round: the last result with rows, or the first failure. */

@@ -25,6 +25,7 @@ struct db_connection {
     int64_t session_timeout;         /* µs: the session's statement_timeout as it is now */
     uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
     unsigned prepared_count;
+    bool writer;        /* the session's larder.writer is on: triggers leave its tags to it */
     unsigned answered;  /* results of db_round_trip's last round before its first failure */
     bool take_prepared; /* db_outbox_take's own statement; such a connection runs no routes */
 };

@@ -50,7 +50,9 @@ static bool pipeline_run(struct db_connection *connection, bool sent, int64_t de
     if (!sent || !PQpipelineSync(connection->handle))
         return db_lost(connection, failure);
     bool done = db_round_trip(connection, deadline, ret_rows, failure);
+    unsigned answered = connection->answered;
     db_pipeline_end(connection, deadline);
+    connection->answered = answered; /* the pipeline's, not the ROLLBACK's after it */
     return done;
 }
 

@@ -16,25 +16,31 @@ enum purpose {
     PURPOSE_PREPARE,
     PURPOSE_STATEMENT,
     PURPOSE_CONSTRAINTS,
+    PURPOSE_TAGS,
+    PURPOSE_ONCE,
+    PURPOSE_RECORD,
     PURPOSE_COMMIT,
 };
 
 /* Beside the statements, of which each may need a setting, its preparing, and itself. */
-#define COMMANDS_AROUND 8
+#define COMMANDS_AROUND 12
 #define COMMANDS_EACH 3
 
 struct command {
     enum purpose purpose;
-    size_t statement; /* which one, from 0 */
+    size_t statement;  /* which one, from 0 */
+    uint64_t prepared; /* the id of what it prepares */
 };
 
 struct attempt {
     struct db_connection *connection;
     const struct db_write *write;
-    int64_t timeout, deadline;
+    const struct write_terms *terms;
+    int64_t deadline;
     struct command *commands;
     struct db_replies replies;
     bool failed; /* a command could not be sent */
+    bool frozen; /* what others commit after the first command can't be seen */
 };
 
 static bool attempt_begin(struct attempt *attempt)
@@ -79,15 +85,31 @@ static void send(struct attempt *attempt, enum purpose purpose, const char *sql)
     send_values(attempt, purpose, sql, 0, NULL);
 }
 
+/*
+ * Whether the triggers leave their tags to this transaction. A session of our own stays as it is
+ * set, once the transaction that set it has committed.
+ */
+static void send_writer(struct attempt *attempt)
+{
+    bool tags = attempt->terms->tags;
+    if (attempt->connection->settings->transaction_pooling) {
+        if (tags)
+            send(attempt, PURPOSE_SETTING, "SET LOCAL larder.writer = 'on'");
+    } else if (tags != attempt->connection->writer) {
+        send(attempt, PURPOSE_SETTING,
+             tags ? "SET larder.writer = 'on'" : "SET larder.writer = 'off'");
+    }
+}
+
 /* The session's own limit is left as it is: a write knows only how much time is left. */
 static void send_begin(struct attempt *attempt)
 {
     char limit[80];
     send(attempt, PURPOSE_BEGIN, "BEGIN READ WRITE");
-    if (attempt->connection->session_timeout == attempt->timeout)
+    if (attempt->connection->session_timeout == attempt->terms->timeout)
         return;
     snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
-             db_milliseconds(attempt->timeout));
+             db_milliseconds(attempt->terms->timeout));
     send(attempt, PURPOSE_SETTING, limit);
 }
 
@@ -99,7 +121,7 @@ static void send_time_left(struct attempt *attempt)
              "SELECT pg_catalog.set_config('statement_timeout', GREATEST(1, %" PRId64
              " - 1000 * EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - "
              "pg_catalog.transaction_timestamp()))::int::text, true)",
-             db_milliseconds(attempt->timeout));
+             db_milliseconds(attempt->terms->timeout));
     send(attempt, PURPOSE_SETTING, sql);
 }
 
@@ -120,8 +142,7 @@ static void send_identity(struct attempt *attempt)
 static bool is_prepared(const struct attempt *attempt, uint64_t id)
 {
     for (size_t i = 0; i < attempt->replies.count; i++)
-        if (attempt->commands[i].purpose == PURPOSE_PREPARE &&
-            attempt->write->statements[attempt->commands[i].statement].id == id)
+        if (attempt->commands[i].prepared == id)
             return true;
     return prepared_has(attempt->connection, id);
 }
@@ -131,48 +152,56 @@ static bool is_prepared(const struct attempt *attempt, uint64_t id)
  * prepared stays, whatever becomes of the transaction.
  */
 static void send_prepared(struct attempt *attempt, const struct db_statement *statement,
-                          size_t number)
+                          enum purpose purpose, size_t number)
 {
     char name[PREPARED_NAME_SIZE];
     PGconn *handle = attempt->connection->handle;
     prepared_name(statement->id, name);
-    if (!is_prepared(attempt, statement->id))
-        sent(attempt, PURPOSE_PREPARE, number,
+    if (!is_prepared(attempt, statement->id)) {
+        sent(attempt, purpose == PURPOSE_TAGS ? PURPOSE_TAGS : PURPOSE_PREPARE, number,
              PQsendPrepare(handle, name, statement->sql, statement->parameter_count,
                            statement->types));
-    sent(attempt, PURPOSE_STATEMENT, number,
+        attempt->commands[attempt->replies.count - 1].prepared = statement->id;
+    }
+    sent(attempt, purpose, number,
          PQsendQueryPrepared(handle, name, statement->parameter_count, statement->values, NULL,
                              NULL, 0));
 }
 
-static void send_statement(struct attempt *attempt, size_t number)
+static void send_statement(struct attempt *attempt, const struct db_statement *statement,
+                           enum purpose purpose, size_t number)
 {
-    const struct db_statement *statement = &attempt->write->statements[number];
-    if (number > 0)
-        send_time_left(attempt);
     if (!attempt->connection->settings->transaction_pooling)
-        send_prepared(attempt, statement, number);
+        send_prepared(attempt, statement, purpose, number);
     else
-        sent(attempt, PURPOSE_STATEMENT, number,
+        sent(attempt, purpose, number,
              PQsendQueryParams(attempt->connection->handle, statement->sql,
                                statement->parameter_count, statement->types, statement->values,
                                NULL, NULL, 0));
 }
 
+static const struct db_statement tags_statement = {
+    .id = UINT64_C(0x6c61726465726d01),
+    .sql = "SELECT tag, xid::pg_catalog.text FROM larder.mine()"};
+
 /* What is deferred strikes before the end, where it can still be told and counted. */
 static void send_statements(struct attempt *attempt)
 {
-    for (size_t i = 0; i < attempt->write->count; i++)
-        send_statement(attempt, i);
+    for (size_t i = 0; i < attempt->write->count; i++) {
+        if (i > 0)
+            send_time_left(attempt);
+        send_statement(attempt, &attempt->write->statements[i], PURPOSE_STATEMENT, i);
+    }
     send(attempt, PURPOSE_CONSTRAINTS, "SET CONSTRAINTS ALL IMMEDIATE");
+    if (attempt->terms->tags)
+        send_statement(attempt, &tags_statement, PURPOSE_TAGS, 0);
 }
 
 static void remember_prepared(struct attempt *attempt)
 {
     for (size_t i = 0; i < attempt->replies.done; i++)
-        if (attempt->commands[i].purpose == PURPOSE_PREPARE)
-            prepared_add(attempt->connection,
-                         attempt->write->statements[attempt->commands[i].statement].id);
+        if (attempt->commands[i].prepared)
+            prepared_add(attempt->connection, attempt->commands[i].prepared);
 }
 
 /*
@@ -189,6 +218,51 @@ static bool certainly_undone(const struct attempt *attempt)
     return replies->refused && !(replies->fatal && replies->done + 1 == replies->count);
 }
 
+/* What PostgreSQL says where the schema `larder` is not there, older, or not for this role. */
+static const char *const uninstalled_states[] = {
+    "42883", /* undefined_function */
+    "3F000", /* invalid_schema_name */
+    "42501", /* insufficient_privilege */
+    "42703", /* undefined_column */
+    "42P01", /* undefined_table */
+};
+
+static bool is_uninstalled(const struct db_failure *failure)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(uninstalled_states); i++)
+        if (strcmp(failure->sqlstate, uninstalled_states[i]) == 0)
+            return true;
+    return false;
+}
+
+/* A refusal of one of the write's own commands is another thing than one of a statement. */
+static void explain_purpose(enum purpose purpose, struct db_failure *failure)
+{
+    if (purpose == PURPOSE_IDENTITY && failure->kind == DB_FAILURE_VALUE)
+        failure->kind = DB_FAILURE_FORBIDDEN; /* there is no such role */
+    if ((purpose == PURPOSE_ONCE || purpose == PURPOSE_RECORD) && is_uninstalled(failure))
+        failure->kind = DB_FAILURE_UNINSTALLED;
+    if (purpose == PURPOSE_RECORD && failure->kind == DB_FAILURE_CONSTRAINT)
+        failure->kind = DB_FAILURE_RETRY; /* an old snapshot hid that it was done before */
+}
+
+static enum write_again judge(const struct attempt *attempt, const struct db_failure *failure)
+{
+    const struct db_replies *replies = &attempt->replies;
+    enum purpose refused = attempt->commands[replies->done].purpose;
+    if (failure->kind == DB_FAILURE_UNAVAILABLE && attempt->connection->dead)
+        return WRITE_AGAIN_FRESH;
+    if (!replies->refused)
+        return WRITE_AGAIN_NOT;
+    if (refused == PURPOSE_TAGS && is_uninstalled(failure))
+        return WRITE_AGAIN_TAGLESS;
+    if (failure->kind == DB_FAILURE_CONSTRAINT && attempt->frozen)
+        return WRITE_AGAIN_LOOK;
+    if (failure->kind == DB_FAILURE_STALE)
+        return WRITE_AGAIN_ANEW;
+    return failure->kind == DB_FAILURE_RETRY ? WRITE_AGAIN_LATER : WRITE_AGAIN_NOT;
+}
+
 static void explain(const struct attempt *attempt, struct db_failure *failure)
 {
     const struct command *command = &attempt->commands[attempt->replies.done];
@@ -199,8 +273,7 @@ static void explain(const struct attempt *attempt, struct db_failure *failure)
     if (!attempt->replies.refused)
         return;
     failure->statement = command->statement;
-    if (command->purpose == PURPOSE_IDENTITY && failure->kind == DB_FAILURE_VALUE)
-        failure->kind = DB_FAILURE_FORBIDDEN; /* there is no such role */
+    explain_purpose(command->purpose, failure);
 }
 
 /* Sends what is there with a sync and takes the replies. */
@@ -246,30 +319,123 @@ static bool stayed_within(const struct attempt *attempt, struct db_failure *fail
     return true;
 }
 
-static bool attempt_run(struct attempt *attempt, struct db_written *ret_written,
-                        struct db_failure *failure)
+static void tags_take(struct attempt *attempt, struct db_written *written)
 {
+    written->tags = reply_take(attempt, PURPOSE_TAGS);
+    if (db_result_rows(written->tags) > 0)
+        written->transaction = strtoull(db_result_value(written->tags, 0, 1).data, NULL, 10);
+}
+
+static struct span first_value(const PGresult *result, int column)
+{
+    return db_result_value((const struct db_result *)result, 0, column);
+}
+
+/* The values are bytes, in both directions. */
+static void send_bytes(struct attempt *attempt, enum purpose purpose, const char *sql,
+                       const struct span *values, int count)
+{
+    static const int formats[] = {1, 1, 1};
+    const char *data[ARRAY_COUNT(formats)];
+    int sizes[ARRAY_COUNT(formats)];
+    for (int i = 0; i < count; i++) {
+        data[i] = values[i].size ? values[i].data : "";
+        sizes[i] = (int)values[i].size;
+    }
+    sent(attempt, purpose, 0,
+         PQsendQueryParams(attempt->connection->handle, sql, count, NULL, data, sizes, formats, 1));
+}
+
+static const struct {
+    const char *name;
+    enum db_write_outcome outcome;
+} once_outcomes[] = {{"new", DB_WRITTEN},
+                     {"before", DB_WRITTEN_BEFORE},
+                     {"other", DB_WRITE_OTHER},
+                     {"busy", DB_WRITE_BUSY}};
+
+/* Opens the transaction; whether the write is to be run at all stands in *ret_written. */
+static bool once_begin(struct attempt *attempt, struct db_written *ret_written,
+                       struct db_failure *failure)
+{
+    const struct db_once *once = attempt->write->once;
+    const struct span values[] = {once->key, once->body, {once->key.data, sizeof(uint64_t)}};
     send_begin(attempt);
-    send_identity(attempt);
-    send_statements(attempt);
-    send(attempt, PURPOSE_COMMIT, "COMMIT");
-    if (!attempt_round(attempt, failure) || !stayed_within(attempt, failure))
+    send_bytes(attempt, PURPOSE_ONCE,
+               "SELECT kept, outcome, pg_catalog.current_setting('transaction_isolation') "
+               "FROM larder.once($1::pg_catalog.bytea, $2::pg_catalog.bytea, "
+               "$3::pg_catalog.int8)",
+               values, ARRAY_COUNT(values));
+    if (!attempt_round(attempt, failure))
         return false;
-    ret_written->result = reply_take(attempt, PURPOSE_STATEMENT);
+    PGresult *told = (PGresult *)reply_take(attempt, PURPOSE_ONCE);
+    for (size_t i = 0; i < ARRAY_COUNT(once_outcomes); i++)
+        if (span_is(first_value(told, 1), once_outcomes[i].name))
+            ret_written->outcome = once_outcomes[i].outcome;
+    attempt->frozen = !span_is(first_value(told, 2), "read committed");
+    if (ret_written->outcome == DB_WRITTEN_BEFORE)
+        ret_written->record = (struct db_result *)told;
+    else
+        PQclear(told);
+    replies_clear(&attempt->replies);
     return true;
 }
 
-bool db_write_run(struct db_connection *connection, const struct db_write *write, int64_t timeout,
-                  struct db_written *ret_written, struct db_failure *failure)
+/* The answer is kept with what it answers, or both are not. */
+static bool once_end(struct attempt *attempt, const struct db_written *written,
+                     struct db_failure *failure)
 {
-    int64_t deadline = clock_monotonic() + timeout + DB_GRACE;
+    const struct db_write *write = attempt->write;
+    struct span record = {0};
+    if (!write->record(write->context, written->result, &record))
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "the answer could not be recorded");
+    const struct span values[] = {write->once->key, write->once->body, record};
+    replies_clear(&attempt->replies);
+    if (write->identity && write->identity->role)
+        send(attempt, PURPOSE_SETTING, "SET LOCAL ROLE NONE");
+    send_bytes(attempt, PURPOSE_RECORD,
+               "SELECT larder.once_done($1::pg_catalog.bytea, $2::pg_catalog.bytea, "
+               "$3::pg_catalog.bytea)",
+               values, ARRAY_COUNT(values));
+    send(attempt, PURPOSE_COMMIT, "COMMIT");
+    return attempt_round(attempt, failure);
+}
+
+static bool attempt_run(struct attempt *attempt, struct db_written *ret_written,
+                        struct db_failure *failure)
+{
+    bool once = attempt->write->once != NULL;
+    if (once && !once_begin(attempt, ret_written, failure))
+        return false;
+    if (ret_written->outcome != DB_WRITTEN)
+        return true;
+    if (!once)
+        send_begin(attempt);
+    send_writer(attempt);
+    send_identity(attempt);
+    send_statements(attempt);
+    if (!once)
+        send(attempt, PURPOSE_COMMIT, "COMMIT");
+    if (!attempt_round(attempt, failure) || !stayed_within(attempt, failure))
+        return false;
+    ret_written->result = reply_take(attempt, PURPOSE_STATEMENT);
+    if (attempt->terms->tags)
+        tags_take(attempt, ret_written);
+    if (once && !once_end(attempt, ret_written, failure))
+        return false;
+    attempt->connection->writer = attempt->terms->tags;
+    return true;
+}
+
+bool db_write_run(struct db_connection *connection, const struct db_write *write,
+                  const struct write_terms *terms, struct db_written *ret_written,
+                  enum write_again *ret_again, struct db_failure *failure)
+{
+    int64_t deadline = clock_monotonic() + terms->timeout + DB_GRACE;
     struct attempt attempt = {
-        .connection = connection, .write = write, .timeout = timeout, .deadline = deadline};
+        .connection = connection, .write = write, .terms = terms, .deadline = deadline};
     struct db_written written = {.outcome = DB_WRITTEN};
     bool done = false;
-    if (connection->forget && !connection->settings->transaction_pooling &&
-        !db_forget_now(connection, deadline, failure))
-        return false;
     if (!attempt_begin(&attempt))
         db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     else if (!PQenterPipelineMode(connection->handle))
@@ -277,14 +443,15 @@ bool db_write_run(struct db_connection *connection, const struct db_write *write
     else
         done = attempt_run(&attempt, &written, failure);
     db_pipeline_end(connection, deadline);
-    attempt_end(&attempt);
-    if (!done) {
+    if (done) {
+        db_wear(connection, (PGresult *)written.result);
+        *ret_written = written;
+    } else {
         db_written_free(&written);
         if (failure->kind == DB_FAILURE_UNAVAILABLE && failure->sqlstate[0])
             connection->dead = true;
-        return false;
+        *ret_again = attempt.commands ? judge(&attempt, failure) : WRITE_AGAIN_NOT;
     }
-    db_wear(connection, (PGresult *)written.result);
-    *ret_written = written;
-    return true;
+    attempt_end(&attempt);
+    return done;
 }

@@ -9,12 +9,29 @@
 #include "db/round.h"
 #include "db/write.h"
 
+/* What an attempt is to do beside the write. */
+struct write_terms {
+    int64_t timeout; /* µs */
+    bool tags;       /* ask for what the triggers struck: `larder install` was run */
+};
+
+/* Why a failed attempt may be followed by another. */
+enum write_again {
+    WRITE_AGAIN_NOT,
+    WRITE_AGAIN_FRESH,   /* the connection was lost before anything could be committed */
+    WRITE_AGAIN_ANEW,    /* a prepared statement was outdated */
+    WRITE_AGAIN_TAGLESS, /* the tags can't be asked for */
+    WRITE_AGAIN_LATER,   /* another transaction was in the way */
+    WRITE_AGAIN_LOOK,    /* it may have been done before, which an old snapshot hid */
+    WRITE_AGAIN_COUNT,
+};
+
 /*
- * Runs the write within `timeout` µs. On false nothing was committed, except after
- * DB_FAILURE_UNKNOWN, and the connection is out of the transaction, or dead.
+ * Runs the write. On false nothing was committed, except after DB_FAILURE_UNKNOWN, and the
+ * connection is out of the transaction, or dead; *ret_again is set then.
  */
 MUST_CHECK bool db_write_run(struct db_connection *connection, const struct db_write *write,
-                             int64_t timeout, struct db_written *ret_written,
-                             struct db_failure *failure);
+                             const struct write_terms *terms, struct db_written *ret_written,
+                             enum write_again *ret_again, struct db_failure *failure);
 
 #endif

@@ -129,15 +129,22 @@ static const struct implied {
     enum param_place place;
     enum param_type type;
 } implied[] = {
-    {"now", PLACE_CLOCK, TYPE_TIMESTAMPTZ},
-    {"today", PLACE_CLOCK, TYPE_DATE},
-    {"body", PLACE_WHOLE_BODY, TYPE_JSON},
-    {"auth.", PLACE_CLAIM, TYPE_UNKNOWN},
+    {"now", PLACE_CLOCK, TYPE_TIMESTAMPTZ},   {"today", PLACE_CLOCK, TYPE_DATE},
+    {"body", PLACE_WHOLE_BODY, TYPE_JSON},    {"auth.", PLACE_CLAIM, TYPE_UNKNOWN},
+    {"version", PLACE_VERSION, TYPE_UNKNOWN},
 };
 
-static const struct implied *implied_find(struct span name)
+/* A write that names its version's column; elsewhere :version is a name like any other. */
+static bool checks_version(const struct route *route)
+{
+    return route->version.column.size && route->method != METHOD_GET;
+}
+
+static const struct implied *implied_find(const struct route *route, struct span name)
 {
     for (size_t i = 0; i < ARRAY_COUNT(implied); i++) {
+        if (implied[i].place == PLACE_VERSION && !checks_version(route))
+            continue;
         bool prefix = implied[i].name[strlen(implied[i].name) - 1] == '.';
         if (prefix ? span_starts(name, implied[i].name) : span_is(name, implied[i].name))
             return &implied[i];
@@ -172,7 +179,7 @@ static const char *source_problem(const struct binder *binder, struct span name,
 static bool undeclared_bind(struct binder *binder, struct span name, const char *sign,
                             unsigned line, bool source)
 {
-    const struct implied *row = implied_find(name);
+    const struct implied *row = implied_find(binder->route, name);
     const char *problem = row ? implied_problem(binder, row) : source_problem(binder, name, source);
     if (problem)
         draft_fault(binder->draft, name, "%s%.*s: %s", sign, SPAN_PRINTF(name), problem);
@@ -234,6 +241,37 @@ static void uses_check(struct binder *binder)
                         declared->param.name);
 }
 
+static bool statement_uses(const struct route *route, enum param_place place)
+{
+    const struct statement *statement = &route->statement;
+    for (unsigned i = 0; i < statement->parameter_count; i++)
+        if (route->params[statement->param_of[i]].place == place)
+            return true;
+    return false;
+}
+
+/* What a write needs so that a version that has passed leaves no trace. */
+static void version_check(struct binder *binder)
+{
+    const struct route *route = binder->route;
+    struct span at = route->version.column;
+    if (!at.size)
+        return;
+    if (route->method == METHOD_GET) {
+        if (route->result != RESULT_ROW)
+            draft_fault(binder->draft, at, "@version: a GET needs \"@result row\" beside it");
+    } else if (!statement_uses(route, PLACE_VERSION)) {
+        draft_fault(binder->draft, at,
+                    "@version: the %sstatement must compare it, as in \"AND %.*s = "
+                    "coalesce(:version, %.*s)\"",
+                    route->before_count ? "last " : "", SPAN_PRINTF(at), SPAN_PRINTF(at));
+    } else if (route->before_count &&
+               (route->result == RESULT_ROWS || route->result == RESULT_NONE))
+        draft_fault(binder->draft, at,
+                    "@version: with several statements it needs \"@result row\", so that a "
+                    "missing row undoes all of them");
+}
+
 bool route_bind(struct draft *draft)
 {
     struct route *route = draft->route;
@@ -253,5 +291,6 @@ bool route_bind(struct draft *draft)
     if (!statements_bind(&binder) || !references_bind(&binder))
         return false;
     uses_check(&binder);
+    version_check(&binder);
     return true;
 }

@@ -21,6 +21,7 @@ enum param_place {
     PLACE_CLOCK,      /* :now, :today */
     PLACE_CLAIM,      /* :auth.x */
     PLACE_WHOLE_BODY, /* :body */
+    PLACE_VERSION,    /* :version of a write with @version: from If-Match */
 };
 
 extern const char *const param_place_names[];

@@ -90,6 +90,7 @@ const char *const param_place_names[] = {
     [PLACE_CLOCK] = "clock",
     [PLACE_CLAIM] = "claim",
     [PLACE_WHOLE_BODY] = "body",
+    [PLACE_VERSION] = "header",
 };
 
 /* PostgreSQL's other names for text: varchar, bpchar, name, unknown. */

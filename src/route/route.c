@@ -18,16 +18,11 @@ const char *const route_result_names[] = {
 };
 
 const struct unserved_name route_unserved_names[] = {
-    {UNSERVED_METHOD, "methods other than GET"},
     {UNSERVED_LIMIT, "@limit"},
-    {UNSERVED_INVALIDATES, "@invalidates"},
-    {UNSERVED_REFRESHES, "@refreshes"},
     {UNSERVED_ASYNC, "@async"},
     {UNSERVED_BEHIND, "@behind"},
     {UNSERVED_STREAM, "@stream"},
     {UNSERVED_KV, "@kv"},
-    {UNSERVED_BODY, "in=body and :body"},
-    {UNSERVED_LOCATION, "@location"},
     {UNSERVED_VERSION, "@version"},
     {UNSERVED_PAGE, "@page"},
 };

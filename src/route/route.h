@@ -128,16 +128,11 @@ struct route_depend {
 
 /* Annotations whose behaviour this version parses but does not serve yet, one bit each. */
 enum route_unserved {
-    UNSERVED_METHOD = 1 << 0, /* a method other than GET */
     UNSERVED_LIMIT = 1 << 2,
-    UNSERVED_INVALIDATES = 1 << 3,
-    UNSERVED_REFRESHES = 1 << 4,
     UNSERVED_ASYNC = 1 << 5,
     UNSERVED_BEHIND = 1 << 6,
     UNSERVED_STREAM = 1 << 7,
     UNSERVED_KV = 1 << 8,
-    UNSERVED_BODY = 1 << 10, /* in=body, :body */
-    UNSERVED_LOCATION = 1 << 11,
     UNSERVED_VERSION = 1 << 12,
     UNSERVED_PAGE = 1 << 13,
 };
@@ -147,8 +142,7 @@ enum route_unserved {
  * The others only cost speed.
  */
 #define UNSERVED_REFUSED                                                                           \
-    (UNSERVED_METHOD | UNSERVED_LIMIT | UNSERVED_INVALIDATES | UNSERVED_REFRESHES |                \
-     UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_KV | UNSERVED_BODY |            \
+    (UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_KV |           \
      UNSERVED_VERSION | UNSERVED_PAGE)
 
 struct route {

@@ -2,37 +2,6 @@
 
 #include "auth/claims.h"
 
-static size_t element_count(const struct json *array)
-{
-    struct json_place place = {0};
-    struct json element;
-    size_t count = 0;
-    while (json_next_element(array, &place, &element))
-        count++;
-    return count;
-}
-
-static bool elements_read(const struct json *claim, const struct param *param, struct arena *arena,
-                          struct value *ret_value, const char **ret_problem)
-{
-    struct span *texts = arena_array(arena, element_count(claim), sizeof *texts);
-    struct json_place place = {0};
-    struct json element;
-    size_t count = 0;
-    *ret_problem = NULL;
-    while (texts && json_next_element(claim, &place, &element)) {
-        if (element.kind == JSON_NULL || element.kind == JSON_ARRAY ||
-            element.kind == JSON_OBJECT) {
-            *ret_problem = "must be a list of plain values";
-            return false;
-        }
-        if (!claims_text(&element, arena, &texts[count++]))
-            return false;
-    }
-    return texts &&
-           param_read_elements(param, param->type, texts, count, arena, ret_value, ret_problem);
-}
-
 static bool json_text(const struct json *claim, struct arena *arena, struct span *ret_text)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
@@ -66,6 +35,6 @@ bool claim_bind(const struct exchange *exchange, const struct param *param, stru
         return true;
     }
     if (param->array && claim.kind == JSON_ARRAY)
-        return elements_read(&claim, param, arena, ret_value, ret_problem);
+        return param_read_json(param, param->type, &claim, arena, ret_value, ret_problem);
     return text_read(&claim, param, arena, ret_value, ret_problem);
 }

@@ -49,6 +49,15 @@ struct desk {
 
 #define STEP_COUNT_MAX 24
 
+/* What a write with @version is held to (serve/version.h). */
+enum version_kind {
+    VERSION_NONE,    /* no If-Match */
+    VERSION_ANY,     /* "*" */
+    VERSION_GIVEN,   /* the version asked for */
+    VERSION_OTHER,   /* tags that no row has */
+    VERSION_SEVERAL, /* more versions than one */
+};
+
 struct flight;
 struct binding;
 
@@ -81,8 +90,11 @@ struct exchange {
     const struct principal *principal; /* who asks; null: nobody is signed in */
     /* As whom the route's statements run (@auth rls); null: as the session's own role. */
     const struct db_identity *identity;
-    struct span body;        /* the request's, as it came: from the body step on; data null: none */
-    size_t pair_count;       /* of desk->pairs: the query's */
+    struct span body;  /* the request's, as it came: from the body step on; data null: none */
+    size_t pair_count; /* of desk->pairs: the query's */
+    enum version_kind version_kind;
+    struct span version;     /* of VERSION_GIVEN; terminated */
+    bool recording;          /* the answer is made to be recorded, within the write's transaction */
     struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
     struct value
         *by_param;        /* of each of the route's parameters; the body's from the body step on */

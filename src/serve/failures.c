@@ -60,6 +60,10 @@ static const struct failure_row rows[] = {
                             .detail = "The database was lost while it committed: the change may "
                                       "have been made, or not.",
                             .level = LOG_ERROR},
+    [DB_FAILURE_UNINSTALLED] = {.status = 501,
+                                .detail = "This server's database does not keep the answers of "
+                                          "requests with an Idempotency-Key.",
+                                .level = LOG_ERROR},
     [DB_FAILURE_MEMORY] = {.status = 503,
                            .detail = "The server is out of memory.",
                            .retry = true,

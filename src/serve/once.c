@@ -95,7 +95,9 @@ bool once_record(void *context, const struct db_result *rows, struct span *ret_r
     struct exchange *exchange = context;
     struct bytes record CLEANUP(bytes_free) = BYTES_EMPTY;
     exchange->result = (struct db_result *)rows;
+    exchange->recording = true;
     write_answer(exchange);
+    exchange->recording = false;
     record_write(exchange, &record);
     unsettle(exchange);
     struct span copy = arena_span(exchange->desk->arena, bytes_span(&record));

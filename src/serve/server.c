@@ -8,7 +8,6 @@
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
 #include "serve/flight.h"
-#include "serve/struck.h"
 
 static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
 {
@@ -104,9 +103,7 @@ static bool memory_begin(struct server *server, struct error *error)
     if (server->store && size)
         server->memory = memory_new(size, server->counters);
     server->flights = flights_new();
-    server->struck = struck_new();
-    bool made = server->clocks && server->flights && server->struck &&
-                (server->memory || !server->store || !size);
+    bool made = server->clocks && server->flights && (server->memory || !server->store || !size);
     return made ? true : error_set_memory(error);
 }
 
@@ -221,7 +218,6 @@ void server_close(struct server *server)
     db_pool_free(server->pool);
     memory_free(server->memory);
     flights_free(server->flights);
-    struck_free(server->struck);
     cache_store_free(server->store);
     urls_close(server->urls);
     clocks_close(server->clocks);

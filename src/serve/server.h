@@ -22,7 +22,6 @@ struct crew;
 struct flights;
 struct feed;
 struct job_list;
-struct struck;
 
 struct server {
     const struct options *options;
@@ -40,7 +39,6 @@ struct server {
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
     struct flights *flights;
-    struct struck *struck;
     /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
     _Atomic uint64_t definitions_known;
     int64_t definitions_next, learn_next; /* monotonic µs: not before; the main thread's */

@@ -6,6 +6,7 @@
 #include "serve/binding.h"
 #include "serve/claim.h"
 #include "serve/steps.h"
+#include "serve/version.h"
 
 static void bind_query(struct binding *binding, size_t index)
 {
@@ -58,6 +59,22 @@ static void bind_clock(struct binding *binding, size_t index)
     binding->by_param[index] = (struct value){.state = VALUE_TEXT, .text = copy};
 }
 
+/* A text that is no value of the column's type is no row's version either. */
+static void bind_version(struct binding *binding, size_t index)
+{
+    struct exchange *exchange = binding->exchange;
+    const struct param *param = &binding->learned->params[index];
+    struct value *value = &binding->by_param[index];
+    const char *problem = "";
+    value->state = VALUE_NULL;
+    if (exchange->version_kind != VERSION_GIVEN ||
+        param_read(param, param->type, false, exchange->version, exchange->desk->arena, value,
+                   &problem))
+        return;
+    exchange->version_kind = VERSION_OTHER;
+    binding->failed = binding->failed || !problem;
+}
+
 /* What does not fit is the token's fault, not the request's. */
 static void bind_claim(struct binding *binding, size_t index)
 {
@@ -78,7 +95,7 @@ typedef void binder(struct binding *binding, size_t index);
 /* Places without a row: the step body has them, or step_match refuses their routes. */
 static binder *const binders[] = {
     [PLACE_PATH] = bind_path,   [PLACE_QUERY] = bind_query, [PLACE_HEADER] = bind_header,
-    [PLACE_CLOCK] = bind_clock, [PLACE_CLAIM] = bind_claim,
+    [PLACE_CLOCK] = bind_clock, [PLACE_CLAIM] = bind_claim, [PLACE_VERSION] = bind_version,
 };
 
 static void bind_all(struct binding *binding)
@@ -125,6 +142,9 @@ static bool takes_body(const struct route *route)
 void step_bind(struct exchange *exchange)
 {
     if (exchange->query.size && !query_read(exchange))
+        return;
+    version_ask(exchange);
+    if (exchange->phase != PHASE_SEEKING)
         return;
     exchange->profile = profile_asked(exchange);
     exchange->learned = atomic_load_explicit(&exchange->served->learned, memory_order_acquire);

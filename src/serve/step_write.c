@@ -8,6 +8,7 @@
 #include "serve/once.h"
 #include "serve/steps.h"
 #include "serve/strike.h"
+#include "serve/version.h"
 #include "serve/write_answer.h"
 #include "serve/write_failure.h"
 #include "serve/write_refresh.h"
@@ -22,13 +23,17 @@ static bool is_write(const struct exchange *exchange)
 static bool condition_refused(struct exchange *exchange)
 {
     const struct request *request = &exchange->request;
-    if (exchange->served->route->version.column.size ||
-        (!request->if_match.data && !request->if_none_match.data))
-        return false;
-    exchange_problem(exchange, 412,
-                     "The route knows no versions, so it can't hold a change to a condition: leave "
-                     "If-Match and If-None-Match out.");
-    return true;
+    bool versions = exchange->served->route->version.column.size;
+    if (versions && exchange->version_kind == VERSION_OTHER)
+        version_answer(exchange);
+    else if (versions && request->if_none_match.data)
+        exchange_problem(exchange, 412,
+                         "The route holds a change to If-Match alone: leave If-None-Match out.");
+    else if (!versions && (request->if_match.data || request->if_none_match.data))
+        exchange_problem(exchange, 412,
+                         "The route knows no versions, so it can't hold a change to a condition: "
+                         "leave If-Match and If-None-Match out.");
+    return exchange->phase != PHASE_SEEKING;
 }
 
 /* What PostgreSQL has not told of can't be run: which rows answer is not known. */

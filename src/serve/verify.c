@@ -239,7 +239,8 @@ static void kept_take(const struct verifier *verifier, const struct store_found 
     finding->created = meta->created;
     finding->clock = meta->clock;
     finding->kept.status = meta->status;
-    memcpy(finding->label, meta->tag, sizeof finding->label);
+    memcpy(finding->label, meta->tag, ENTRY_TAG_SIZE);
+    finding->label[ENTRY_TAG_SIZE] = '\0';
     bytes_clear(&finding->tags);
     if (!body_tag_make(verifier->key, found->body, finding->kept.tag))
         finding->tags.failed = true;

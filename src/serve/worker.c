@@ -4,9 +4,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "db/write.h"
 #include "serve/crew.h"
 #include "serve/steps.h"
-#include "serve/struck.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
 #define STACK_SIZE ((size_t)512 * 1024)
@@ -85,7 +85,7 @@ void crew_answer(struct member *member, struct job *job)
     }
     job_end(job);
     if (transaction)
-        struck_tell(crew->server->struck, crew->server->pool, transaction);
+        db_pool_struck(crew->server->pool, &transaction, 1);
     crew_give_back(crew, job);
 }
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "route/template.h"
 #include "serve/answer.h"
+#include "serve/version.h"
 
 /* What a segment of a path may have as it is (RFC 3986, section 2.3). */
 static bool is_unreserved(char byte)
@@ -74,15 +75,20 @@ static const char *location(const struct exchange *exchange)
 
 void write_answer_missing(struct exchange *exchange)
 {
+    if (version_asked(exchange)) {
+        version_answer(exchange);
+        return;
+    }
     const struct problem problem = answer_missing(exchange->served->route, exchange->path);
     exchange_problem_whole(exchange, &problem);
 }
 
 static void headers(struct exchange *exchange, const char *place)
 {
-    struct span control = exchange->served->route->control;
-    const char *value = control.size ? arena_text(exchange->desk->arena, control) : "no-store";
-    exchange_header(exchange, "Cache-Control", value ? value : "no-store");
+    if (exchange->served->route->control.size)
+        exchange->settled_head = exchange->served->head;
+    else
+        exchange_header(exchange, "Cache-Control", "no-store");
     if (place)
         exchange_header(exchange, "Location", place);
 }
@@ -91,6 +97,10 @@ void write_answer(struct exchange *exchange)
 {
     const struct learned_write *write = &exchange->learned->write;
     bool bodiless = !write->shaped || write->shape == DB_SHAPE_NONE;
+    if (version_asked(exchange) && !row_came(exchange)) {
+        version_answer(exchange);
+        return;
+    }
     if (!bodiless && !answer_body(exchange->result).data) {
         write_answer_missing(exchange);
         return;

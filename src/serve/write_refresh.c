@@ -22,10 +22,9 @@ static struct span path_make(const struct exchange *exchange, struct span path)
     return arena_span(exchange->desk->arena, bytes_span(&text));
 }
 
-/* The read of this path, as if a request had asked for it. False: there is none. */
+/* The read of this path, as if the writer had asked for it, but for a condition. False: none. */
 static bool read_begin(struct exchange *exchange, struct span path, struct exchange *ret_read)
 {
-    static char *const no_parameters[] = {NULL};
     struct span segments[ROUTE_SEGMENTS_MAX];
     struct error error;
     struct exchange read = {.desk = exchange->desk,
@@ -33,11 +32,12 @@ static bool read_begin(struct exchange *exchange, struct span path, struct excha
                             .phase = PHASE_SEEKING,
                             .started = clock_monotonic(),
                             .now = clock_wall(),
-                            .request = {.method = SPAN_LITERAL("GET"), .parameters = no_parameters},
+                            .request = exchange->request,
                             .path = path,
-                            .principal = exchange->principal,
                             .accept = coding_accept_parse((struct span){0})};
     size_t count;
+    read.request.method = SPAN_LITERAL("GET");
+    read.request.if_match = read.request.if_none_match = (struct span){0};
     if (!target_segments(path, exchange->desk->arena, segments, ROUTE_SEGMENTS_MAX, &count, &error))
         return false;
     route_table_match(live_table(exchange->live), segments, count, &read.match);
@@ -67,14 +67,15 @@ static bool lease_take(struct exchange *read)
     return lookup->outcome != STORE_BYPASS && lookup->lease.held;
 }
 
-/* False: the read can't be asked for by its path alone. */
+/* False: the writer can't ask for it, or not by its path alone. */
 static bool read_fill(struct exchange *read, int64_t *budget)
 {
-    step_bind(read);
-    if (read->phase == PHASE_SEEKING)
-        step_key(read);
-    if (read->phase != PHASE_SEEKING)
-        return false;
+    static step_function *const ways[] = {step_authenticate, step_bind, step_key};
+    for (size_t i = 0; i < ARRAY_COUNT(ways); i++) {
+        ways[i](read);
+        if (read->phase != PHASE_SEEKING)
+            return false;
+    }
     read->redis_budget = *budget;
     if (read->asks && lease_take(read)) {
         steps_walk(read, PART_FILL);
@@ -93,10 +94,8 @@ static void refresh(struct exchange *exchange, struct span template)
     else if (!read_begin(exchange, path, &read))
         left_out(exchange, template, "there is no such route");
     else {
-        if (read.served->route->auth.kind == AUTH_REQUIRED && !read.principal)
-            left_out(exchange, template, "it is for those signed in alone");
-        else if (!read_fill(&read, &exchange->redis_budget))
-            left_out(exchange, template, "it has parameters that must be given");
+        if (!read_fill(&read, &exchange->redis_budget))
+            left_out(exchange, template, "the writer can't ask for it");
         exchange_end(&read);
     }
 }

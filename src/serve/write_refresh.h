@@ -8,7 +8,7 @@
 #include "serve/exchange.h"
 
 /*
- * Fills each of them under its lease, with the desk and as the principal of the write, and waits
+ * Fills each of them under its lease, with the desk of the write and as its client, and waits
  * until Redis has them. One that is being made by another already, or that can't be, is left out.
  */
 void write_refresh(struct exchange *exchange);

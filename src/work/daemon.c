@@ -43,6 +43,18 @@ static bool wake_feed(void *context)
     return feed_woken(daemon->feed);
 }
 
+static int64_t run_left(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    return feed_left(daemon->feed, now);
+}
+
+static int64_t run_forget(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    return feed_forget(daemon->feed, now);
+}
+
 static int64_t run_definitions(void *context, int64_t now)
 {
     struct daemon *daemon = context;
@@ -70,10 +82,9 @@ static int64_t run_watchdog(void *context, int64_t now)
 }
 
 static const struct loop_task tasks[] = {
-    {"feed", run_feed, fd_of_feed, wake_feed},
-    {"definitions", run_definitions, NULL, NULL},
-    {"status", run_status, NULL, NULL},
-    {"watchdog", run_watchdog, NULL, NULL},
+    {"feed", run_feed, fd_of_feed, wake_feed}, {"left", run_left, NULL, NULL},
+    {"forget", run_forget, NULL, NULL},        {"definitions", run_definitions, NULL, NULL},
+    {"status", run_status, NULL, NULL},        {"watchdog", run_watchdog, NULL, NULL},
 };
 
 static bool counters_begin(struct daemon *daemon, const struct options *options,

@@ -8,6 +8,7 @@
 #include "db/outbox.h"
 #include "work/backoff.h"
 #include "work/condition.h"
+#include "work/left.h"
 #include "work/pace.h"
 
 #define SECOND INT64_C(1000000)
@@ -21,6 +22,9 @@
 #define LIMIT_LEAST 2000
 #define LIMIT_MOST 50000
 
+/* How long a responder has for striking what it wrote itself, µs, at most. */
+#define LEFT_AGE (SECOND / 2)
+
 /* All of the outbox is looked at anew this often, and no more than this part of the time. */
 #define SWEEP_INTERVAL SECOND
 #define SWEEP_PART 20
@@ -30,6 +34,7 @@ struct feed {
     struct bumper *bumper;
     struct db_settings settings;
     int64_t guard, sleep;             /* µs; the longest sleep */
+    int64_t kept;                     /* µs: how long answers are kept for repetitions */
     struct db_connection *connection; /* null: away */
     bool sleepless;                   /* behind PgBouncer no notification arrives */
     struct position position;
@@ -38,9 +43,10 @@ struct feed {
     int limit;
     bool sweeping;
     int64_t sweep_due;
+    struct left left;
     int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
     int64_t beaten;
-    struct condition database, schema, redis, backlog, definitions;
+    struct condition database, schema, redis, backlog, definitions, forgetting;
 };
 
 struct feed *feed_new(const struct options *options, struct counters *counters,
@@ -54,6 +60,7 @@ struct feed *feed_new(const struct options *options, struct counters *counters,
     feed->counters = counters;
     feed->bumper = bumper;
     feed->guard = guard;
+    feed->kept = options_number(options, OPTION_IDEMPOTENCY_TTL);
     feed->sleep = poll < guard / 8 ? poll : guard / 8;
     feed->sleepless = options_number(options, OPTION_DB_POOLING) == 1;
     feed->settings = (struct db_settings){.transaction_pooling = feed->sleepless,
@@ -68,6 +75,7 @@ void feed_free(struct feed *feed)
         return;
     db_disconnect(feed->connection);
     position_free(&feed->position);
+    left_free(&feed->left);
     free(feed);
 }
 
@@ -114,6 +122,7 @@ static bool connect_database(struct feed *feed, struct db_failure *failure)
         return false;
     /* A restored or restarted server may count anew, and nobody notified us meanwhile. */
     position_reset(&feed->position);
+    left_reset(&feed->left);
     feed->pace = (struct pace){0};
     if (feed->sleepless || db_outbox_listen(feed->connection, STATEMENT_TIMEOUT, failure))
         return true;
@@ -155,12 +164,29 @@ static void judge(struct feed *feed, const struct db_outbox_batch *batch, int64_
     }
 }
 
+/* Bumps what was taken and commits that; *position moves on. */
+static bool finish(struct feed *feed, struct db_outbox_batch *batch, struct position *position,
+                   int64_t *ret_due)
+{
+    struct db_failure failure = {0};
+    struct error error;
+    if (!bump(feed, batch, &error)) {
+        db_outbox_give_back(feed->connection, batch, STATEMENT_TIMEOUT);
+        *ret_due = redis_failed(feed, &error);
+        return false;
+    }
+    if (!db_outbox_done(feed->connection, batch, STATEMENT_TIMEOUT, position, &failure)) {
+        *ret_due = database_failed(feed, &failure);
+        return false;
+    }
+    return true;
+}
+
 /* Takes, bumps, commits. */
 static bool deliver(struct feed *feed, struct db_outbox_batch *ret_batch, int64_t *ret_due)
 {
     struct db_outbox_batch batch;
     struct db_failure failure = {0};
-    struct error error;
     int64_t begin = clock_monotonic();
     feed->sweeping = feed->sweeping || begin >= feed->sweep_due;
     if (!db_outbox_take(feed->connection, feed->sweeping ? NULL : &feed->position, feed->limit,
@@ -169,19 +195,32 @@ static bool deliver(struct feed *feed, struct db_outbox_batch *ret_batch, int64_
         return false;
     }
     condition_good(&feed->schema, "outbox", "the outbox is there");
-    if (!bump(feed, &batch, &error)) {
-        db_outbox_give_back(feed->connection, &batch, STATEMENT_TIMEOUT);
-        *ret_due = redis_failed(feed, &error);
-        return false;
-    }
     *ret_batch = batch;
-    if (!db_outbox_done(feed->connection, &batch, STATEMENT_TIMEOUT, &feed->position, &failure)) {
-        *ret_due = database_failed(feed, &failure);
+    if (!finish(feed, &batch, &feed->position, ret_due))
         return false;
-    }
     judge(feed, ret_batch, begin);
     counters_add(feed->counters, COUNTER_OUTBOX_POLLS, 1);
     counters_add(feed->counters, COUNTER_OUTBOX_ROWS, ret_batch->row_count);
+    return true;
+}
+
+/* The same for what responders left. */
+static bool deliver_left(struct feed *feed, int64_t *ret_due)
+{
+    struct db_outbox_batch batch, taken;
+    struct db_failure failure = {0};
+    if (!left_take(&feed->left, feed->connection, LIMIT_MOST, STATEMENT_TIMEOUT, &batch,
+                   &failure)) {
+        *ret_due = database_failed(feed, &failure);
+        return false;
+    }
+    if (!batch.result)
+        return true;
+    taken = batch;
+    if (!finish(feed, &batch, &feed->left.position, ret_due))
+        return false;
+    left_done(&feed->left, &taken);
+    counters_add(feed->counters, COUNTER_OUTBOX_LEFT, taken.row_count);
     return true;
 }
 
@@ -204,7 +243,8 @@ static bool beat(struct feed *feed, struct error *error)
     int64_t now = clock_monotonic();
     if (now - feed->beaten < feed->guard / 8)
         return true;
-    if (now - feed->drained > feed->guard / 2) {
+    int64_t drained = feed->left.drained < feed->drained ? feed->left.drained : feed->drained;
+    if (now - drained > feed->guard / 2) {
         condition_bad(&feed->backlog, "outbox",
                       "changes wait for longer than half of LARDER_GUARD_TTL: no heartbeat");
         return true;
@@ -247,6 +287,8 @@ int64_t feed_poll(struct feed *feed, int64_t now)
                                    .more = batch.more,
                                    .flag = batch.asleep,
                                    .oldest_running = batch.oldest_running};
+    if (clock_monotonic() - feed->left.drained > feed->guard / 4 && !deliver_left(feed, &due))
+        return due;
     if (!follow(feed, pace_polled(&feed->pace, &poll), &failure))
         return database_failed(feed, &failure);
     if (!beat(feed, &error))
@@ -261,6 +303,31 @@ int64_t feed_poll(struct feed *feed, int64_t now)
 static bool idle(const struct feed *feed)
 {
     return !feed->connection || feed->database.bad || feed->schema.bad || feed->redis.bad;
+}
+
+int64_t feed_left(struct feed *feed, int64_t now)
+{
+    int64_t due = now + (LEFT_AGE < feed->guard / 8 ? LEFT_AGE : feed->guard / 8);
+    struct error error;
+    if (idle(feed) || !db_usable(feed->connection) || !bumper_ready(feed->bumper, &error))
+        return due;
+    (void)!deliver_left(feed, &due);
+    return due;
+}
+
+int64_t feed_forget(struct feed *feed, int64_t now)
+{
+    int64_t pause = feed->kept / 10 < 60 * SECOND ? feed->kept / 10 : 60 * SECOND;
+    struct db_failure failure = {0};
+    int64_t count;
+    if (idle(feed) || !db_usable(feed->connection))
+        return now + SECOND;
+    if (!db_outbox_forget(feed->connection, feed->kept, STATEMENT_TIMEOUT, &count, &failure)) {
+        condition_bad(&feed->forgetting, "kept answers", failure.message);
+        return now + pause;
+    }
+    condition_good(&feed->forgetting, "kept answers", "old ones are forgotten again");
+    return count ? now + SECOND / 10 : now + pause;
 }
 
 int64_t feed_definitions(struct feed *feed, int64_t now)

@@ -25,6 +25,12 @@ void feed_free(struct feed *feed);
  */
 int64_t feed_poll(struct feed *feed, int64_t now);
 
+/* Strikes what responders wrote and did not strike themselves; gives when to look again. */
+int64_t feed_left(struct feed *feed, int64_t now);
+
+/* Forgets answers kept for longer than LARDER_IDEMPOTENCY_TTL; gives when to do so again. */
+int64_t feed_forget(struct feed *feed, int64_t now);
+
 /* Bumps what depends on changed definitions; returns when that is due again. */
 int64_t feed_definitions(struct feed *feed, int64_t now);
 

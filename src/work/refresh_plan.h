@@ -19,7 +19,7 @@
 #define REFRESH_PER_SECOND 500 /* beginning, looks included */
 #define REFRESH_PLAN_MAX 1024  /* in the plan; more are found stale again later */
 
-#define REFRESH_TAG_MAX 64 /* of an ETag, quotes included */
+#define REFRESH_TAG_MAX 95 /* of an ETag, quotes included */
 
 struct refresh_plan;
 

@@ -156,17 +156,15 @@ def test_a_bad_token_is_401_and_says_why(served, kind):
     assert len(text) < 40 or text not in served.log_text()
 
 
-@pytest.mark.parametrize("claims, word", [
-    ({"exp": later(-31)}, "expired"), ({"exp": 0}, "expired"), ({"nbf": later(40)}, "not valid yet"),
-    ({"iat": later(40)}, "in the future"),
-])
-def test_a_token_of_another_time_is_401(served, claims, word):
-    refused(served.get("/me", headers=bearer(7, **claims)), word)
+@pytest.mark.parametrize("claim, seconds, word", [
+    ("exp", -31, "expired"), ("exp", -10**9, "expired"), ("nbf", 40, "not valid yet"), ("iat", 40, "in the future")])
+def test_a_token_of_another_time_is_401(served, claim, seconds, word):
+    refused(served.get("/me", headers=bearer(7, **{claim: later(seconds)})), word)
 
 
-@pytest.mark.parametrize("claims", [{"exp": later(-20)}, {"nbf": later(20)}, {"iat": later(20)}, {"exp": later() + 0.5}])
-def test_the_leeway_forgives_other_clocks(served, claims):
-    assert served.get("/me", headers=bearer(7, **claims)).status == 200
+@pytest.mark.parametrize("claim, seconds", [("exp", -20), ("nbf", 20), ("iat", 20), ("exp", 3600)])
+def test_the_leeway_forgives_other_clocks(served, claim, seconds):
+    assert served.get("/me", headers=bearer(7, **{claim: later(seconds) + 0.5})).status == 200
 
 
 def test_a_token_is_verified_once_for_a_while(served):

@@ -108,7 +108,7 @@ def test_remove_leaves_nothing(database):
         status, output, _ = database.run("--remove", user=user, routes=False)
         assert status == 0 and "schema larder: removed" in output
         assert database.objects() == before
-        assert database.sql("SELECT to_regnamespace('larder')") == [(None,)]
+        assert database.sql("SELECT to_regnamespace('larder'), to_regnamespace('larder_kept')") == [(None, None)]
     assert database.run("--remove", routes=False)[:2] == (0, "schema larder: there was none\n")
 
 

@@ -3,7 +3,8 @@
  * what comes after it.
  *
  * Each line of the input is words with tabs between them, each `name=text`, and makes one write:
- * sql=, value= (of the last sql; an empty one is NULL), timeout= (ms), role=, claims=; or one of
+ * sql=, value= (of the last sql; an empty one is NULL), timeout= (ms), role=, claims=, once= (any
+ * text, of which key and body are made), body= (the same for the body alone); or one of
  * struck= (numbers of transactions, commas between). One line of the output answers each, fields
  * with tabs between them, the first what became of it.
  */
@@ -22,6 +23,9 @@ struct request {
     struct db_statement statements[MOST];
     const char *values[MOST][MOST];
     struct db_identity identity;
+    struct db_once once;
+    char key[33], body[33];
+    char answer[4096];
     char *struck;
 };
 
@@ -63,6 +67,35 @@ static void set_claims(struct request *request, char *text)
     request->write.identity = &request->identity;
 }
 
+static void set_body(struct request *request, char *text)
+{
+    snprintf(request->body, sizeof request->body, "%-32.32s", text);
+    request->once.body = (struct span){request->body, 32};
+}
+
+/* As a caller does who makes an answer of the rows; one that says "unfit" can't be made. */
+static bool record(void *context, const struct db_result *rows, struct span *ret_record)
+{
+    struct request *request = context;
+    struct span value = db_result_rows(rows) ? db_result_value(rows, 0, 0) : (struct span){0};
+    if (span_is(value, "unfit"))
+        return false;
+    int size = snprintf(request->answer, sizeof request->answer, "answer %.*s", (int)value.size,
+                        value.data ? value.data : "");
+    *ret_record = (struct span){request->answer, (size_t)size};
+    return true;
+}
+
+static void set_once(struct request *request, char *text)
+{
+    snprintf(request->key, sizeof request->key, "%-32.32s", text);
+    request->once.key = (struct span){request->key, 32};
+    set_body(request, text);
+    request->write.once = &request->once;
+    request->write.record = record;
+    request->write.context = request;
+}
+
 static void set_struck(struct request *request, char *text)
 {
     request->struck = text;
@@ -72,8 +105,8 @@ static const struct {
     const char *name;
     setter *set;
 } words[] = {
-    {"sql", set_sql},   {"value", set_value},   {"timeout", set_timeout},
-    {"role", set_role}, {"claims", set_claims}, {"struck", set_struck},
+    {"sql", set_sql},       {"value", set_value},   {"timeout", set_timeout}, {"role", set_role},
+    {"claims", set_claims}, {"struck", set_struck}, {"once", set_once},       {"body", set_body},
 };
 
 static void set(struct request *request, char *word)
@@ -94,14 +127,20 @@ static const char *const outcomes[] = {[DB_WRITTEN] = "written",
                                        [DB_WRITTEN_BEFORE] = "before",
                                        [DB_WRITE_OTHER] = "other",
                                        [DB_WRITE_BUSY] = "busy"};
-static const char *const kinds[] = {
-    [DB_FAILURE_STATEMENT] = "statement",   [DB_FAILURE_VALUE] = "value",
-    [DB_FAILURE_CONSTRAINT] = "constraint", [DB_FAILURE_READ_ONLY] = "read only",
-    [DB_FAILURE_FORBIDDEN] = "forbidden",   [DB_FAILURE_TIMEOUT] = "timeout",
-    [DB_FAILURE_UNAVAILABLE] = "away",      [DB_FAILURE_BUSY] = "busy",
-    [DB_FAILURE_STALE] = "stale",           [DB_FAILURE_TOO_LARGE] = "too large",
-    [DB_FAILURE_RETRY] = "retry",           [DB_FAILURE_UNKNOWN] = "unknown",
-    [DB_FAILURE_MEMORY] = "memory"};
+static const char *const kinds[] = {[DB_FAILURE_STATEMENT] = "statement",
+                                    [DB_FAILURE_VALUE] = "value",
+                                    [DB_FAILURE_CONSTRAINT] = "constraint",
+                                    [DB_FAILURE_READ_ONLY] = "read only",
+                                    [DB_FAILURE_FORBIDDEN] = "forbidden",
+                                    [DB_FAILURE_TIMEOUT] = "timeout",
+                                    [DB_FAILURE_UNAVAILABLE] = "away",
+                                    [DB_FAILURE_BUSY] = "busy",
+                                    [DB_FAILURE_STALE] = "stale",
+                                    [DB_FAILURE_TOO_LARGE] = "too large",
+                                    [DB_FAILURE_RETRY] = "retry",
+                                    [DB_FAILURE_UNKNOWN] = "unknown",
+                                    [DB_FAILURE_UNINSTALLED] = "uninstalled",
+                                    [DB_FAILURE_MEMORY] = "memory"};
 
 static void print_values(const char *name, const struct db_result *result, int column)
 {
@@ -123,9 +162,14 @@ static void print_written(const struct db_written *written)
 
 static void print_failure(const struct db_failure *failure)
 {
-    printf("failed\tkind=%s\tsqlstate=%s\tstatement=%zu\tposition=%zu\tmessage=%s\n",
+    printf("failed\tkind=%s\tsqlstate=%s\tstatement=%zu\tposition=%zu\tmessage=%s",
            kinds[failure->kind], failure->sqlstate, failure->statement, failure->position,
            failure->message);
+    printf("\ttable=%s\tconstraint=%s\tcolumn=%s\tcolumns=", failure->table, failure->constraint,
+           failure->column);
+    for (size_t i = 0; i < failure->column_count; i++)
+        printf("%s%s", i ? ";" : "", failure->columns[i]);
+    printf("\n");
 }
 
 static void tell_struck(struct db_pool *pool, char *numbers)

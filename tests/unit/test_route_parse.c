@@ -416,9 +416,10 @@ static void names_every_unserved_bit(void **state)
 {
     unsigned named = 0;
     (void)state;
-    for (size_t i = 0; i < route_unserved_count; i++)
+    for (size_t i = 0; i < route_unserved_count; i++) {
+        assert_int_equal(named & (unsigned)route_unserved_names[i].bit, 0);
         named |= (unsigned)route_unserved_names[i].bit;
-    assert_int_equal(named, 2 * UNSERVED_PAGE - 1);
+    }
     assert_int_equal(UNSERVED_REFUSED & ~named, 0);
 }
 
