@@ -45,7 +45,7 @@ function parse(text) {
   }
 }
 
-const getValue = (key) => ask(`get/${encodeURIComponent(key)}`);
+const getValue = (key) => ask(`get/${encodeURIComponent(key.toWellFormed?.() ?? key)}`);
 
 const setValue = (key, value) => ask("set", {
   method: "POST",

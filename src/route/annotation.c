@@ -23,8 +23,7 @@ const struct annotation annotations[] = {
     {"@invalidates", annotate_invalidates, "tag tag:{param} …", WRITES, true, 0},
     {"@refreshes", annotate_refreshes, "GET /path", WRITES, true, 0},
     {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
-    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true,
-     UNSERVED_LIMIT},
+    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
     {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
     {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
     {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
@@ -191,9 +190,12 @@ static void kv_check(struct draft *draft, unsigned seen,
                     "%s is of no use beside @kv; @param, @auth and @limit are",
                     annotations[i].word);
     }
+    draft->line = draft->kv_line;
+    if (draft->kv && draft->route->auth.rls)
+        draft_fault(draft, (struct span){0},
+                    "@auth rls is of no use beside @kv: no statement runs as the role");
     if (!draft->kv || !*draft->kv || reads == (draft->route->method == METHOD_GET))
         return;
-    draft->line = draft->kv_line;
     draft_fault(draft, (struct span){0},
                 "@kv %s doesn't fit a %s; get goes with GET, the others don't", draft->kv,
                 route_method_names[draft->route->method]);

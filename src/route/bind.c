@@ -1,5 +1,7 @@
 #include "route/bind.h"
 
+#include "route/annotation.h"
+
 /* The params as they are found; an array with room for the most there can be. */
 struct binder {
     struct draft *draft;
@@ -288,7 +290,10 @@ bool route_bind(struct draft *draft)
     if (!segments_bind(&binder))
         return false;
     declared_bind(&binder);
-    if (!statements_bind(&binder) || !references_bind(&binder))
+    if (!statements_bind(&binder))
+        return false;
+    limits_settle(draft);
+    if (!references_bind(&binder))
         return false;
     uses_check(&binder);
     version_check(&binder);

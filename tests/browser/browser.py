@@ -1,5 +1,6 @@
 """A headless Chromium over the page, asked as a user would: by names, keys and what can be seen."""
 
+import base64
 import os
 import re
 import shutil
@@ -80,9 +81,11 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def shot(self, name):
-        path = f"{self.shots}/{name}.png"
-        self.driver.save_screenshot(path)
-        return path
+        """The whole page, seen or not, as a picture."""
+        size = self.emulate("Page.getLayoutMetrics")["cssContentSize"]
+        picture = self.emulate("Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1})
+        with open(f"{self.shots}/{name}.png", "wb") as file:
+            file.write(base64.b64decode(picture["data"]))
 
     # What is there
 

@@ -137,7 +137,7 @@ def test_without_colours_of_its_own(open_page):
 @pytest.mark.parametrize("width", [360, 320])
 @pytest.mark.parametrize("theme", THEMES)
 def test_a_phone_never_scrolls_sideways(open_page, width, theme):
-    page = open_page(LONG, LONG * 20, dark=THEMES[theme], width=width)
+    page = open_page(LONG, LONG * 8, dark=THEMES[theme], width=width)
     page.element("raw").click()
     page.shot(f"phone-{width}-{theme}")
     assert page.run("return window.innerWidth") == width
