@@ -33,7 +33,8 @@ CROWD = {
     "of what a route reads whole": "SET content = 'Edited ' || :text",
     "of what a route reads by key": "SET views = views + 1",
 }
-CROWD_SCRIPT = "\\set id random(1, {keys})\n\\set text random(1, 1000000000)\nUPDATE social.feeds {change} WHERE id = :id;\n"
+CROWD_SCRIPT = ("\\set id random(1, {keys})\n\\set text random(1, 1000000000)\n"
+                "UPDATE social.feeds {change} WHERE id = :id;\n")
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
