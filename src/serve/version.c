@@ -59,25 +59,42 @@ static bool read_begin(const struct exchange *exchange, struct exchange *ret_rea
     return true;
 }
 
+/* Settles with the entity tag of now; null: it is not known. */
 static void answer_passed(struct exchange *exchange, const char *tag)
 {
     exchange_problem(exchange, 412,
                      "The resource does not have the version that If-Match names: read it again.");
-    const char *value = tag ? arena_format(exchange->desk->arena, "\"%s\"", tag) : NULL;
-    if (value)
-        exchange_header(exchange, "ETag", value);
+    if (tag)
+        exchange_header(exchange, "ETag", tag);
+}
+
+static void answer_gone(struct exchange *exchange)
+{
+    const struct problem problem = answer_missing(exchange->served->route, exchange->path);
+    exchange_problem_whole(exchange, &problem);
+}
+
+/* Has the read the very version that was asked for? Then the write's row is missing otherwise. */
+static bool is_asked_for(const struct exchange *exchange, const char *tag)
+{
+    char version[VERSION_MAX + 1];
+    return exchange->version_kind == VERSION_GIVEN &&
+           version_tag_read(span_of(tag), version) == VERSION_GIVEN &&
+           span_is(exchange->version, version);
 }
 
 static void answer_by(struct exchange *exchange, const struct exchange *read)
 {
     bool filled = read->phase == PHASE_FILLED;
-    if ((filled ? read->meta.status : read->status) == 404) {
-        const struct problem problem = answer_missing(read->served->route, exchange->path);
-        exchange_problem_whole(exchange, &problem);
-    } else {
-        struct entry_tag tag = entry_tag_of(&read->meta, CODING_IDENTITY);
-        answer_passed(exchange, filled ? tag.text : NULL);
-    }
+    unsigned status = filled ? read->meta.status : read->status;
+    const char *tag = NULL;
+    if (status == 200)
+        tag = arena_format(exchange->desk->arena, "\"%s\"",
+                           entry_tag_of(&read->meta, CODING_IDENTITY).text);
+    if (status == 404 || (tag && is_asked_for(exchange, tag)))
+        answer_gone(exchange);
+    else
+        answer_passed(exchange, tag);
 }
 
 void version_answer(struct exchange *exchange)
