@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from support import tokens  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
 from support.stack import Stack, clean_environment, pack  # noqa: E402
 
@@ -114,7 +115,7 @@ def packs_stack(work_folder, lazy_postgres, loaded_database):
     for each in ("social", "catalog"):
         shutil.copytree(f"{pack(each)}/routes", f"{routes}/{each}")
     with factory.exits:
-        yield factory(routes, database=loaded_database)
+        yield factory(routes, database=loaded_database, env=tokens.settings(f"{work_folder}/pack-tokens"))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@
 # Each start_… function returns when its service answers. Nothing listens anywhere but on 127.0.0.1 and on sockets.
 
 services=(postgresql redis api export larderd nginx)
-packs=(social catalog)
+packs=(social catalog review kv)
 
 # PostgreSQL
 
@@ -119,30 +119,24 @@ pack_scales() {
     "$tree/sql/$1/load" --help | grep -q -e --scale
 }
 
-# load_pack NAME SCALE: once; again when another scale is asked for.
+# load_pack NAME SCALE: once; again when another scale is asked for, or its tables have become others. A pack without
+# tables has nothing to load.
 load_pack() {
-    local name=$1 scale=$2 mark=$state/loaded/$1
+    local name=$1 scale=$2 mark=$state/loaded/$1 loaded
+    [[ -e $tree/sql/$name/load ]] || return 0
     local -a arguments=(--replace)
     pack_scales "$name" && arguments+=(--scale "$scale") || scale=-
+    loaded="$scale $(cat "$tree/sql/$name"/{load,*.sql} | cksum)"
     mkdir -p "$state/loaded"
-    if [[ -e $mark && $(<"$mark") == "$scale" ]]; then
+    if [[ -e $mark && $(<"$mark") == "$loaded" ]]; then
         say "The pack $name is loaded already"
         return
     fi
     rm -f "$mark"
     step "$log/load.log" "Loading the pack $name"
     PGDATABASE=larder PGUSER=postgres "$tree/sql/$name/load" "${arguments[@]}" >>"$log/load.log" 2>&1
-    grant_pack "$name" >>"$log/load.log" 2>&1
-    echo "$scale" >"$mark"
-}
-
-# The responders read the packs and can do nothing else.
-grant_pack() {
-    owner_psql --dbname=larder --set=pack="$1" <<'END'
-GRANT USAGE ON SCHEMA :"pack" TO larder;
-GRANT SELECT ON ALL TABLES IN SCHEMA :"pack" TO larder;
-ALTER DEFAULT PRIVILEGES IN SCHEMA :"pack" GRANT SELECT ON TABLES TO larder;
-END
+    owner_psql --dbname=larder --set=role=larder --file="$tree/sql/$name/grants.sql" >>"$log/load.log" 2>&1
+    echo "$loaded" >"$mark"
 }
 
 # The packs' own folders where the responders can read them, so that an edit is one SIGHUP away; else copies.
@@ -158,6 +152,18 @@ gather_routes() {
             cp -r "$source" "$state/routes/$name"
         fi
     done
+}
+
+# Tokens
+
+# The secret that tokens are signed with and verified by, once for all starts.
+make_token_secret() {
+    token_secret=$state/token-secret
+    export LARDER_JWT_ALG=HS256 LARDER_JWT_KEY_FILE=$token_secret
+    [[ ! -e $token_secret ]] || return 0
+    (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$token_secret.new")
+    give "$web_user" "$token_secret.new"
+    mv "$token_secret.new" "$token_secret"
 }
 
 # Responders
@@ -212,9 +218,11 @@ make_nginx_secret() {
 # The shipped site, listening where quickstart says.
 write_site() {
     local folder=$state/nginx
-    rm -rf "$folder/snippets"
-    mkdir -p "$folder/snippets"
+    rm -rf "$folder/snippets" "$folder/kv"
+    mkdir -p "$folder/snippets" "$folder/kv"
     install -m 644 "$tree"/nginx/snippets/*.conf "$folder/snippets"
+    install -p -m 644 "$tree"/nginx/kv/* "$folder/kv"
+    sed -i "s#/usr/share/larder/nginx/kv/#$folder/kv/#" "$folder/snippets/larder-kv.conf"
     sed -i -e "s#unix:/run/larder/#unix:$run/larder/#" -e "s#/run/larder-nginx#$folder/temporary/kept#" \
         -e "s#/etc/larder/nginx-secret.con\[f\]#$nginx_secret#" "$folder/snippets/larder-upstreams.conf"
     sed -e "s#listen 80;#listen 127.0.0.1:$port;#" -e "s#/var/log/nginx/larder.error.log#$log/nginx.log#" \

@@ -12,6 +12,7 @@ CREATE TABLE social.users (
     display_name  text        NOT NULL CHECK (length(display_name) BETWEEN 1 AND 80),
     profile_image text,
     bio           text        NOT NULL DEFAULT '' CHECK (length(bio) <= 500),
+    version       int         NOT NULL DEFAULT 1, -- grows with each change of the profile
     created_at    timestamptz NOT NULL DEFAULT now()
 );
 

@@ -15,7 +15,8 @@ MUST_CHECK bool digest_sha256(struct span data, unsigned char ret_digest[static 
 
 #define DIGEST_SHA1_SIZE 20
 
-/* For what another program names by it, as Redis does its scripts; no protection. Errors as above. */
+/* For what another program names by it, as Redis does its scripts; no protection. Errors as above.
+ */
 MUST_CHECK bool digest_sha1(struct span data, unsigned char ret_digest[static DIGEST_SHA1_SIZE],
                             struct error *error);
 

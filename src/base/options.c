@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "base/network.h"
 
 const struct option_row option_rows[OPTION_COUNT] = {
 #define OPTION(symbol, name, type, fallback, min, max, choices, prose)                             \
@@ -73,6 +74,57 @@ static bool site_valid(struct span text)
     return host.size > 0;
 }
 
+/* Every item between commas, without blanks around it; empty ones are left out. */
+static bool list_valid(struct span text, bool item_valid(struct span item))
+{
+    while (text.data) {
+        struct span item = span_trim(span_split(&text, ','));
+        if (item.size && !item_valid(item))
+            return false;
+    }
+    return true;
+}
+
+/* RFC 9110, section 5.6.2. */
+static bool token_valid(struct span item)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < item.size; i++) {
+        char byte = item.data[i];
+        bool good = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+                    (byte >= 'A' && byte <= 'Z') || (byte && strchr(others, byte));
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static bool span_ends(struct span text, const char *end)
+{
+    size_t length = strlen(end);
+    return text.size >= length && span_is(span_from(text, text.size - length), end);
+}
+
+/* As browsers send it (RFC 6454, section 6.1): no path, no capitals, no port that goes without
+ * saying. */
+static bool origin_valid(struct span item)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]";
+    bool secure = span_starts(item, "https://");
+    if (!secure && !span_starts(item, "http://"))
+        return false;
+    struct span host = span_from(item, secure ? strlen("https://") : strlen("http://"));
+    for (size_t i = 0; i < host.size; i++)
+        if (!host.data[i] || !strchr(allowed, host.data[i]))
+            return false;
+    return host.size > 0 && !span_ends(host, ":") && !span_ends(host, secure ? ":443" : ":80");
+}
+
+static bool origins_valid(struct span text)
+{
+    return span_is(text, "*") || list_valid(text, origin_valid);
+}
+
 static bool value_read(const struct option_row *row, struct span text, int64_t *ret_number)
 {
     *ret_number = (int64_t)text.size;
@@ -91,6 +143,12 @@ static bool value_read(const struct option_row *row, struct span text, int64_t *
         return url_valid(text);
     case OPTION_TYPE_SITE:
         return site_valid(text);
+    case OPTION_TYPE_ORIGINS:
+        return origins_valid(text);
+    case OPTION_TYPE_TOKENS:
+        return list_valid(text, token_valid);
+    case OPTION_TYPE_NETWORKS:
+        return networks_valid(text);
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_PATH:
         break;
@@ -175,6 +233,17 @@ void options_append_allowed(const struct option_row *row, struct bytes *ret_text
         break;
     case OPTION_TYPE_SITE:
         bytes_append_text(ret_text, "http://host[:port]");
+        break;
+    case OPTION_TYPE_ORIGINS:
+        bytes_append_text(ret_text, "* or origins as browsers send them, https://host[:port] in "
+                                    "small letters, parted by commas");
+        break;
+    case OPTION_TYPE_TOKENS:
+        bytes_append_text(ret_text, "names parted by commas");
+        break;
+    case OPTION_TYPE_NETWORKS:
+        bytes_append_text(ret_text, "addresses, networks as 10.0.0.0/8, and the word unix, parted "
+                                    "by commas");
         break;
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_PATH:

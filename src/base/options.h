@@ -24,8 +24,11 @@ enum option_type {
     OPTION_TYPE_TEXT,
     OPTION_TYPE_NAME, /* letters, digits, '_', '.', '-' */
     OPTION_TYPE_PATH,
-    OPTION_TYPE_URL,  /* of a Redis server */
-    OPTION_TYPE_SITE, /* of a web server: http://host[:port] */
+    OPTION_TYPE_URL,      /* of a Redis server */
+    OPTION_TYPE_SITE,     /* of a web server: http://host[:port] */
+    OPTION_TYPE_ORIGINS,  /* of pages: "*", or https://host[:port], parted by commas */
+    OPTION_TYPE_TOKENS,   /* names of methods or header fields, parted by commas */
+    OPTION_TYPE_NETWORKS, /* addresses and networks, parted by commas */
     OPTION_TYPE_NUMBER,
     OPTION_TYPE_DURATION, /* microseconds */
     OPTION_TYPE_SIZE,     /* bytes */

@@ -71,6 +71,15 @@ static void cell_cache(const struct route *route, struct bytes *out)
         bytes_append_text(out, "-");
 }
 
+/* Nobody keeps the answer to a write, nor a value that may be set anew at any time. */
+static struct span control_of(const struct route *route)
+{
+    if (route->control.size)
+        return route->control;
+    bool kept_by_none = route->method != METHOD_GET || route->kv.kind != KV_NONE;
+    return kept_by_none ? SPAN_LITERAL("no-store") : SPAN_LITERAL("no-cache");
+}
+
 static void cells_fill(const struct route *route, const struct learned *learned,
                        struct bytes cells[COLUMN_COUNT])
 {
@@ -80,8 +89,7 @@ static void cells_fill(const struct route *route, const struct learned *learned,
     bytes_append_span(&cells[COLUMN_PATH], route->path);
     cell_parameters(route, learned, &cells[COLUMN_PARAMETERS]);
     cell_cache(route, &cells[COLUMN_CACHE]);
-    bytes_append_span(&cells[COLUMN_CONTROL],
-                      route->control.size ? route->control : SPAN_LITERAL("no-cache"));
+    bytes_append_span(&cells[COLUMN_CONTROL], control_of(route));
 }
 
 static void widths_take(const struct command_folder *folder, struct bytes cells[COLUMN_COUNT],

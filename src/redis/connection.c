@@ -470,6 +470,11 @@ struct span redis_reply_text(const struct redis_reply *reply)
     return (struct span){.data = raw(reply)->str, .size = (size_t)raw(reply)->len};
 }
 
+int64_t redis_reply_number(const struct redis_reply *reply, int64_t otherwise)
+{
+    return raw(reply)->type == REDIS_REPLY_INTEGER ? raw(reply)->integer : otherwise;
+}
+
 size_t redis_reply_count(const struct redis_reply *reply)
 {
     return raw(reply)->type == REDIS_REPLY_ARRAY ? raw(reply)->elements : 0;

@@ -84,6 +84,9 @@ struct span redis_reply_error(const struct redis_reply *reply);
 /* The text of a string or status reply; null data for nil and any other reply. */
 struct span redis_reply_text(const struct redis_reply *reply);
 
+/* The number of an integer reply; `otherwise` for any other. */
+int64_t redis_reply_number(const struct redis_reply *reply, int64_t otherwise);
+
 /* How many elements an array reply has; 0 for other replies. */
 size_t redis_reply_count(const struct redis_reply *reply);
 

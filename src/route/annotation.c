@@ -23,12 +23,11 @@ const struct annotation annotations[] = {
     {"@invalidates", annotate_invalidates, "tag tag:{param} …", WRITES, true, 0},
     {"@refreshes", annotate_refreshes, "GET /path", WRITES, true, 0},
     {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
-    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true,
-     UNSERVED_LIMIT},
+    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
     {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
     {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
     {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
-    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, UNSERVED_KV},
+    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
     {"@version", annotate_version, "column [required]", ANY, false, 0},
     {"@page", annotate_page, "by=column,…", GET, false, UNSERVED_PAGE},
@@ -172,12 +171,31 @@ static void auth_check(struct draft *draft)
                     "public where it is for everybody");
 }
 
-static void kv_check(struct draft *draft)
+/* What stands beside @kv; all else is about a statement or what is kept of its answer. */
+static bool goes_with_kv(const char *word)
+{
+    static const char *const words[] = {"@http", "@param", "@auth", "@limit", "@kv"};
+    return word_index(span_of(word), words, ARRAY_COUNT(words)) >= 0;
+}
+
+static void kv_check(struct draft *draft, unsigned seen,
+                     const unsigned line_of[static ANNOTATIONS_MAX])
 {
     bool reads = draft->kv && strcmp(draft->kv, "get") == 0;
+    for (size_t i = 0; draft->kv && i < annotation_count; i++) {
+        if (!(seen & 1u << i) || goes_with_kv(annotations[i].word))
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "%s is of no use beside @kv; @param, @auth and @limit are",
+                    annotations[i].word);
+    }
+    draft->line = draft->kv_line;
+    if (draft->kv && draft->route->auth.rls)
+        draft_fault(draft, (struct span){0},
+                    "@auth rls is of no use beside @kv: no statement runs as the role");
     if (!draft->kv || !*draft->kv || reads == (draft->route->method == METHOD_GET))
         return;
-    draft->line = draft->kv_line;
     draft_fault(draft, (struct span){0},
                 "@kv %s doesn't fit a %s; get goes with GET, the others don't", draft->kv,
                 route_method_names[draft->route->method]);
@@ -189,7 +207,7 @@ void annotations_check(struct draft *draft, unsigned seen,
     if (draft->method_known)
         methods_check(draft, seen, line_of);
     if (draft->method_known)
-        kv_check(draft);
+        kv_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }

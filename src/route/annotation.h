@@ -35,6 +35,9 @@ void annotation_read(struct draft *draft, struct span text, unsigned *seen,
 void annotations_check(struct draft *draft, unsigned seen,
                        const unsigned line_of[static ANNOTATIONS_MAX]);
 
+/* Once the parameters are known that have a source: finds those that limits count by. */
+void limits_settle(struct draft *draft);
+
 annotation_reader annotate_http, annotate_param, annotate_result, annotate_timeout;
 annotation_reader annotate_cache, annotate_control, annotate_nginx;
 annotation_reader annotate_tags, annotate_depends, annotate_invalidates, annotate_refreshes;

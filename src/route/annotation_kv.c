@@ -2,6 +2,7 @@
  * Values that Redis alone keeps.
  */
 #include "route/annotation.h"
+#include "route/template.h"
 
 /* {name} places may also be fields of the body. */
 static bool read_kv_text(struct draft *draft, const struct word *word, struct span value,
@@ -10,9 +11,34 @@ static bool read_kv_text(struct draft *draft, const struct word *word, struct sp
     return attribute_text(draft, word, value, field) && draft_refer_places(draft, value, true);
 }
 
+/* Two places that touch could make one key of different values: "1" and "23" of "12" and "3". */
+static bool places_apart(struct span text)
+{
+    struct span literal, name = {0};
+    bool first = true, apart = true;
+    while (template_next(&text, &literal, &name)) {
+        apart = apart && (first || !name.data || template_separates(literal));
+        first = false;
+    }
+    return apart;
+}
+
+static bool read_kv_key(struct draft *draft, const struct word *word, struct span value,
+                        void *field)
+{
+    if (!read_kv_text(draft, word, value, field))
+        return false;
+    if (places_apart(value))
+        return true;
+    draft_fault(draft, word->text,
+                "@kv: key=%.*s must have a sign between its places, such as ':' or '/'",
+                SPAN_PRINTF(value));
+    return false;
+}
+
 static const struct attribute kv_attributes[] = {
     {.name = "key",
-     .read = read_kv_text,
+     .read = read_kv_key,
      .offset = offsetof(struct route_kv, key),
      .required = true},
     {.name = "value",

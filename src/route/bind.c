@@ -1,5 +1,7 @@
 #include "route/bind.h"
 
+#include "route/annotation.h"
+
 /* The params as they are found; an array with room for the most there can be. */
 struct binder {
     struct draft *draft;
@@ -44,12 +46,14 @@ static void param_add(struct binder *binder, const struct param *param)
 static bool param_make(struct binder *binder, struct span name, unsigned line,
                        enum param_place place, enum param_type type)
 {
+    /* PostgreSQL, which tells other routes' types, is not asked about a @kv route. */
+    const bool kv = binder->draft->kv != NULL;
     struct param param = {
         .name = arena_text(binder->draft->arena, name),
         .line = line,
         .place = place,
-        .type = type,
-        .required = place == PLACE_PATH,
+        .type = kv && type == TYPE_UNKNOWN ? TYPE_TEXT : type,
+        .required = place == PLACE_PATH || (kv && place == PLACE_BODY),
         .maxlen = -1,
     };
     if (!param.name)
@@ -286,7 +290,10 @@ bool route_bind(struct draft *draft)
     if (!segments_bind(&binder))
         return false;
     declared_bind(&binder);
-    if (!statements_bind(&binder) || !references_bind(&binder))
+    if (!statements_bind(&binder))
+        return false;
+    limits_settle(draft);
+    if (!references_bind(&binder))
         return false;
     uses_check(&binder);
     version_check(&binder);

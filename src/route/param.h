@@ -118,6 +118,12 @@ MUST_CHECK bool param_read_array(const struct param *param, enum param_type type
                                  const struct span *given, size_t count, struct arena *arena,
                                  struct value *ret_value, const char **ret_problem);
 
+/* The same, always one element each: for a claim's array, where "{a,b}" is a text like any other.
+ */
+MUST_CHECK bool param_read_elements(const struct param *param, enum param_type type,
+                                    const struct span *given, size_t count, struct arena *arena,
+                                    struct value *ret_value, const char **ret_problem);
+
 /*
  * The same for a value of a JSON body, which has a kind of its own: numbers must be JSON numbers
  * (their digits stay as they came), true and false booleans, texts and dates strings, arrays JSON

@@ -161,9 +161,9 @@ static bool writer_finish(struct writer *writer, bool written, struct value *ret
     return true;
 }
 
-static bool elements_read(const struct param *param, enum param_type type, const struct span *given,
-                          size_t count, struct arena *arena, struct value *ret_value,
-                          const char **ret_problem)
+bool param_read_elements(const struct param *param, enum param_type type, const struct span *given,
+                         size_t count, struct arena *arena, struct value *ret_value,
+                         const char **ret_problem)
 {
     struct writer writer = {.param = param, .type = type, .arena = arena};
     bool written = true;
@@ -204,7 +204,7 @@ bool param_read_array(const struct param *param, enum param_type type, const str
     bool literal = count == 1 && given->size >= 2 && given->data[0] == '{' &&
                    given->data[given->size - 1] == '}';
     if (!literal)
-        return elements_read(param, type, given, count, arena, ret_value, ret_problem);
+        return param_read_elements(param, type, given, count, arena, ret_value, ret_problem);
     struct writer writer = {.param = param, .type = type, .arena = arena};
     bool written = literal_write(&writer, *given);
     return writer_finish(&writer, written, ret_value, ret_problem);

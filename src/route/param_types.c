@@ -83,14 +83,9 @@ const struct param_rules param_rules[TYPE_COUNT] = {
 };
 
 const char *const param_place_names[] = {
-    [PLACE_PATH] = "path",
-    [PLACE_QUERY] = "query",
-    [PLACE_BODY] = "body",
-    [PLACE_HEADER] = "header",
-    [PLACE_CLOCK] = "clock",
-    [PLACE_CLAIM] = "claim",
-    [PLACE_WHOLE_BODY] = "body",
-    [PLACE_VERSION] = "header",
+    [PLACE_PATH] = "path",       [PLACE_QUERY] = "query",    [PLACE_BODY] = "body",
+    [PLACE_HEADER] = "header",   [PLACE_CLOCK] = "clock",    [PLACE_CLAIM] = "claim",
+    [PLACE_WHOLE_BODY] = "body", [PLACE_VERSION] = "header",
 };
 
 /* PostgreSQL's other names for text: varchar, bpchar, name, unknown. */

@@ -18,12 +18,9 @@ const char *const route_result_names[] = {
 };
 
 const struct unserved_name route_unserved_names[] = {
-    {UNSERVED_LIMIT, "@limit"},
     {UNSERVED_ASYNC, "@async"},
     {UNSERVED_BEHIND, "@behind"},
     {UNSERVED_STREAM, "@stream"},
-    {UNSERVED_KV, "@kv"},
-    {UNSERVED_VERSION, "@version"},
     {UNSERVED_PAGE, "@page"},
 };
 

@@ -75,6 +75,9 @@ struct route_auth {
     bool rls;         /* the statement runs as the claim's role, with request.jwt.claims */
 };
 
+/* So many @limit at most in one file. */
+#define ROUTE_LIMITS_MAX 8
+
 /* @limit: `count` requests a `period` (µs), at most `burst` of them at once. */
 enum route_limit_by {
     LIMIT_BY_IP,
@@ -88,6 +91,8 @@ struct route_limit {
     int64_t burst; /* `count` where it is not given */
     enum route_limit_by by;
     struct span param; /* the parameter's name, for LIMIT_BY_PARAM */
+    size_t param_at;   /* … and its place in route.params */
+    unsigned line;
 };
 
 /* @version: the result's column that tells a row's version; data null: none. */
@@ -128,22 +133,17 @@ struct route_depend {
 
 /* Annotations whose behaviour this version parses but does not serve yet, one bit each. */
 enum route_unserved {
-    UNSERVED_LIMIT = 1 << 2,
-    UNSERVED_ASYNC = 1 << 5,
-    UNSERVED_BEHIND = 1 << 6,
-    UNSERVED_STREAM = 1 << 7,
-    UNSERVED_KV = 1 << 8,
-    UNSERVED_VERSION = 1 << 12,
-    UNSERVED_PAGE = 1 << 13,
+    UNSERVED_ASYNC = 1 << 0,
+    UNSERVED_BEHIND = 1 << 1,
+    UNSERVED_STREAM = 1 << 2,
+    UNSERVED_PAGE = 1 << 3,
 };
 
 /*
  * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
  * The others only cost speed.
  */
-#define UNSERVED_REFUSED                                                                           \
-    (UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_KV |           \
-     UNSERVED_VERSION | UNSERVED_PAGE)
+#define UNSERVED_REFUSED (UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_PAGE)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */

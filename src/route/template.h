@@ -1,15 +1,27 @@
 /*
- * Texts with {name} places, as in "feed:{id}" and "/feeds/{id}". Pure.
+ * Texts with {name} places, such as "user:{id}".
+ *
+ * Pure. The text is one that draft_refer_places found no fault in.
  */
 #ifndef LARDER_ROUTE_TEMPLATE_H
 #define LARDER_ROUTE_TEMPLATE_H
 
+#include "base/bytes.h"
 #include "base/span.h"
 
 /*
- * Takes the literal text before the next place, and the place's name, off the rest. False at the
- * end; a last literal comes with a name of null data.
+ * Takes the next part off *rest: a literal, perhaps empty, and the name of the place behind it
+ * (data null: the text ends with the literal). False: nothing is left.
  */
-bool template_next(struct span *rest, struct span *ret_literal, struct span *ret_name);
+MUST_CHECK bool template_next(struct span *rest, struct span *ret_literal, struct span *ret_name);
+
+/*
+ * Appends a place's value so that it holds nothing that could be taken for a separator: letters,
+ * digits, "-._~" and what is not ASCII stay, all else is %XX.
+ */
+void template_write_escaped(struct span value, struct bytes *out);
+
+/* Does a byte stand in the literal that template_write_escaped never writes? */
+bool template_separates(struct span literal);
 
 #endif

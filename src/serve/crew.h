@@ -1,6 +1,6 @@
 /*
  * What the kinds of threads of a responder share. Not for other files than theirs: worker.c (their
- * life), front.c, seek.c, hand.c, usher.c.
+ * life), front.c, admit.c, seek.c, hand.c, usher.c.
  *
  * Invariant: a job is with one thread, or in one of the crew's lists, or parked in a flight; it is
  * counted in `active` from crew_take until crew_give_back.
@@ -69,6 +69,12 @@ void crew_answer(struct member *member, struct job *job);
 
 /* Answers at once what can be, and hands everything else to who has the time. */
 void crew_dispatch(struct member *member, struct job *job);
+
+/*
+ * Has requests that have been read counted against their limits, in one round trip, and goes on
+ * with them until they are ready for crew_seek. At most LISTENER_BATCH.
+ */
+void crew_admit(struct member *member, struct job *const *jobs, size_t count);
 
 /*
  * Finds answers for requests that have been read: parks those whose entry is sought already, asks

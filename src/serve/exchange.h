@@ -12,6 +12,7 @@
 #include "http/cache_status.h"
 #include "http/problem.h"
 #include "http/query.h"
+#include "limit/limiter.h"
 #include "serve/reader.h"
 #include "serve/request.h"
 #include "serve/server.h"
@@ -90,6 +91,9 @@ struct exchange {
     const struct principal *principal; /* who asks; null: nobody is signed in */
     /* As whom the route's statements run (@auth rls); null: as the session's own role. */
     const struct db_identity *identity;
+    struct limit_request *limits; /* what counts this request; null: nothing does */
+    int64_t limits_waited;        /* µs for Redis to count it, off what the look-up may wait */
+    bool nginx_keeps;             /* the answer is one for everybody */
     struct span body;  /* the request's, as it came: from the body step on; data null: none */
     size_t pair_count; /* of desk->pairs: the query's */
     enum version_kind version_kind;

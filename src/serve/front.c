@@ -44,6 +44,7 @@ static void batch_serve(struct member *member, const int *connections, size_t co
     size_t begun = jobs_begin(member, connections, count, jobs);
     for (size_t i = 0; i < begun; i++)
         steps_walk(job_exchange(jobs[i]), PART_READ);
+    crew_admit(member, jobs, begun);
     crew_seek(member, jobs, begun);
 }
 

@@ -37,7 +37,8 @@ bool tools_make(const struct server *server, struct tools *ret_tools)
     struct tools tools = {.compressor = compressor_new()};
     if (server->store)
         tools.redis = cache_store_connection(server->store);
-    if (!tools.compressor || (server->store && !tools.redis)) {
+    bool connected = limiter_connection(server->limiter, &tools.limits);
+    if (!tools.compressor || (server->store && !tools.redis) || !connected) {
         tools_free(&tools);
         return false;
     }
@@ -48,6 +49,7 @@ bool tools_make(const struct server *server, struct tools *ret_tools)
 void tools_free(struct tools *tools)
 {
     redis_connection_free(tools->redis);
+    redis_connection_free(tools->limits);
     compressor_free(tools->compressor);
 }
 

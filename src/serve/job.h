@@ -18,7 +18,8 @@
 
 /* What a thread lends. */
 struct tools {
-    struct redis_connection *redis; /* null: without Redis */
+    struct redis_connection *redis;  /* null: without Redis */
+    struct redis_connection *limits; /* to the Redis that counts requests; null: none does */
     struct compressor *compressor;
 };
 

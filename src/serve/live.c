@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "http/cache_control.h"
-#include "http/vary.h"
 #include "serve/folder.h"
 
 struct live {
@@ -36,10 +35,10 @@ static void append_field_name(struct bytes *out, const char *name)
  * the route wants to know, and with each header the route takes as a parameter. Too many of these
  * for one line of VARY_MAX bytes make it "*": nobody else keeps it.
  */
-static void append_vary(const struct route *route, struct bytes *head)
+static void append_vary(const struct route *route, unsigned bits, struct bytes *head)
 {
     struct bytes vary = BYTES_EMPTY;
-    vary_write((route->cache.compress ? VARY_ACCEPT_ENCODING : 0U) |
+    vary_write(bits | (route->cache.compress ? VARY_ACCEPT_ENCODING : 0U) |
                    (route->auth.kind != AUTH_NONE ? VARY_AUTHORIZATION : 0U),
                &vary);
     for (size_t i = 0; i < route->param_count; i++) {
@@ -81,11 +80,11 @@ static bool nginx_reads(struct span control)
            !read.private;
 }
 
-static bool head_write(struct served *served, struct arena *arena)
+static bool head_write(struct served *served, unsigned vary, struct arena *arena)
 {
     struct bytes head = BYTES_EMPTY;
     append_control(served->route, &head);
-    append_vary(served->route, &head);
+    append_vary(served->route, vary, &head);
     served->control_first = nginx_reads(served->route->control);
     served->head = arena_span(arena, bytes_span(&head));
     bool good = !head.failed && served->head.data;
@@ -94,30 +93,30 @@ static bool head_write(struct served *served, struct arena *arena)
 }
 
 static bool served_init(struct served *served, const struct route *route, struct arena *arena,
-                        struct counters *counters)
+                        const struct live_settings *settings)
 {
     served->route = route;
-    served->counters = counters_route(counters, route->name);
+    served->counters = counters_route(settings->counters, route->name);
     struct learned *learned = learn_unasked(route, arena);
     atomic_init(&served->learned, learned);
     return learned && cache_version_of(route->text, &served->version, NULL) &&
-           head_write(served, arena);
+           head_write(served, settings->vary, arena);
 }
 
-static bool live_fill(struct live *live, struct counters *counters)
+static bool live_fill(struct live *live, const struct live_settings *settings)
 {
     live->count = route_table_count(live->table);
     live->served = arena_array(live->arena, live->count, sizeof *live->served);
     if (!live->served)
         return false;
     for (size_t i = 0; i < live->count; i++)
-        if (!served_init(&live->served[i], route_table_at(live->table, i), live->arena, counters))
+        if (!served_init(&live->served[i], route_table_at(live->table, i), live->arena, settings))
             return false;
     qsort(live->served, live->count, sizeof *live->served, by_route);
     return true;
 }
 
-struct live *live_load(const char *folder, struct counters *counters, struct fault_list *faults)
+struct live *live_load(const struct live_settings *settings, struct fault_list *faults)
 {
     struct live *live = calloc(1, sizeof *live);
     struct route_source *sources;
@@ -126,9 +125,9 @@ struct live *live_load(const char *folder, struct counters *counters, struct fau
         return NULL;
     atomic_init(&live->references, 1);
     live->arena = arena_new();
-    if (live->arena && route_folder_read(folder, live->arena, faults, &sources, &count))
+    if (live->arena && route_folder_read(settings->folder, live->arena, faults, &sources, &count))
         live->table = route_table_new(sources, count, false, faults);
-    if (live->table && faults->count == 0 && live_fill(live, counters))
+    if (live->table && faults->count == 0 && live_fill(live, settings))
         return live;
     live_unref(live);
     return NULL;

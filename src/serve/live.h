@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "cache/key.h"
 #include "db/learn.h"
+#include "http/vary.h"
 #include "route/table.h"
 
 struct served {
@@ -26,12 +27,17 @@ struct served {
 
 struct live;
 
+struct live_settings {
+    const char *folder;
+    struct counters *counters;
+    unsigned vary; /* enum vary bits of all answers, beside those of their route */
+};
+
 /*
- * Reads every .sql file below `folder`, in order of path, and builds the table. Faults (all of
+ * Reads every .sql file below the folder, in order of path, and builds the table. Faults (all of
  * them, of files and folder) go to `faults`; null when there is any, or on memory.
  */
-struct live *live_load(const char *folder, struct counters *counters,
-                       struct fault_list *faults) MUST_CHECK;
+struct live *live_load(const struct live_settings *settings, struct fault_list *faults) MUST_CHECK;
 
 struct live *live_ref(struct live *live);
 void live_unref(struct live *live);

@@ -10,7 +10,7 @@ static bool kept_by_nginx(const struct exchange *exchange)
            span_is(exchange->request.method, "GET");
 }
 
-static bool is_refresh(const struct exchange *exchange)
+bool nginx_is_refresh(const struct exchange *exchange)
 {
     return span_is(exchange->request.nginx, "refresh");
 }
@@ -47,11 +47,19 @@ static int64_t time_allowed(const struct exchange *exchange)
     return ttl > 0 ? ttl : 0;
 }
 
+/* Its site lets no request with an Origin meet the zone; of another site this is the guard. */
+static bool differs_by_origin(const struct exchange *exchange)
+{
+    const struct cors *cors = exchange->server->cors;
+    return cors && cors_varies(cors) && exchange->request.origin.size;
+}
+
 /* In whole seconds, as nginx counts. */
 static int64_t seconds_allowed(const struct exchange *exchange, unsigned status)
 {
     if (status != 200 || exchange->phase == PHASE_SETTLED || !kept_by_nginx(exchange) ||
-        exchange->profile || exchange->request.target.size > URLS_TARGET_MAX)
+        exchange->profile || differs_by_origin(exchange) ||
+        exchange->request.target.size > URLS_TARGET_MAX)
         return 0;
     return time_allowed(exchange) / SECOND;
 }
@@ -65,7 +73,7 @@ static int64_t seconds_noted(struct exchange *exchange, enum url_coding coding, 
                                   .tags = exchange->meta.tags,
                                   .tag_count = exchange->meta.tag_count,
                                   .ttl = seconds * SECOND,
-                                  .refresh = is_refresh(exchange)};
+                                  .refresh = nginx_is_refresh(exchange)};
     int64_t until;
     if (!urls_note(exchange->server->urls, &note, exchange->now, &until))
         return 0;
@@ -80,6 +88,7 @@ static void append(struct exchange *exchange, int64_t seconds, struct bytes *hea
     bytes_append_text(head, "\r\n");
     if (seconds)
         counters_add(exchange->server->counters, COUNTER_NGINX_KEPT, 1);
+    exchange->nginx_keeps = seconds > 0;
 }
 
 /* To nginx a time that is over, "@1", is a reason to replace its entry, and none to serve it. */
@@ -98,7 +107,7 @@ void nginx_append(struct exchange *exchange, unsigned status, struct bytes *head
         exchange->request.nginx.size && url_coding_of(exchange->request.accept_encoding, &coding);
     if (known && seconds && exchange->server->urls)
         seconds = seconds_noted(exchange, coding, seconds);
-    if (known && !seconds && is_refresh(exchange) && status < 500)
+    if (known && !seconds && nginx_is_refresh(exchange) && status < 500)
         append_end(exchange, coding, head);
     else if (seconds || exchange->request.nginx.size)
         append(exchange, seconds, head);

@@ -15,6 +15,9 @@
  */
 void nginx_begin(struct exchange *exchange);
 
+/* Is it larderd that asks, to make anew what nginx keeps? */
+bool nginx_is_refresh(const struct exchange *exchange);
+
 /*
  * Appends X-Accel-Expires to the head of an answer of this status: for how many seconds nginx may
  * keep it, noted before it is sent; 0 where it may not. A refresh that finds nothing to be kept

@@ -20,6 +20,9 @@ static const struct parameter_row {
     ROW("HTTP_ACCEPT", accept),
     ROW("HTTP_ACCEPT_ENCODING", accept_encoding),
     ROW("HTTP_AUTHORIZATION", authorization),
+    ROW("REMOTE_ADDR", remote_address),
+    ROW("HTTP_ORIGIN", origin),
+    ROW("HTTP_ACCESS_CONTROL_REQUEST_METHOD", cors_method),
     ROW("HTTP_IF_MATCH", if_match),
     ROW("HTTP_IF_NONE_MATCH", if_none_match),
     ROW("HTTP_IF_MODIFIED_SINCE", if_modified_since),
@@ -81,4 +84,18 @@ struct span request_header(const struct request *request, const char *name)
         if (strncmp(*at, "HTTP_", 5) == 0 && header_is(*at + 5, name))
             return span_of(*at + 5 + strlen(name) + 1);
     return (struct span){0};
+}
+
+size_t request_lines(const struct request *request, const char *parameter, struct span *ret_lines,
+                     size_t most)
+{
+    size_t length = strlen(parameter), count = 0;
+    for (char *const *at = request->parameters; at && *at; at++) {
+        if (strncmp(*at, parameter, length) != 0 || (*at)[length] != '=')
+            continue;
+        if (count == most)
+            memmove(ret_lines, ret_lines + 1, --count * sizeof *ret_lines);
+        ret_lines[count++] = span_of(*at + length + 1);
+    }
+    return count;
 }

@@ -24,6 +24,7 @@ static void batch_lookup(struct member *member, struct job *const *jobs, size_t 
     struct exchange *asking[LISTENER_BATCH];
     struct error event = {0};
     int64_t budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
+    int64_t waited = 0;
     size_t asked = 0;
     for (size_t i = 0; i < count; i++) {
         struct exchange *exchange = job_exchange(jobs[i]);
@@ -32,11 +33,14 @@ static void batch_lookup(struct member *member, struct job *const *jobs, size_t 
         redis_reply_free(exchange->lookup.found.reply);
         exchange->lookup.found.reply = NULL;
         exchange->now = exchange->lookup.now = clock_wall(); /* it may have waited */
+        waited = exchange->limits_waited > waited ? exchange->limits_waited : waited;
+        exchange->limits_waited = 0;
         queries[asked] = &exchange->lookup;
         asking[asked++] = exchange;
     }
     if (!asked)
         return;
+    budget -= waited;
     int64_t begun = clock_monotonic();
     cache_store_lookup(server->store, member->tools.redis, queries, asked, &budget, &event);
     for (size_t i = 0; i < asked; i++) {

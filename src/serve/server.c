@@ -57,6 +57,8 @@ static void tick_resolve(struct server *server)
     struct error error;
     if (server->store && !cache_store_resolve(server->store, clock_monotonic(), &error))
         log_event(LOG_WARNING, "redis", "%s", error.text);
+    if (!limiter_resolve(server->limiter, clock_monotonic(), &error))
+        log_event(LOG_WARNING, "limits", "%s", error.text);
 }
 
 static bool store_begin(struct server *server, struct error *error)
@@ -74,6 +76,38 @@ static bool store_begin(struct server *server, struct error *error)
         return false;
     server->store = cache_store_new(&settings);
     if (!server->store)
+        return error_set_memory(error);
+    return true;
+}
+
+static bool cors_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const struct cors_settings settings = {
+        .origins = options_text(options, OPTION_CORS_ORIGINS),
+        .methods = options_text(options, OPTION_CORS_METHODS),
+        .headers = options_text(options, OPTION_CORS_HEADERS),
+        .expose = options_text(options, OPTION_CORS_EXPOSE),
+        .max_age = options_number(options, OPTION_CORS_MAX_AGE),
+        .credentials = options_number(options, OPTION_CORS_CREDENTIALS) == 1};
+    return cors_new(&settings, &server->cors, error);
+}
+
+/* Where requests are counted: a Redis of its own, or the cache's. */
+static bool limiter_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    const char *own = options_text(options, OPTION_LIMIT_REDIS);
+    const char *url = *own ? own : options_text(options, OPTION_REDIS);
+    struct limiter_settings settings = {.present = *url,
+                                        .prefix = options_text(options, OPTION_PREFIX),
+                                        .probe = options_number(options, OPTION_REDIS_PROBE),
+                                        .counters = server->counters};
+    if (*url && !redis_address_parse(url, server->arena, &settings.address, error))
+        return false;
+    server->limiter = limiter_new(&settings);
+    server->proxies = networks_new(span_of(options_text(options, OPTION_PROXIES)));
+    if (!server->limiter || !server->proxies)
         return error_set_memory(error);
     tick_resolve(server);
     return true;
@@ -143,8 +177,11 @@ static void learn_aloud(struct server *server, struct live *live, struct fault_l
 
 static struct live *load(struct server *server, struct fault_list *faults)
 {
-    struct live *live =
-        live_load(options_text(server->options, OPTION_ROUTES), server->counters, faults);
+    const struct live_settings settings = {
+        .folder = options_text(server->options, OPTION_ROUTES),
+        .counters = server->counters,
+        .vary = server->cors && cors_varies(server->cors) ? VARY_ORIGIN : 0};
+    struct live *live = live_load(&settings, faults);
     if (live)
         bearer_check(server->auth, live, faults);
     if (faults->count == 0)
@@ -198,8 +235,8 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        store_begin(server, error) && memory_begin(server, error) &&
-        body_tag_key(options, &server->etag_key, error) &&
+        cors_begin(server, error) && store_begin(server, error) && limiter_begin(server, error) &&
+        memory_begin(server, error) && body_tag_key(options, &server->etag_key, error) &&
         bearer_open(options, &server->auth, error) && routes_begin(server, error) &&
         feed_begin(server, error)) {
         *ret_server = server;
@@ -219,6 +256,9 @@ void server_close(struct server *server)
     memory_free(server->memory);
     flights_free(server->flights);
     cache_store_free(server->store);
+    limiter_free(server->limiter);
+    cors_free(server->cors);
+    networks_free(server->proxies);
     urls_close(server->urls);
     clocks_close(server->clocks);
     digest_key_free(server->etag_key);

@@ -8,12 +8,15 @@
 
 #include "base/counters.h"
 #include "base/digest.h"
+#include "base/network.h"
 #include "base/options.h"
 #include "cache/clocks.h"
 #include "cache/memory.h"
 #include "cache/store.h"
 #include "cache/urls.h"
 #include "db/pool.h"
+#include "http/cors.h"
+#include "limit/limiter.h"
 #include "serve/feed.h"
 #include "serve/live.h"
 
@@ -31,6 +34,9 @@ struct server {
     struct memory *memory;     /* null: LARDER_L1 is 0, or no Redis */
     struct cache_store *store; /* null: without Redis */
     struct feed *feed;         /* null: without Redis */
+    struct cors *cors;         /* null: switched off */
+    struct limiter *limiter;
+    struct networks *proxies; /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
     struct auth *auth;         /* null: tokens are off, and no route asks for one */
     int64_t auth_next;         /* monotonic µs: when to look at the key file; the main thread's */

@@ -31,11 +31,44 @@ static const struct route *route_for_method(const struct exchange *exchange)
     return NULL;
 }
 
+/* Those of the path's methods that pages of other origins may use. */
+static void append_cors_methods(const struct exchange *exchange, struct bytes *methods)
+{
+    const struct cors *cors = exchange->server->cors;
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        struct span name = span_of(route_method_names[i]);
+        if (!exchange->match.by_method[i])
+            continue;
+        if (cors_allows_method(cors, name))
+            bytes_append_format(methods, "%s%.*s", methods->size ? ", " : "", SPAN_PRINTF(name));
+        if (i == METHOD_GET && cors_allows_method(cors, SPAN_LITERAL("HEAD")))
+            bytes_append_format(methods, "%sHEAD", methods->size ? ", " : "");
+    }
+}
+
+/* What a preflight is told beside what all answers say. */
+static void append_preflight(struct exchange *exchange)
+{
+    struct bytes methods = BYTES_EMPTY, head = BYTES_EMPTY;
+    append_cors_methods(exchange, &methods);
+    bytes_append_span(&head, exchange->settled_head);
+    cors_append_preflight(exchange->server->cors, exchange->request.origin, bytes_span(&methods),
+                          &head);
+    struct span copy = arena_span(exchange->desk->arena, bytes_span(&head));
+    if (copy.size)
+        exchange->settled_head = copy;
+    bytes_free(&methods);
+    bytes_free(&head);
+}
+
 static void answer_options(struct exchange *exchange)
 {
+    const struct request *request = &exchange->request;
     exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
     exchange_header(exchange, "Allow", allow_value(exchange));
     exchange_header(exchange, "Cache-Control", "no-store");
+    if (exchange->server->cors && request->origin.size && request->cors_method.size)
+        append_preflight(exchange);
 }
 
 static void answer_other_method(struct exchange *exchange)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "http/precondition.h"
 #include "http/status.h"
+#include "serve/limits.h"
 #include "serve/nginx.h"
 #include "serve/steps.h"
 
@@ -191,12 +192,36 @@ static struct span head_for_settled(struct exchange *exchange, struct bytes *hea
     return exchange->settled_body;
 }
 
+/* Is there a Vary line in the head already? */
+static bool has_vary(struct span head)
+{
+    while (head.data) {
+        struct span line = span_split(&head, '\n');
+        if (span_is_nocase(span_first(line, line.size < 5 ? line.size : 5), "Vary:"))
+            return true;
+    }
+    return false;
+}
+
+/* Errors too say who may read them; Larder's own pages are for nobody else's. */
+static void append_cors(const struct exchange *exchange, struct bytes *head)
+{
+    const struct server *server = exchange->server;
+    if (!server->cors || exchange->counters == server->internal)
+        return;
+    if (cors_varies(server->cors) && !has_vary(bytes_span(head)))
+        bytes_append_text(head, "Vary: Origin\r\n");
+    cors_append(server->cors, exchange->request.origin, head);
+}
+
 void step_respond(struct exchange *exchange)
 {
     struct bytes *head = &exchange->desk->head;
     bytes_clear(head);
     struct span body = exchange->phase == PHASE_SETTLED ? head_for_settled(exchange, head)
                                                         : head_for_entry(exchange, head);
+    limits_append(exchange, head);
+    append_cors(exchange, head);
     append_timing(exchange, head);
     bytes_append_text(head, "\r\n");
     if (head->failed) {

@@ -4,8 +4,10 @@
  *   receive  reads the request and holds it to the limits of size
  *   match    finds the route; 404, 405, OPTIONS, and Larder's own pages
  *   authenticate  knows who asks; 401, 403
- *   limit    counts the request against the route's @limit; 429
+ *   limit    says what counts the request, by @limit; 429 where that is known to be full
  *   bind     turns the request's texts into the statement's values; every fault in one 422
+ *   limit-param  the same for what is counted by a parameter
+ *   admit    takes what Redis counted; 429
  *   key      names the answer
  *   memory   looks into the process' own memory (L1)
  *   lookup   takes what Redis answered
@@ -31,12 +33,14 @@
 typedef void step_function(struct exchange *exchange);
 
 /*
- * A front walks READ for several requests, asks the cache for all of them at once, and walks LOOK;
+ * A front walks READ for several requests, has all of them counted at once, walks SEEK, asks the
+ * cache for all of them at once, and walks LOOK;
  * FILL and ANSWER are walked by it or by whoever has the time. A refresh in the background walks
  * FILL alone.
  */
 enum part {
     PART_READ,
+    PART_SEEK,
     PART_LOOK,
     PART_FILL,
     PART_ANSWER,
@@ -69,6 +73,7 @@ void step_hold_last(struct exchange *exchange);
 
 step_function step_receive, step_match, step_bind, step_key, step_memory, step_lookup, step_query,
     step_compress, step_store, step_share, step_suit, step_precondition, step_respond, step_after;
-step_function step_authenticate, step_limit, step_body, step_kv, step_write;
+step_function step_authenticate, step_limit, step_limit_param, step_admit, step_body, step_kv,
+    step_write;
 
 #endif

@@ -150,7 +150,8 @@ bool verifier_load(struct verifier *verifier, bool again, struct fault_list *fau
                    struct error *error)
 {
     const char *folder = options_text(verifier->options, OPTION_ROUTES);
-    struct live *live = live_load(folder, verifier->counters, faults);
+    const struct live_settings settings = {.folder = folder, .counters = verifier->counters};
+    struct live *live = live_load(&settings, faults);
     if (!live)
         return error_set(error, ERROR_INVALID, "the routes in %.400s were not loaded", folder);
     if (!again && same_routes(verifier->live, live)) {

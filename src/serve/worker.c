@@ -108,6 +108,8 @@ void crew_give_way(struct member *member)
     member->reliefs = member->crew->reliefs;
     if (member->tools.redis)
         redis_disconnect(member->tools.redis);
+    if (member->tools.limits)
+        redis_disconnect(member->tools.limits);
 }
 
 /* One a processor; two at least, so that a peer that breaks off can't hold the only one. */

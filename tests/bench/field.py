@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 
+from support import plans
+from support.paths import TOP
 from support.postgres import Postgres
 from support.redis_server import Redis
 from support.stack import clean_environment, pack
@@ -81,9 +83,11 @@ class Field:
         return program
 
     def routes(self):
-        """A folder with the social pack's routes and the bench's own."""
+        """A folder with the social pack's reads and the bench's own routes."""
         folder = f"{self.work}/routes"
-        shutil.copytree(f"{pack('social')}/routes", folder, dirs_exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
+        for route in plans.reads("social"):
+            shutil.copy(f"{TOP}/sql/{route}", folder)
         shutil.copytree(f"{BENCH}/routes", folder, dirs_exist_ok=True)
         with open(f"{folder}/feeds.sql", encoding="utf-8") as route:
             text = route.read()

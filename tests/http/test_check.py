@@ -127,14 +127,14 @@ def test_good_files_give_a_summary_and_exit_0(folder):
 
 def test_annotations_not_served_yet_are_noted_and_no_fault(folder):
     status, lines, _ = folder.write(
-        later="-- @http GET /later\n-- @stream csv\n-- @limit 5/s by=ip\nSELECT 1 AS a",
+        later="-- @http GET /later\n-- @stream csv\nSELECT 1 AS a",
         page="-- @http GET /page\n-- @page by=a\nSELECT 1 AS a",
         tags="-- @http GET /tags\n-- @cache ttl=5s stale=1s error=1s l1=off\n-- @tags all\n-- @nginx ttl=1s\n"
              "SELECT 1 AS a").larder("check")
     assert status == 0
     notes = [line.removeprefix(f"{folder.path}/") for line in lines if "note" in line]
-    assert len(notes) == 3 and all("not served yet" in note for note in notes)
-    for file, word in (("later", "@stream"), ("later", "@limit"), ("page", "@page")):
+    assert len(notes) == 2 and all("not served yet" in note for note in notes)
+    for file, word in (("later", "@stream"), ("page", "@page")):
         assert any(re.match(rf"{file}\.sql:\d+: note: {word} ", note) for note in notes), notes
 
 
@@ -290,6 +290,13 @@ def test_routes_prints_the_table_with_types_learned(folder, database):
     assert len({line.index("GET /good") if "GET /good" in line else 0 for line in lines}) == 1
     starts = {line.find(word) for line, word in zip(lines, ("CONTROL", "no-cache", "public,", "no-cache"))}
     assert len(starts) == 1, "the columns are aligned"
+
+
+def test_routes_of_values_are_texts_that_nobody_keeps(folder):
+    _, lines, _ = folder.write(put="-- @http PUT /v/{key}\n-- @kv set key={key} value={value}",
+                               got="-- @http GET /v/{key}\n-- @kv get key={key}").larder("routes")
+    assert cells(lines)[1:] == [["GET", "/v/{key}", "key text", "-", "no-store"],
+                                ["PUT", "/v/{key}", "key text, value text", "-", "no-store"]]
 
 
 def test_routes_without_a_database_leaves_what_only_postgresql_knows_open(folder):

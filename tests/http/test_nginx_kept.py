@@ -200,7 +200,7 @@ def test_who_refuses_json_goes_around(site, page, accept, wanted):
 
 
 @pytest.mark.parametrize("header", [
-    "Authorization", "Cookie", "If-Match", "If-Unmodified-Since", "If-Modified-Since"])
+    "Authorization", "Cookie", "If-Match", "If-Unmodified-Since", "If-Modified-Since", "Origin"])
 def test_requests_with_these_go_around(site, page, header):
     page = page()
     site.get(page.target)

@@ -1,5 +1,8 @@
 """packaging/quickstart from the outside: what it prints works, and nothing outlives it."""
 
+import base64
+import hmac
+import json
 import os
 import re
 import shutil
@@ -8,10 +11,12 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
+from support import readme
 from support.network import free_port
 from support.process import alive
 from support.waiting import wait_until
@@ -83,7 +88,7 @@ def ended(pids):
 def test_the_curl_lines_it_prints_work(running):
     lines = re.findall(r"^  (curl .*)$", running, re.MULTILINE)
     answers = [ask(line) for line in lines]
-    assert [answer.split()[1] for answer in answers] == ["200", "304", "200", "200", "200"], (lines, answers)
+    assert [answer.split()[1] for answer in answers] == ["200", "304", "200", "201", "200", "200", "200"], (lines, answers)
     assert "\nETag: " in answers[0]
 
 
@@ -102,10 +107,43 @@ def test_the_change_it_prints_shows_in_the_next_answer(running, quickstart):
     wait_until(lambda: "Just changed." in ask(line), 5, "the change")
 
 
+READMES = [TREE / "README.md", *sorted(TREE.glob("sql/*/README.md"))]
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(TREE)))
+def test_every_curl_line_of_a_readme_answers_as_it_says(running, quickstart, tmp_path, path):
+    commands = readme.lines(path.read_text().replace("http://127.0.0.1:8080", quickstart.url))
+    readme.run(commands, tmp_path / "shell", TREE, quickstart.environment, prelude=quickstart("--env").stdout)
+    asked = [line for line in commands if line.asks]
+    assert asked
+    for line in asked:
+        assert line.told, f"{path.name} does not say what {line} answers"
+        line.check()
+
+
+def test_a_token_is_signed_with_the_secret_and_good_for_a_day(running, quickstart):
+    head, claims, signature = quickstart("--token", "7").stdout.strip().split(".")
+    secret = (quickstart.folder / "token-secret").read_bytes()
+    signed = hmac.new(secret, f"{head}.{claims}".encode(), "sha256").digest()
+    assert base64.urlsafe_b64decode(signature + "==") == signed
+    claims = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    assert claims["sub"] == "7"
+    assert claims["exp"] - claims["iat"] == 86400
+    assert abs(claims["iat"] - time.time()) < 60
+
+
 def test_the_urls_it_prints_answer(running, quickstart):
     assert quickstart.url in running
     metrics = re.search(r"http\S+/_larder/metrics", running).group()
     assert b"larder_requests_total" in subprocess.run(["curl", "-sf", metrics], capture_output=True).stdout
+
+
+def test_the_page_it_prints_works(running, quickstart):
+    page = re.search(r"http\S+/kv/", running).group()
+    assert b"<h1>Key and value</h1>" in subprocess.run(["curl", "-sf", page], capture_output=True).stdout
+    script = f"curl -sf --json '{{\"key\":\"k\",\"value\":\"v\"}}' {page}../set; curl -sf {page}../get/k"
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout
+    assert told == '{"key":"k","value":"v","ttl":60}{"key":"k","value":"v","source":"cache"}'
 
 
 def test_status_shows_every_service(running, quickstart):
@@ -136,11 +174,15 @@ def test_answers_are_kept_in_its_redis(running, quickstart):
     assert "larder:" in quickstart.shell(script).stdout
 
 
-def test_the_responders_role_reads_the_packs_and_no_more(running, quickstart):
+def test_the_responders_role_may_what_the_routes_need_and_no_more(running, quickstart):
     def refused(statement):
         return "permission denied" in quickstart.shell(f'psql -XAtc "{statement}"').stderr
 
     assert refused("DELETE FROM social.feeds")
+    assert refused("INSERT INTO social.likes (feed_id, user_id) VALUES (1, 1)")
+    assert refused("UPDATE social.users SET username = 'another'")
+    assert refused("UPDATE review.contents SET author_id = 1")
+    assert refused("DELETE FROM review.review_histories")
     assert refused("CREATE TABLE social.mine ()")
     assert refused("CREATE TABLE public.mine ()")
     assert quickstart.shell("psql -XAtc 'SELECT rolsuper FROM pg_roles WHERE rolname = current_user'").stdout == "f\n"
@@ -153,14 +195,14 @@ def test_root_starts_no_service_as_root(running, quickstart):
 
 
 def test_secrets_are_for_their_owner_alone(running, quickstart):
-    for name in ("environment", "redis/redis.conf", "nginx/secret.conf"):
+    for name in ("environment", "redis/redis.conf", "nginx/secret.conf", "token-secret"):
         assert stat.S_IMODE((quickstart.folder / name).stat().st_mode) == 0o600
 
 
 def test_the_checkout_stays_as_it_was(running, quickstart):
     """What is built is built in the state folder; an edit of a route shows after SIGHUP all the same."""
     assert (quickstart.folder / "build/configure").exists()
-    assert {path.name for path in (quickstart.folder / "routes").iterdir()} == {"social", "catalog"}
+    assert {path.name for path in (quickstart.folder / "routes").iterdir()} == {"social", "catalog", "review", "kv"}
 
 
 def test_stop_leaves_no_process_and_a_new_start_loads_nothing_again(running, quickstart):
@@ -172,7 +214,7 @@ def test_stop_leaves_no_process_and_a_new_start_loads_nothing_again(running, qui
     assert shown.stdout.count("down") == len(SERVICES)
     assert quickstart("--env").returncode == 1
     assert "Nothing is running" in quickstart("--stop").stdout
-    assert quickstart.start().count("is loaded already") == 2
+    assert quickstart.start().count("is loaded already") == 3
 
 
 def run_in_foreground(quickstart):
@@ -257,17 +299,18 @@ def test_bad_settings_are_named(tmp_path, settings, words):
     assert (refused.returncode, words in refused.stderr) == (2, True), refused
 
 
-@pytest.mark.parametrize("options", [["--nonsense"], ["--stop", "--env"]])
+@pytest.mark.parametrize("options", [["--nonsense"], ["--stop", "--env"], ["--token"], ["--token", "7", "8"],
+                                     ["--token", '7","role":"x']])
 def test_bad_options_are_named(tmp_path, options):
     refused = Quickstart(tmp_path)(*options)
     assert refused.returncode == 2
-    assert options[-1] in refused.stderr
+    assert options[0] in refused.stderr
 
 
 def test_help_names_every_option_and_setting(tmp_path):
     shown = Quickstart(tmp_path)("--help")
     assert shown.returncode == 0
-    for word in ("--detach", "--stop", "--status", "--env", "LARDER_PORT", "LARDER_STATE", "LARDER_SCALE"):
+    for word in ("--detach", "--stop", "--status", "--env", "--token", "LARDER_PORT", "LARDER_STATE", "LARDER_SCALE"):
         assert word in shown.stdout
 
 

@@ -51,6 +51,7 @@ class Nginx:
         self.rewrite(upstreams, "/run/larder-nginx", f"{self.folder}/kept")
         self.rewrite(upstreams, "/run/larder/", f"{self.sockets}/")
         self.rewrite(upstreams, "/etc/larder/nginx-secret.con[f]", self.secret_file)
+        self.rewrite(f"{self.folder}/snippets/larder-kv.conf", "/usr/share/larder/", f"{TOP}/")
         shutil.copy(f"{TOP}/nginx/larder.conf", f"{self.folder}/site.conf")
         self.rewrite(f"{self.folder}/site.conf", "listen 80;", f"listen 127.0.0.1:{self.port};")
         self.rewrite(f"{self.folder}/site.conf", "/var/log/nginx/", f"{self.folder}/")

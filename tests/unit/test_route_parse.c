@@ -103,22 +103,28 @@ static void reads_a_write(void **state)
                    "-- @async retries=3 timeout=5s dedupe={id}\n"
                    "-- @behind batch=500 every=200ms\n"
                    "-- @location /feeds/{id}\n"
-                   "-- @version version required\n"
-                   "INSERT INTO likes VALUES (:id, :note, :extra, :body) RETURNING :version");
+                   "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_LIMIT | UNSERVED_ASYNC | UNSERVED_BEHIND);
+    assert_int_equal(route->unserved, UNSERVED_ASYNC | UNSERVED_BEHIND);
+    assert_int_equal(route->limit_count, 2);
+    assert_int_equal(route->limits[0].by, LIMIT_BY_IP);
+    assert_int_equal(route->limits[0].count, 100);
+    assert_int_equal(route->limits[0].period, 60 * SECOND);
+    assert_int_equal(route->limits[0].burst, 10);
+    assert_int_equal(route->limits[1].by, LIMIT_BY_PARAM);
+    assert_int_equal(route->limits[1].burst, 5);
+    assert_string_equal(route->params[route->limits[1].param_at].name, "id");
     assert_int_equal(route->result, RESULT_NONE);
-    assert_int_equal(route->param_count, 6);
+    assert_int_equal(route->param_count, 5);
     assert_int_equal(route->params[1].place, PLACE_BODY);
     assert_true(span_is(route->params[1].choices[0], "a, b"));
     assert_string_equal(route->params[2].name, "extra");
     assert_int_equal(route->params[2].place, PLACE_BODY);
     assert_false(route->params[2].required);
     assert_int_equal(route->params[3].place, PLACE_WHOLE_BODY);
-    assert_int_equal(route->params[4].place, PLACE_VERSION);
-    assert_string_equal(route->params[5].name, "auth.sub");
-    assert_int_equal(route->params[5].place, PLACE_CLAIM);
+    assert_string_equal(route->params[4].name, "auth.sub");
+    assert_int_equal(route->params[4].place, PLACE_CLAIM);
 }
 
 static void shares_parameters_between_statements(void **state)
@@ -183,9 +189,10 @@ static const struct {
     {"-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1", UNSERVED_STREAM},
     {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", UNSERVED_PAGE},
     {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
-    {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", UNSERVED_KV},
-    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s", UNSERVED_KV},
-    {"-- @http DELETE /a/{key}\n-- @kv delete key={key}", UNSERVED_KV},
+    {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", 0},
+    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s", 0},
+    {"-- @http DELETE /a/{key}\n-- @kv delete key={key}", 0},
+    {"-- @http PUT /{a}/{b}\n-- @param v json in=query\n-- @kv set key={a}:{b} value={v}{v}", 0},
     {"-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id", 0},
     {"-- @http GET /a\n-- @control private, no-cache, max-age=0\nSELECT 1", 0},
     {"-- @http GET /a/{slug}\nSELECT 1", 0},
@@ -272,6 +279,10 @@ static const struct {
     {"@limit 5/s", 2, 0, "@limit: by= is missing"},
     {"@limit 5/s by=ID", 2, 18, "@limit: by=ID must be ip, user or a parameter's name"},
     {"@limit 5/s by=nobody", 2, 18, "nobody: it has no source"},
+    {"@limit 1000000000/s by=ip", 2, 11, "@limit: \"1000000000/s\" must be"},
+    {"@limit 1/day by=ip burst=366", 2, 11, "@limit: burst=366 is more than 1/day gives back"},
+    {"-- @http POST /a\n-- @param key text\n-- @limit 5/s by=key\nSELECT :key", 3, 0,
+     "@limit: by=key must be in the path, the query or a header"},
     {"@stream xml", 2, 12, "@stream: \"xml\" must be csv or ndjson"},
     {"@stream csv filename=a/b", 2, 25, "@stream: filename=a/b must be printable ASCII"},
     {"@page by=a,,b", 2, 13, "@page: by=a,,b must be columns"},
@@ -293,6 +304,12 @@ static const struct {
     {"-- @http GET /a\n-- @kv get key=a ttl=5s", 2, 18,
      "@kv: \"ttl=5s\" is unknown; allowed: key="},
     {"-- @http GET /a\n-- @kv get key=a\nSELECT 1", 3, 1, "a @kv route has no statement"},
+    {"-- @http GET /a\n-- @kv get key=a\n-- @cache ttl=5s", 3, 0, "@cache is of no use beside @kv"},
+    {"-- @http GET /a\n-- @result row\n-- @kv get key=a", 2, 0, "@result is of no use beside"},
+    {"-- @http GET /{a}/{b}\n-- @kv get key={a}{b}", 2, 12, "@kv: key={a}{b} must have a sign"},
+    {"-- @http GET /{a}/{b}\n-- @kv get key={a}x-{b}", 2, 12, "@kv: key={a}x-{b} must have"},
+    {"-- @http GET /a\n-- @kv get key=a\n-- @auth required rls", 2, 0, "@auth rls is of no use"},
+    {"-- @http GET /{a}\n-- @kv get key={b}", 2, 17, "b: it has no source"},
     {"@param", 2, 0, "@param needs a name"},
     {"@param Limit", 2, 11, "@param: \"Limit\" is no name"},
     {"@param auth", 2, 11, "@param: \"auth\" has a meaning of its own"},
@@ -414,6 +431,7 @@ static void names_every_unserved_bit(void **state)
         assert_int_equal(named & (unsigned)route_unserved_names[i].bit, 0);
         named |= (unsigned)route_unserved_names[i].bit;
     }
+    assert_int_equal(__builtin_popcount(named), route_unserved_count);
     assert_int_equal(UNSERVED_REFUSED & ~named, 0);
 }
 

@@ -1,0 +1,3 @@
+-- Ends a value before its time.
+-- @http DELETE /get/{key}
+-- @kv delete key={key}

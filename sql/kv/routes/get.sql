@@ -1,0 +1,3 @@
+-- The value of a key.
+-- @http GET /get/{key}
+-- @kv get key={key}

@@ -1,0 +1,5 @@
+-- Keeps a value under a key for 60 seconds.
+-- @http POST /set
+-- @param key text maxlen=100
+-- @param value text maxlen=10000
+-- @kv set key={key} value={value} ttl=60s

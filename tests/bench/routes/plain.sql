@@ -1,0 +1,8 @@
+-- One user, kept.
+-- @http GET /plain/{id}
+-- @param id int min=1
+-- @result row
+-- @cache ttl=300s
+SELECT u.id, u.username, u.display_name, u.profile_image, u.bio, u.created_at
+FROM social.users AS u
+WHERE u.id = :id
