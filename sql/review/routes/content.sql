@@ -6,6 +6,7 @@
 -- @param id bigint min=1
 -- @result row
 -- @cache ttl=10m
+-- @version version
 -- @depends contents.id = :id
 SELECT c.id, c.title, c.content, c.category_slug, c.created_at, c.updated_at, c.version
 FROM review.contents AS c
