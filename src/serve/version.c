@@ -172,14 +172,23 @@ static void answer_passed(struct exchange *exchange, const char *tag)
         exchange_header(exchange, "ETag", value);
 }
 
+/* Is it the version asked for all the same? Then the row is not the client's to write. */
+static bool has_version(const struct exchange *exchange, const char *tag)
+{
+    char text[VERSION_MAX + 1];
+    return exchange->version_kind == VERSION_GIVEN && tag_read(span_of(tag), text) &&
+           span_is(exchange->version, text);
+}
+
 static void answer_by(struct exchange *exchange, const struct exchange *read)
 {
     bool filled = read->phase == PHASE_FILLED;
-    if ((filled ? read->meta.status : read->status) == 404) {
-        const struct problem problem = answer_missing(read->served->route, exchange->path);
+    struct entry_tag tag = entry_tag_of(&read->meta, CODING_IDENTITY);
+    if ((filled ? read->meta.status : read->status) == 404 ||
+        (filled && has_version(exchange, tag.text))) {
+        const struct problem problem = answer_missing(exchange->served->route, exchange->path);
         exchange_problem_whole(exchange, &problem);
     } else {
-        struct entry_tag tag = entry_tag_of(&read->meta, CODING_IDENTITY);
         answer_passed(exchange, filled ? tag.text : NULL);
     }
 }

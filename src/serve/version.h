@@ -32,7 +32,10 @@ void version_ask(struct exchange *exchange);
 /* Was a version asked for that the row, which did not come, does not have? */
 bool version_asked(const struct exchange *exchange);
 
-/* Settles with 412 and the entity tag of now, or with the 404 of the read at the same path. */
+/*
+ * Settles with 412 and the entity tag of now; or with 404 where the read at the same path has no
+ * row, or one of just that version, which the write's statement left alone for a reason of its own.
+ */
 void version_answer(struct exchange *exchange);
 
 #endif
