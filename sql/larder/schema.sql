@@ -234,7 +234,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
         SELECT m.name, i.inhrelid FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
     ), print AS (
         SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, c.relname, c.relnamespace, c.relrowsecurity,
-            c.relforcerowsecurity, c.relpartbound,
+            c.relforcerowsecurity, c.relacl, c.relpartbound,
             -- A TRUNCATE that a trigger tells of is no news here.
             CASE WHEN NOT EXISTS (
                 SELECT FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid

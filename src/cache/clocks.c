@@ -17,7 +17,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "clocks are shared between processes
 struct shared {
     number magic; /* changes with any change of this struct, of the hash or of its key */
     number newest;
-    number seen;        /* the newest clock of an answer in a memory */
+    number seen;        /* the newest clock of Redis that was told */
     number alone;       /* the newest strike that Redis was not told of */
     uint64_t unused[4]; /* slots begin a line of the processor's cache */
     number slots[SLOT_COUNT];
@@ -96,14 +96,15 @@ void clocks_see(struct clocks *clocks, uint64_t clock)
     raise_to(&clocks->shared->seen, clock);
 }
 
-uint64_t clocks_alone_begin(struct clocks *clocks, uint64_t now)
+void clocks_strike_alone(struct clocks *clocks, const uint64_t *hashes, size_t count, uint64_t now)
 {
     uint64_t newest = atomic_load(&clocks->shared->newest);
     uint64_t seen = atomic_load(&clocks->shared->seen);
     uint64_t known = newest > seen ? newest : seen;
     uint64_t clock = now > known ? now : known + 1;
     raise_to(&clocks->shared->alone, clock);
-    return clock;
+    for (size_t i = 0; i < count; i++)
+        raise_to(&clocks->shared->slots[slot_of(hashes[i])], clock);
 }
 
 uint64_t clocks_alone(const struct clocks *clocks)

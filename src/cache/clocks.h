@@ -44,14 +44,15 @@ uint64_t clocks_of(const struct clocks *clocks, uint64_t hash);
 /* The newest clock of any bump; 0: none yet. */
 uint64_t clocks_newest(const struct clocks *clocks);
 
-/* An answer of this clock is in a memory of this host. */
+/* Redis' clock was at least this; it needs be no bump's. */
 void clocks_see(struct clocks *clocks, uint64_t clock);
 
 /*
- * A number for a strike that Redis can't be told of: at least `now` (wall clock, µs), and above all
- * that this host has seen. clocks_alone is the newest of these; 0: none yet.
+ * Strikes that Redis can't be told of. Their number is at least `now` (wall clock, µs), and above
+ * all that this host has seen; it can be ahead of Redis' clock, so it is never an answer's, and
+ * clocks_newest does not tell it. clocks_alone is the newest of them; 0: none yet.
  */
-uint64_t clocks_alone_begin(struct clocks *clocks, uint64_t now);
+void clocks_strike_alone(struct clocks *clocks, const uint64_t *hashes, size_t count, uint64_t now);
 uint64_t clocks_alone(const struct clocks *clocks);
 
 /* Was no tag of these hashes struck after `clock`, as far as this host knows? */

@@ -204,18 +204,39 @@ static void remember_prepared(struct attempt *attempt)
             prepared_add(attempt->connection, attempt->commands[i].prepared);
 }
 
+/* PgBouncer's words on a client that it never let through to a server. */
+static const char *const not_let_through[] = {
+    "query_wait_timeout",
+    "pgbouncer cannot connect to server",
+    "server login has been failing",
+    "no more connections allowed",
+    "client_login_timeout",
+};
+
+/* PgBouncer's word on a server that it lost stands where the reply to any command would. */
+static bool is_hearsay(const struct db_failure *failure)
+{
+    if (strncmp(failure->sqlstate, "08", 2) != 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_COUNT(not_let_through); i++)
+        if (strncmp(failure->message, not_let_through[i], strlen(not_let_through[i])) == 0)
+            return false;
+    return true;
+}
+
 /*
  * Whether the server can't have committed. What it refused before the COMMIT it has undone; a
  * session's end in the place of the COMMIT's reply says nothing.
  */
-static bool certainly_undone(const struct attempt *attempt)
+static bool certainly_undone(const struct attempt *attempt, const struct db_failure *failure)
 {
     const struct db_replies *replies = &attempt->replies;
     bool committing =
         replies->count > 0 && attempt->commands[replies->count - 1].purpose == PURPOSE_COMMIT;
     if (!committing)
         return true;
-    return replies->refused && !(replies->fatal && replies->done + 1 == replies->count);
+    return replies->refused && !is_hearsay(failure) &&
+           !(replies->fatal && replies->done + 1 == replies->count);
 }
 
 /* What PostgreSQL says where the schema `larder` is not there, older, or not for this role. */
@@ -266,7 +287,7 @@ static enum write_again judge(const struct attempt *attempt, const struct db_fai
 static void explain(const struct attempt *attempt, struct db_failure *failure)
 {
     const struct command *command = &attempt->commands[attempt->replies.done];
-    if (!certainly_undone(attempt)) {
+    if (!certainly_undone(attempt, failure)) {
         failure->kind = DB_FAILURE_UNKNOWN;
         return;
     }

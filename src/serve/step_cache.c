@@ -196,6 +196,16 @@ static void seek_on(struct exchange *exchange)
         policy_wait_longer(exchange, now);
 }
 
+/* How far Redis' clock is: above it is whatever this host may have to strike alone. */
+static void clock_see(const struct exchange *exchange)
+{
+    const struct store_query *lookup = &exchange->lookup;
+    if (lookup->outcome == STORE_HIT)
+        clocks_see(exchange->server->clocks, lookup->clock);
+    else if (lookup->lease.held)
+        clocks_see(exchange->server->clocks, lookup->lease.clock);
+}
+
 /* What Redis holds fresh though this host has heard better; nothing is kept in its place. */
 static bool found_struck(const struct exchange *exchange)
 {
@@ -211,6 +221,7 @@ void step_lookup(struct exchange *exchange)
         exchange->cache.forward = exchange->cache.forward ? exchange->cache.forward : "bypass";
         return;
     }
+    clock_see(exchange);
     if (found_struck(exchange)) {
         exchange->cache.forward = "bypass";
         exchange->cache.detail = "struck";

@@ -107,7 +107,6 @@ static bool memory_wants(const struct exchange *exchange)
 static void memory_take(struct exchange *exchange, struct kept *kept)
 {
     struct memory *memory = exchange->server->memory;
-    clocks_see(exchange->server->clocks, kept_clock(kept));
     struct kept *older = memory_get(memory, exchange->lookup.key, exchange->now);
     struct kept *both = older ? kept_merge(kept, older) : NULL;
     memory_put(memory, exchange->lookup.key, both ? both : kept, exchange->now);

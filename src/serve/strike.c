@@ -52,18 +52,23 @@ static bool strike_make(struct exchange *exchange, const struct db_written *writ
     return true;
 }
 
-static void clocks_strike(struct clocks *clocks, const struct strike *strike, uint64_t clock)
-{
-    for (size_t i = 0; i < strike->count; i++)
-        clocks_bump(clocks, clocks_hash(strike->tags[i]), clock);
-}
-
-/* Redis does not know: this host does from now on, by a number above any it has seen. */
+/* Redis does not know: this host does from now on. */
 static void strike_alone(struct exchange *exchange, const struct strike *strike)
 {
     struct clocks *clocks = exchange->server->clocks;
-    clocks_strike(clocks, strike, clocks_alone_begin(clocks, (uint64_t)clock_wall()));
+    uint64_t now = (uint64_t)clock_wall();
+    for (size_t i = 0; i < strike->count; i++) {
+        uint64_t hash = clocks_hash(strike->tags[i]);
+        clocks_strike_alone(clocks, &hash, 1, now);
+    }
     counters_add(exchange->server->counters, COUNTER_STRIKES_LEFT, 1);
+}
+
+static void strike_told(struct exchange *exchange, const struct strike *strike, uint64_t clock)
+{
+    for (size_t i = 0; i < strike->count; i++)
+        clocks_bump(exchange->server->clocks, clocks_hash(strike->tags[i]), clock);
+    counters_add(exchange->server->counters, COUNTER_STRUCK_TAGS, (int64_t)strike->count);
 }
 
 /* In Redis, within what the request may wait for it, and then on this host. */
@@ -74,12 +79,10 @@ static bool strike_everywhere(struct exchange *exchange, const struct strike *st
     uint64_t clock;
     bool told = cache_store_strike(server->store, exchange->desk->redis, strike->tags,
                                    strike->count, &exchange->redis_budget, &clock, &event);
-    if (told) {
-        clocks_strike(server->clocks, strike, clock);
-        counters_add(server->counters, COUNTER_STRUCK_TAGS, (int64_t)strike->count);
-    } else {
+    if (told)
+        strike_told(exchange, strike, clock);
+    else
         strike_alone(exchange, strike);
-    }
     exchange_redis_event(&event);
     return told;
 }

@@ -96,31 +96,24 @@ static bool is_missing(const struct db_failure *failure)
 }
 
 /* What a failure means to a write, where it means something else to a read. */
-static const struct failure_row *row_of(const struct exchange *exchange,
-                                        const struct db_failure *failure)
+static const struct failure_row *row_of(const struct db_failure *failure)
 {
     static const struct failure_row standby = {.status = 503,
                                                .detail = "The database takes no changes now.",
                                                .retry = true,
                                                .level = LOG_ERROR};
-    static const struct failure_row denied = {
-        .status = 403, .detail = "You may not make this change.", .level = LOG_INFO};
-    if (failure->kind == DB_FAILURE_READ_ONLY)
-        return &standby;
-    if (failure->kind == DB_FAILURE_FORBIDDEN && exchange->served->route->auth.rls)
-        return &denied;
-    return failure_row_of(failure->kind);
+    return failure->kind == DB_FAILURE_READ_ONLY ? &standby : failure_row_of(failure->kind);
 }
 
 void write_failure_answer(struct exchange *exchange, const struct db_failure *failure)
 {
     const struct violation *violation = violation_of(exchange, failure);
-    const struct failure_row *row = row_of(exchange, failure);
+    const struct failure_row *row = row_of(failure);
     if (is_missing(failure)) {
         write_answer_missing(exchange);
         return;
     }
-    log_event(violation ? LOG_INFO : row->level, "write",
+    log_event(violation ? LOG_INFO : failure_level(exchange, row), "write",
               failure->sqlstate[0] ? "%s: %s (SQLSTATE %s)" : "%s: %s%s",
               exchange->served->route->name, failure->message, failure->sqlstate);
     if (violation)

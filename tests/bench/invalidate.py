@@ -12,5 +12,5 @@ def measure(field, quick):
     with Site(field, "invalidate", processes=PROCESSES) as site:
         found = freshness.measure(field, site, quick)
         found += strikes.measure(field, site, quick)
-        found += triggers.measure(field, quick)
+        found += triggers.measure(field, site, quick)
         return found + backlog.measure(field, site, quick)

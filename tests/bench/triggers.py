@@ -10,6 +10,7 @@ from support.postgres import program_folder
 from .replay import percentile
 from .report import Spread, Target, show_table
 from .site import install
+from .usage import group_seconds
 
 PLAIN = "plain"  # the database without triggers
 SINGLE_ROUNDS, QUICK_SINGLE_ROUNDS = 4000, 500
@@ -27,11 +28,13 @@ SINGLE = {
         "INSERT INTO social.comments (feed_id, user_id, content) VALUES ($1::bigint, 1, 'New ' || $2::text)",
 }
 BULK = "UPDATE social.feeds SET views = views + 1"
+# Each changes its row: a text that is there already would strike nothing.
 CROWD = {
-    "of what a route reads whole": "SET content = 'Edited ' || :id",
+    "of what a route reads whole": "SET content = 'Edited ' || :text",
     "of what a route reads by key": "SET views = views + 1",
 }
-CROWD_SCRIPT = "\\set id random(1, {keys})\nUPDATE social.feeds {change} WHERE id = :id;\n"
+CROWD_SCRIPT = ("\\set id random(1, {keys})\n\\set text random(1, 1000000000)\n"
+                "UPDATE social.feeds {change} WHERE id = :id;\n")
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
@@ -74,13 +77,20 @@ def durable(field):
         superuser(field, "SELECT pg_reload_conf()")
 
 
-def crowd(field, script, database, seconds):
-    """Commits a second of many writers, each on rows of its own mostly."""
+def servers(field, site):
+    return [field.postgres.process.pid, field.redis.process.pid, site.daemon.process.pid]
+
+
+def crowd(field, script, database, seconds, roots):
+    """Of many writers, each on rows of its own mostly: commits a second, and what one costs `roots` in µs of CPU."""
     words = [f"{program_folder()}/pgbench", "-n", "-M", "prepared", "-c", str(WRITERS), "-j", str(THREADS),
              "-T", str(seconds), "-f", script, database]
+    before = group_seconds(roots)
     done = subprocess.run(words, env=field.environment(), capture_output=True, text=True, check=True,
                           timeout=seconds + 60)
-    return float(re.search(r"tps = ([\d.]+)", done.stdout).group(1))
+    used = group_seconds(roots) - before
+    commits = int(re.search(r"actually processed: (\d+)", done.stdout).group(1))
+    return float(re.search(r"tps = ([\d.]+)", done.stdout).group(1)), 1e6 * used / commits
 
 
 def measure_single(field, rounds, keys):
@@ -109,28 +119,32 @@ def measure_bulk(field, rounds, keys):
                    ratio.middle <= BULK_MOST)]
 
 
-def crowds(field, change, seconds, rounds, keys):
-    """Commits a second of each slice, by database."""
+def crowds(field, site, change, seconds, rounds, keys):
+    """(commits a second, CPU of a commit) of each slice, by database."""
     script = f"{field.work}/crowd.sql"
     with open(script, "w", encoding="utf-8") as output:
         output.write(CROWD_SCRIPT.format(keys=keys, change=change))
-    rates = {PLAIN: [], "bench": []}
+    found = {PLAIN: [], "bench": []}
     for number in range(rounds):
-        for database in list(rates)[::1 if number % 2 == 0 else -1]:
-            rates[database].append(crowd(field, script, database, seconds))
+        for database in list(found)[::1 if number % 2 == 0 else -1]:
+            found[database].append(crowd(field, script, database, seconds, servers(field, site)))
         vacuum(field)
-    return rates
+    return found
 
 
-def measure_crowd(field, seconds, rounds, keys):
-    rows, targets = [(f"{WRITERS} writers, commits a second", "without", "with", "with / without")], []
+def measure_crowd(field, site, seconds, rounds, keys):
+    rows = [(f"{WRITERS} writers, commits a second", "without", "with", "with / without", "CPU µs a commit without",
+             "with")]
+    targets = []
     for name, change in CROWD.items():
         for disk in (True, False):
             with durable(field) if disk else nullcontext():
-                rates = crowds(field, change, seconds, rounds, keys)
-            ratio = Spread.of_ratios(rates["bench"], rates[PLAIN])
-            rows.append((name + ("" if disk else ", no disk waited for"), Spread.of(rates[PLAIN]).text("{:.0f}"),
-                         Spread.of(rates["bench"]).text("{:.0f}"), ratio.text()))
+                found = crowds(field, site, change, seconds, rounds, keys)
+            (plain, plain_cost), (watched, watched_cost) = (zip(*found[each], strict=True) for each in (PLAIN, "bench"))
+            ratio = Spread.of_ratios(watched, plain)
+            rows.append((name + ("" if disk else ", no disk waited for"),
+                         *(Spread.of(values).text("{:.0f}") for values in (plain, watched)), ratio.text(),
+                         *(Spread.of(values).text("{:.0f}") for values in (plain_cost, watched_cost))))
             if disk:
                 targets.append(Target(f"invalidate: {WRITERS} writers {name}, with triggers / without",
                                       f"≥ {RATE_LEAST}", ratio.text(), ratio.middle >= RATE_LEAST))
@@ -138,11 +152,11 @@ def measure_crowd(field, seconds, rounds, keys):
     return targets
 
 
-def measure(field, quick):
+def measure(field, site, quick):
     keys = superuser(field, "SELECT count(*) FROM social.feeds", PLAIN)[0][0]
     print("\nTrigger cost: the same writes with triggers (larderd at work) and without, in turn", flush=True)
     found = measure_single(field, QUICK_SINGLE_ROUNDS if quick else SINGLE_ROUNDS, keys)
     vacuum(field)
     found += measure_bulk(field, QUICK_BULK_ROUNDS if quick else BULK_ROUNDS, keys)
-    return found + measure_crowd(field, *((QUICK_SLICE_SECONDS, QUICK_SLICE_ROUNDS) if quick
-                                          else (SLICE_SECONDS, SLICE_ROUNDS)), keys)
+    return found + measure_crowd(field, site, *((QUICK_SLICE_SECONDS, QUICK_SLICE_ROUNDS) if quick
+                                                else (SLICE_SECONDS, SLICE_ROUNDS)), keys)

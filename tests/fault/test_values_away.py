@@ -2,6 +2,7 @@
 
 import pytest
 
+from faults import SLACK
 from support.waiting import wait_until
 
 ROUTES = {
@@ -9,7 +10,6 @@ ROUTES = {
     "get": "-- @http GET /v/{key}\n-- @kv get key={key}\n",
     "delete": "-- @http DELETE /v/{key}\n-- @kv delete key={key}\n",
 }
-SLACK = 0.4
 PROBE = {"LARDER_REDIS_PROBE": "50ms"}
 
 

@@ -11,8 +11,9 @@ from support.gate import NUMBER, Gate
 from support.launch import launched
 from support.paths import program
 from support.postgres import PgBouncer
-from support.stack import queries
+from support.stack import metrics, queries
 from support.tokens import bearer, later
+from support.waiting import wait_until
 
 ROLES = """
 DO $$ BEGIN
@@ -55,6 +56,10 @@ ROUTES = SENTINEL_ROUTE | {
     "words": route("/words", "SELECT word FROM words", "@auth required rls"),
     "gate": route("/gate", f"SELECT {CLAIM} AS sub FROM pg_advisory_xact_lock_shared({NUMBER})", "@auth required rls",
                   CACHED, "@result row"),
+    "stale": route("/stale", f"SELECT {CLAIM} AS sub, current_user::text AS who, clock_timestamp()::text AS made",
+                   "@auth required rls", "@cache ttl=1s stale=300s", "@result row"),
+    "claim": route("/claim/{id}", "SELECT :auth.sub::text AS sub, id FROM notes WHERE id = :id", "@auth optional",
+                   "@cache ttl=1s stale=300s error=300s negative=1s", "@result row"),
     "zone": route("/zone", "SELECT set_config('TimeZone', :zone, true) AS zone", "@auth required rls",
                   "@param zone text", "@result row"),
 }
@@ -209,6 +214,17 @@ def test_another_policy_is_heard_of(served):
     wait_for_body(lambda: served.get("/notes", headers=headers), [])
 
 
+def test_a_right_taken_away_is_heard_of(served):
+    headers = reader("gil")
+    keep(lambda: served.get("/notes", headers=headers), "l1")
+    served.sql("REVOKE SELECT ON members FROM rls_reader")
+    try:
+        wait_until(lambda: served.get("/notes", headers=headers).status == 403, 30, "an answer that is refused")
+    finally:
+        served.sql("GRANT SELECT ON members TO rls_reader")
+    wait_until(lambda: served.get("/notes", headers=headers).status == 200, 30, "an answer again")
+
+
 def test_who_waits_for_an_answer_gets_his_own(served):
     """Four of each of two people at once, one process: two queries, and each has what is his."""
     before = queries(served)
@@ -219,6 +235,55 @@ def test_who_waits_for_an_answer_gets_his_own(served):
         answers = [each.result() for each in asking]
     assert [answer.json()["sub"] for answer in answers] == ["ann", "bob"] * 4
     assert queries(served) == before + 2
+
+
+def test_a_refresh_in_the_background_is_for_whom_it_was_set_off(served):
+    """Two people's answers grow stale; each is made anew as who he is."""
+    def made(name):
+        answer = served.direct("/stale", headers=reader(name)).json()
+        assert (answer["sub"], answer["who"]) == (name, "rls_reader")
+        return answer["made"]
+
+    before = metrics(served).sum("larder_refreshes_total")
+    first = {name: made(name) for name in ("ann", "bob")}
+    for name in ("ann", "bob", "ann"):
+        wait_until(lambda: made(name) != first[name], 10, f"a refreshed answer of {name}")
+        first[name] = made(name)
+    assert metrics(served).sum("larder_refreshes_total") > before
+
+
+def test_many_at_once_stay_apart(shared_stack, key_file):
+    """Two processes, short lives, other people's tags: every answer is that of who asked."""
+    crowded = shared_stack(ROUTES, schema=SCHEMA, install=True, larderd=True, processes=2,
+                           env=tokens.settings(key_file, LARDER_DB_POOL="3", LARDER_ANON_ROLE="rls_nobody"))
+    people = {"ann": [1], "bob": [2], "cid": [3], "dan": []}
+    crowded.sql("INSERT INTO members VALUES (7, 'cid')")
+    barrier(crowded)
+    tags = {}
+
+    def ask(number):
+        name = list(people)[number % 4]
+        other = list(people)[number // 4 % 4]
+        target = ("/notes", "/far", "/claim/3", "/stale", "/who")[number // 16 % 5]
+        headers = reader(name)
+        if tag := tags.get((target, other)):
+            headers["If-None-Match"] = tag
+        if number % 50 == 0:
+            crowded.sql("UPDATE notes SET word = 'w' || %s", [number])
+        answer = crowded.get(target, headers=headers)
+        if answer.status == 304:
+            assert other == name, (target, name, other)
+            return
+        assert answer.status == 200, answer
+        if target in ("/notes", "/far"):
+            assert ids(answer) == people[name], (target, name, answer)
+        else:
+            body = answer.json()
+            assert (body["claims"] if target == "/who" else body)["sub"] == name, (target, name, answer)
+        if target != "/who":
+            tags[(target, name)] = answer["ETag"]
+
+    ask_together(ask, range(1600))
 
 
 def test_a_last_good_answer_stands_in_for_its_own_alone(stack, key_file, lazy_postgres):

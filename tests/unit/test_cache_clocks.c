@@ -75,6 +75,26 @@ static void clocks_never_run_backwards(void **state)
     clocks_close(clocks);
 }
 
+static void what_redis_is_not_told_is_above_all_that_was_seen(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t hashes[] = {clocks_hash(feeds), clocks_hash(users)};
+    (void)state;
+    clocks_bump(clocks, hashes[0], 100);
+    clocks_see(clocks, 300);
+    assert_int_equal(clocks_alone(clocks), 0);
+    clocks_strike_alone(clocks, hashes, 1, 200);
+    assert_int_equal(clocks_alone(clocks), 301);
+    assert_false(fresh(clocks, feeds, 300));
+    assert_true(fresh(clocks, users, 0));
+    clocks_strike_alone(clocks, hashes, 2, 400);
+    assert_int_equal(clocks_alone(clocks), 400);
+    assert_false(fresh(clocks, users, 399));
+    /* Whoever fills now has a clock of Redis', not one that is ahead of it. */
+    assert_int_equal(clocks_newest(clocks), 100);
+    clocks_close(clocks);
+}
+
 /* Every process that opens it, of whatever build, must find the same slots. */
 static void the_hash_is_fixed(void **state)
 {
@@ -206,7 +226,8 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
 
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
 
-UNIT_MAIN(cmocka_unit_test(an_answer_is_fresh_until_one_of_its_tags_is_struck_later),
+UNIT_MAIN(cmocka_unit_test(what_redis_is_not_told_is_above_all_that_was_seen),
+          cmocka_unit_test(an_answer_is_fresh_until_one_of_its_tags_is_struck_later),
           cmocka_unit_test(clocks_never_run_backwards), cmocka_unit_test(the_hash_is_fixed),
           WITH_FOLDER(processes_share_them), WITH_FOLDER(they_outlive_the_processes),
           WITH_FOLDER(a_file_of_another_format_is_replaced_and_left_to_its_users),

@@ -118,14 +118,26 @@ static void pair_append(struct buffer *pairs, const char *name, const char *valu
     buffer_append(pairs, value, strlen(value));
 }
 
+struct question {
+    const char *method, *target, *body; /* null: none */
+};
+
+static void pairs_append_body(struct buffer *pairs, const char *body)
+{
+    char size[24];
+    snprintf(size, sizeof size, "%zu", strlen(body));
+    pair_append(pairs, "CONTENT_TYPE", "application/json");
+    pair_append(pairs, "CONTENT_LENGTH", size);
+}
+
 /* A whole request on a kept connection, as nginx sends it. */
-static void fastcgi_append(struct buffer *request, const char *target)
+static void fastcgi_append(struct buffer *request, const struct question *question)
 {
     static const char begin[] = {0, 1, 1, 0, 0, 0, 0, 0}; /* a responder, the connection kept */
-    const char *query = strchr(target, '?');
+    const char *query = strchr(question->target, '?');
     struct buffer pairs = {0};
-    pair_append(&pairs, "REQUEST_METHOD", "GET");
-    pair_append(&pairs, "REQUEST_URI", target);
+    pair_append(&pairs, "REQUEST_METHOD", question->method);
+    pair_append(&pairs, "REQUEST_URI", question->target);
     pair_append(&pairs, "QUERY_STRING", query ? query + 1 : "");
     pair_append(&pairs, "REQUEST_SCHEME", "http");
     pair_append(&pairs, "SERVER_PROTOCOL", "HTTP/1.1");
@@ -133,27 +145,51 @@ static void fastcgi_append(struct buffer *request, const char *target)
     pair_append(&pairs, "SERVER_PORT", "80");
     pair_append(&pairs, "REMOTE_ADDR", "127.0.0.1");
     pair_append(&pairs, "HTTP_HOST", "larder");
+    if (question->body)
+        pairs_append_body(&pairs, question->body);
     record_append(request, BEGIN_REQUEST, begin, sizeof begin);
     record_append(request, PARAMS, pairs.data, pairs.size);
     record_append(request, PARAMS, "", 0);
+    if (question->body)
+        record_append(request, STDIN, question->body, strlen(question->body));
     record_append(request, STDIN, "", 0);
     free(pairs.data);
 }
 
-void link_send(struct link *link, const char *target)
+static void http_append(struct buffer *request, const struct question *question)
+{
+    char head[RECORD_MAX];
+    int size = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: larder\r\n", question->method,
+                        question->target);
+    buffer_append(request, head, (size_t)size);
+    if (question->body) {
+        size =
+            snprintf(head, sizeof head, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                     strlen(question->body));
+        buffer_append(request, head, (size_t)size);
+    }
+    buffer_append(request, "\r\n", 2);
+    if (question->body)
+        buffer_append(request, question->body, strlen(question->body));
+}
+
+static void question_send(struct link *link, const struct question *question)
 {
     static _Thread_local struct buffer request;
     request.size = link->raw.size = link->answer.size = link->taken = 0;
-    if (link->fastcgi) {
-        fastcgi_append(&request, target);
-    } else {
-        buffer_append(&request, "GET ", 4);
-        buffer_append(&request, target, strlen(target));
-        static const char rest[] = " HTTP/1.1\r\nHost: larder\r\n\r\n";
-        buffer_append(&request, rest, sizeof rest - 1);
-    }
+    (link->fastcgi ? fastcgi_append : http_append)(&request, question);
     if (send(link->fd, request.data, request.size, MSG_NOSIGNAL) != (ssize_t)request.size)
         fail("a request could not be sent", strerror(errno));
+}
+
+void link_send(struct link *link, const char *target)
+{
+    question_send(link, &(struct question){"GET", target, NULL});
+}
+
+void link_send_json(struct link *link, const char *method, const char *target, const char *body)
+{
+    question_send(link, &(struct question){method, target, body});
 }
 
 /* Receiving */
@@ -199,11 +235,22 @@ bool link_receive(struct link *link)
     return link->fastcgi ? fastcgi_take(link) : http_take(link);
 }
 
+static void answer_await(struct link *link)
+{
+    while (!link_receive(link))
+        continue;
+}
+
 void link_ask(struct link *link, const char *target)
 {
     link_send(link, target);
-    while (!link_receive(link))
-        continue;
+    answer_await(link);
+}
+
+void link_ask_json(struct link *link, const char *method, const char *target, const char *body)
+{
+    link_send_json(link, method, target, body);
+    answer_await(link);
 }
 
 /* Reading an answer */

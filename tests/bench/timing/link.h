@@ -38,11 +38,16 @@ void link_open(const char *address, struct link *ret_link);
 /* Sends a GET of `target` with nothing but the fields that every request has. */
 void link_send(struct link *link, const char *target);
 
+/* The same with another method and a body of JSON. */
+void link_send_json(struct link *link, const char *method, const char *target, const char *body);
+
 /* Reads once what has come, waiting for it; true when the answer is whole. */
 bool link_receive(struct link *link);
 
 /* Sends and waits for the whole answer. */
 void link_ask(struct link *link, const char *target);
+
+void link_ask_json(struct link *link, const char *method, const char *target, const char *body);
 
 /* Of a whole answer. */
 int link_status(const struct link *link);

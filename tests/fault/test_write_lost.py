@@ -1,0 +1,119 @@
+"""A server that goes while a write is under way: either nothing happened and it is tried again, or nobody can know, and
+that is said."""
+
+import os
+import time
+from signal import SIGKILL
+
+import pytest
+
+from support.postgres import PgBouncer
+from support.waiting import wait_until
+from support.writer import Writer
+
+SCHEMA = "CREATE TABLE a (n int);"
+SLOW = ["sql=INSERT INTO a VALUES (1)", "sql=SELECT pg_sleep(0.8)"]
+
+
+@pytest.fixture
+def server(stack):
+    made = stack.postgres()
+    made.execute("CREATE DATABASE lost OWNER larder")
+    made.execute(SCHEMA, database="lost", user="larder")
+    return made
+
+
+def running(server):
+    return server.execute("SELECT pid FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(0.8)%%' AND state = 'active' "
+                          "AND pid <> pg_backend_pid()", database="lost")
+
+
+def rows(server):
+    return server.execute("SELECT count(*) FROM a", database="lost")[0][0]
+
+
+def writer(server, pooling="session", **environment):
+    return Writer(server.environment | {"PGDATABASE": "lost"} | environment, pooling)
+
+
+@pytest.mark.parametrize("pooling", ["session", "transaction"])
+def test_a_server_killed_during_the_write(server, pooling):
+    with writer(server, pooling) as write:
+        write.send(*SLOW)
+        wait_until(lambda: running(server), what="the statement")
+        server.kill()
+        answer = write.answer()
+        assert answer.outcome == "failed" and answer.kind in ("unknown", "away")
+        server.start()
+        assert rows(server) == 0, "it was killed before the COMMIT"
+        wait_until(lambda: write(*SLOW).outcome == "written", 20, "a write")
+        assert rows(server) == 1
+
+
+def test_a_server_that_shuts_down_says_that_nothing_was_done(server):
+    with writer(server) as write:
+        write.send(*SLOW)
+        wait_until(lambda: running(server), what="the statement")
+        server.stop()
+        assert write.answer().kind == "away"
+        server.start()
+        assert rows(server) == 0
+
+
+def test_a_server_that_is_not_there(server):
+    server.stop()
+    with writer(server) as write:
+        begin = time.monotonic()
+        assert write(*SLOW).kind == "away"
+        assert time.monotonic() - begin < 4
+    server.start()
+
+
+def test_a_server_that_stops_answering(server):
+    with writer(server) as write:
+        write("sql=SELECT 1")
+        server.pause()
+        begin = time.monotonic()
+        assert write(SLOW[0], "timeout=700").kind == "unknown"
+        assert time.monotonic() - begin < 3
+        server.resume()
+        # It commits what it was sent: that is why nobody could know.
+        wait_until(lambda: rows(server) == 1, what="the commit")
+
+
+def test_a_crash_of_another_session_is_not_known(server):
+    """Every session is cut without a word on what became of its transaction."""
+    with writer(server) as write:
+        write.send(*SLOW)
+        pid = wait_until(lambda: running(server), what="the statement")[0][0]
+        server.execute("SELECT 1")
+        victim = server.connect("postgres")
+        with victim.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            other = cursor.fetchone()[0]
+        assert other != pid
+        os.kill(other, SIGKILL)
+        answer = write.answer()
+        assert answer.outcome == "failed" and answer.kind in ("unknown", "away")
+        wait_until(server.answers, 20, "PostgreSQL after its crash")
+
+
+# Behind PgBouncer
+
+@pytest.fixture
+def bouncer(server, work_folder):
+    made = PgBouncer(f"{work_folder}/lost-bouncer", server, "lost", pool=1)
+    yield made
+    made.stop()
+
+
+def test_what_pgbouncer_says_of_a_server_it_lost_is_not_known(server, bouncer):
+    with writer(server, "transaction", **bouncer.environment) as write:
+        write.send(*SLOW)
+        pid = wait_until(lambda: running(server), what="the statement")[0][0]
+        os.kill(pid, SIGKILL)
+        answer = write.answer()
+        assert (answer.outcome, answer.kind) == ("failed", "unknown"), answer
+        wait_until(server.answers, 20, "PostgreSQL after its crash")
+        wait_until(lambda: write(*SLOW).outcome == "written", 20, "a write")
+        assert rows(server) == 1
