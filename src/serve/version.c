@@ -137,12 +137,11 @@ bool version_asked(const struct exchange *exchange)
     return exchange->version_kind == VERSION_GIVEN || exchange->version_kind == VERSION_OTHER;
 }
 
-/* The read at the same path with the same query; false: there is none. */
+/* The read at the same path with the same query, by whoever asks; false: there is none. */
 static bool read_begin(const struct exchange *exchange, struct exchange *ret_read)
 {
     const struct route *route = exchange->match.by_method[METHOD_GET];
-    if (!route || route->unserved & UNSERVED_REFUSED || !route->version.column.size ||
-        (route->auth.kind == AUTH_REQUIRED && !exchange->principal))
+    if (!route || route->unserved & UNSERVED_REFUSED || !route->version.column.size)
         return false;
     *ret_read = (struct exchange){.desk = exchange->desk,
                                   .server = exchange->server,
@@ -154,7 +153,6 @@ static bool read_begin(const struct exchange *exchange, struct exchange *ret_rea
                                   .query = exchange->query,
                                   .live = live_ref(exchange->live),
                                   .match = exchange->match,
-                                  .principal = exchange->principal,
                                   .accept = exchange->accept};
     ret_read->served = live_find(ret_read->live, route);
     ret_read->counters = ret_read->served->counters;
@@ -200,9 +198,9 @@ void version_answer(struct exchange *exchange)
         answer_passed(exchange, NULL);
         return;
     }
-    step_bind(&read);
-    if (read.phase == PHASE_SEEKING)
-        step_query(&read);
+    static step_function *const ways[] = {step_authenticate, step_bind, step_query};
+    for (size_t i = 0; i < ARRAY_COUNT(ways) && read.phase == PHASE_SEEKING; i++)
+        ways[i](&read);
     answer_by(exchange, &read);
     exchange_end(&read);
 }
