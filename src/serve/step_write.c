@@ -108,11 +108,14 @@ void step_write(struct exchange *exchange)
         return;
     exchange->asked = clock_monotonic();
     bool done = run(exchange, &once, &written, &failure);
-    count_write(exchange, clock_monotonic() - exchange->asked, done, &failure);
+    if (written.outcome == DB_WRITTEN && !exchange->unrecorded)
+        count_write(exchange, clock_monotonic() - exchange->asked, done, &failure);
     if (done && written.outcome != DB_WRITTEN)
         once_answer(exchange, &written);
     else if (done)
         written_take(exchange, &written);
+    else if (exchange->unrecorded)
+        write_answer_missing(exchange);
     else
         write_failure_answer(exchange, &failure);
     db_written_free(&written);
