@@ -160,6 +160,16 @@ def test_a_review_counts_once_however_often_it_is_sent(app):
     assert app.sql(count, content)[0][0] == before + 1
 
 
+def test_a_review_that_is_sent_again_is_answered_as_before(app):
+    content = make_due(app, 9)
+    answers = [app.write("POST", COMPLETE, 9, {"content_id": content, "result": "partial"}, Idempotency_Key='"click"')
+               for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert answers[0].body == answers[1].body
+    assert app.sql("SELECT count(*)::int FROM review.review_histories WHERE content_id = %s AND reviewed_on = %s",
+                   content, today()) == [(1,)]
+
+
 @pytest.mark.parametrize(("fields", "wrong"), [
     ({}, {"content_id", "result"}),
     ({"content_id": 0, "result": "well"}, {"content_id", "result"}),

@@ -339,6 +339,15 @@ def test_a_write_ends_the_writers_answers_alone(world):
         assert "hit" in world.direct(BEN, target)["Cache-Status"], target
 
 
+def test_one_users_limit_is_not_anothers(world):
+    """Ann has asked too often, in vain; Ben may still write."""
+    target, body = "/api/content/", '{"title":"Once more","content":"and again","category_slug":"law"}'
+    wait_until(lambda: as_json(world, ANN, "POST", target, "{").status == 429, 30, "a 429")
+    as_json(world, ANN, "POST", target, body).problem(429)
+    assert as_json(world, BEN, "POST", target, body).status == 201
+    as_json(world, NOBODY, "POST", target, body).problem(401)
+
+
 def test_one_users_idempotency_key_is_not_anothers(world):
     answers = [world.stack.direct("/feeds", method="POST", body=b'{"content":"Mine."}', headers=signed(
         user, {"Content_Type": "application/json", "Idempotency_Key": '"the-same-key"'})) for user in (ANN, BEN, ANN)]
