@@ -9,6 +9,7 @@
 #define LARDER_SERVE_EXCHANGE_H
 
 #include "auth/principal.h"
+#include "cache/version_tag.h"
 #include "http/cache_status.h"
 #include "http/problem.h"
 #include "http/query.h"
@@ -49,15 +50,6 @@ struct desk {
 };
 
 #define STEP_COUNT_MAX 24
-
-/* What a write with @version is held to (serve/version.h). */
-enum version_kind {
-    VERSION_NONE,    /* no If-Match */
-    VERSION_ANY,     /* "*" */
-    VERSION_GIVEN,   /* the version asked for */
-    VERSION_OTHER,   /* tags that no row has */
-    VERSION_SEVERAL, /* more versions than one */
-};
 
 struct flight;
 struct binding;
