@@ -95,7 +95,8 @@ $function$;
 
 -- The responder has struck the tags of these transactions. What larderd has in hand is left to it.
 CREATE FUNCTION larder.bumped(numbers pg_catalog.xid8[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET enable_seqscan = off SET enable_bitmapscan = off SET search_path = pg_catalog, pg_temp AS $function$
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
     DELETE FROM larder.outbox AS o WHERE o.ctid = ANY (ARRAY(
         SELECT p.ctid FROM larder.outbox AS p

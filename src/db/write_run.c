@@ -101,12 +101,22 @@ static void send_writer(struct attempt *attempt)
     }
 }
 
+/* How much longer than it may a statement can take, for want of a word to PostgreSQL, µs. */
+#define LIMIT_SLACK INT64_C(50000)
+
+/* Is the session's own limit about right for what time is left? */
+static bool limit_fits(const struct attempt *attempt)
+{
+    int64_t more = attempt->connection->session_timeout - attempt->terms->timeout;
+    return more >= 0 && more < LIMIT_SLACK;
+}
+
 /* The session's own limit is left as it is: a write knows only how much time is left. */
 static void send_begin(struct attempt *attempt)
 {
     char limit[80];
     send(attempt, PURPOSE_BEGIN, "BEGIN READ WRITE");
-    if (attempt->connection->session_timeout == attempt->terms->timeout)
+    if (!attempt->connection->settings->transaction_pooling && limit_fits(attempt))
         return;
     snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
              db_milliseconds(attempt->terms->timeout));
