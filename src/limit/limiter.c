@@ -216,7 +216,7 @@ static void learn(struct limiter *limiter, const struct limit_request *request, 
                     asked);
 }
 
-/* Takes what Redis said to each request; *ret_refusal is an error reply, null data: none. */
+/* Takes what Redis said to each request; how many it decided. *error says why not all. */
 static size_t replies_take(struct limiter *limiter, struct limit_request *const *requests,
                            size_t request_count, struct redis_reply *const *replies, int64_t asked,
                            struct error *error)

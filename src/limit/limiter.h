@@ -29,9 +29,7 @@ void limiter_free(struct limiter *limiter);
 /* As cache_store_resolve. */
 MUST_CHECK bool limiter_resolve(struct limiter *limiter, int64_t now, struct error *error);
 
-/*
- * A thread's own connection; null only on memory, or where there is no Redis (*ret_good tells).
- */
+/* A thread's own connection, null where there is no Redis. False: memory. */
 MUST_CHECK bool limiter_connection(const struct limiter *limiter,
                                    struct redis_connection **ret_connection);
 

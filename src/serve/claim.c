@@ -2,6 +2,7 @@
 
 #include "auth/claims.h"
 
+/* A json parameter has the claim as it stands, quotes and all. */
 static bool json_text(const struct json *claim, struct arena *arena, struct span *ret_text)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;

@@ -9,6 +9,7 @@
 #define LARDER_SERVE_EXCHANGE_H
 
 #include "auth/principal.h"
+#include "cache/version_tag.h"
 #include "http/cache_status.h"
 #include "http/problem.h"
 #include "http/query.h"
@@ -50,15 +51,6 @@ struct desk {
 
 #define STEP_COUNT_MAX 24
 
-/* What a write with @version is held to (serve/version.h). */
-enum version_kind {
-    VERSION_NONE,    /* no If-Match */
-    VERSION_ANY,     /* "*" */
-    VERSION_GIVEN,   /* the version asked for */
-    VERSION_OTHER,   /* tags that no row has */
-    VERSION_SEVERAL, /* more versions than one */
-};
-
 struct flight;
 struct binding;
 
@@ -97,8 +89,9 @@ struct exchange {
     struct span body;  /* the request's, as it came: from the body step on; data null: none */
     size_t pair_count; /* of desk->pairs: the query's */
     enum version_kind version_kind;
-    struct span version;     /* of VERSION_GIVEN; terminated */
-    bool recording;          /* the answer is made to be recorded, within the write's transaction */
+    struct span version; /* of VERSION_GIVEN; terminated */
+    bool recording;      /* the answer is made to be recorded, within the write's transaction … */
+    bool unrecorded;     /* … which was given up, for there was no row to answer with */
     struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
     struct value
         *by_param;        /* of each of the route's parameters; the body's from the body step on */

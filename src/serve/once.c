@@ -98,8 +98,11 @@ bool once_record(void *context, const struct db_result *rows, struct span *ret_r
     exchange->recording = true;
     write_answer(exchange);
     exchange->recording = false;
+    exchange->unrecorded = exchange->status >= 400;
     record_write(exchange, &record);
     unsettle(exchange);
+    if (exchange->unrecorded)
+        return false;
     struct span copy = arena_span(exchange->desk->arena, bytes_span(&record));
     if (record.failed || !copy.data)
         return false;

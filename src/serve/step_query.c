@@ -10,7 +10,6 @@
 #include "serve/policy.h"
 #include "serve/tags.h"
 #include "serve/steps.h"
-#include "serve/version.h"
 
 /*
  * While the database is away the last good entry may stand in for error=: what the look-up found
@@ -115,7 +114,7 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
         return;
     }
     if (status == 200)
-        version_append(exchange->served->route, body, exchange->meta.tag);
+        version_tag_append(body, exchange->served->route->version.column, exchange->meta.tag);
     exchange->phase = PHASE_FILLED;
     exchange->tier = TIER_DATABASE;
     counters_add(exchange->server->counters, COUNTER_FILLS, 1);

@@ -53,18 +53,20 @@ static bool unknown_refused(struct exchange *exchange)
     return true;
 }
 
-static void count_write(struct exchange *exchange, int64_t duration, bool done,
-                        const struct db_failure *failure)
+/* `written` is null after a failure. */
+static void count_write(struct exchange *exchange, int64_t duration,
+                        const struct db_written *written, const struct db_failure *failure)
 {
     struct counters *counters = exchange->server->counters;
     if (failure->kind == DB_FAILURE_BUSY)
         return; /* no statement ran */
     counters_query(exchange->counters, duration);
-    counters_add(counters,
-                 done                                  ? COUNTER_WRITES
-                 : failure->kind == DB_FAILURE_UNKNOWN ? COUNTER_WRITE_UNKNOWN
-                                                       : COUNTER_WRITE_ERRORS,
-                 1);
+    if (!written)
+        counters_add(
+            counters,
+            failure->kind == DB_FAILURE_UNKNOWN ? COUNTER_WRITE_UNKNOWN : COUNTER_WRITE_ERRORS, 1);
+    else if (written->outcome == DB_WRITTEN)
+        counters_add(counters, COUNTER_WRITES, 1);
 }
 
 static bool run(struct exchange *exchange, const struct once *once, struct db_written *ret_written,
@@ -108,11 +110,15 @@ void step_write(struct exchange *exchange)
         return;
     exchange->asked = clock_monotonic();
     bool done = run(exchange, &once, &written, &failure);
-    count_write(exchange, clock_monotonic() - exchange->asked, done, &failure);
+    if (!exchange->unrecorded)
+        count_write(exchange, clock_monotonic() - exchange->asked, done ? &written : NULL,
+                    &failure);
     if (done && written.outcome != DB_WRITTEN)
         once_answer(exchange, &written);
     else if (done)
         written_take(exchange, &written);
+    else if (exchange->unrecorded)
+        write_answer_missing(exchange);
     else
         write_failure_answer(exchange, &failure);
     db_written_free(&written);

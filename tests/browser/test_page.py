@@ -194,6 +194,16 @@ def test_a_key_that_browsers_take_for_a_folder(page, key):
     assert page.focused() == "get-key"
 
 
+def test_one_who_asks_too_often(browser, stack):
+    served = stack({"set": routes("set").replace("120/min", "1/min"), "get": routes("get")})
+    browser.open(f"{served.url}/kv/")
+    browser.set("k", "v")
+    browser.wait_said("“k” is set")
+    browser.set("k", "w")
+    browser.wait_said(" Try again in ")
+    assert value_in(served, "k") == "v"
+
+
 def test_redis_away(browser, stack):
     served = stack({name: routes(name) for name in ("set", "get")})
     browser.open(f"{served.url}/kv/")

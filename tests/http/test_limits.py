@@ -13,11 +13,12 @@ from support.paths import program
 from support.stack import clean_environment, metrics, queries
 from support.waiting import wait_until
 
-SCHEMA = "CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1);"
+SCHEMA = "CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1); "\
+         "CREATE TABLE member (team int, name text);"
 
 
-def route(path, *lines, statement="SELECT 1 AS a"):
-    return "\n".join([f"-- @http GET {path}", *(f"-- {line}" for line in lines), "-- @result row", statement, ""])
+def route(path, *lines, statement="SELECT 1 AS a", method="GET"):
+    return "\n".join([f"-- @http {method} {path}", *(f"-- {line}" for line in lines), "-- @result row", statement, ""])
 
 
 ROUTES = {
@@ -34,6 +35,9 @@ ROUTES = {
     "shared": route("/shared", "@limit 50/hour by=ip"),
     "page": route("/page", "@limit 5/hour by=ip", "@cache ttl=60s", "@nginx ttl=60s", statement="SELECT id FROM item"),
     "free": route("/free"),
+    "add": route("/teams/{team}", "@limit 3/hour by=ip", "@limit 2/hour by=team", "@param team int", method="POST",
+                 statement="INSERT INTO member VALUES (:team, :name) RETURNING name"),
+    "note": "-- @http PUT /note\n-- @limit 2/hour by=ip\n-- @kv set key=note value=kept\n",
 }
 addresses = itertools.count(1)
 
@@ -150,6 +154,29 @@ def test_hits_and_304_are_counted(served):
     again = ask(served, "/kept", source, headers={"If-None-Match": first["ETag"]})
     assert (again.status, again["RateLimit-Remaining"]) == (304, "2")
     assert ask_times(served, "/kept", source, 3) == [200, 200, 429]
+
+
+# Writes
+
+def test_a_write_over_the_limit_is_not_run(served):
+    """Nor is its body looked at; the connection goes on with the next request."""
+    source = address()
+    with served.connect() as connection:
+        def post(team, body):
+            return connection.request(f"/teams/{team}", method="POST", body=body, keep=True,
+                                      headers={"Content-Type": "application/json"}, params={"REMOTE_ADDR": source})
+
+        assert [post(1, b'{"name": "%d"}' % number).status for number in range(3)] == [200, 200, 429]
+        assert post(2, b"{").status == 400, "counted before its body is read"
+        answer = post(3, b"[" * 200_000)
+        assert answer.problem(429) and answer["RateLimit-Remaining"] == "0"
+        assert connection.request("/free", keep=True).status == 200
+    assert served.sql("SELECT name FROM member ORDER BY name") == [("0",), ("1",)]
+
+
+def test_kept_values_are_limited_too(served):
+    source = address()
+    assert [ask(served, "/note", source, method="PUT").status for _ in range(3)] == [200, 200, 429]
 
 
 # What it costs

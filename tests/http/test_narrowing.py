@@ -66,7 +66,7 @@ def tags_of(record):
     def text(at):
         size = struct.unpack_from("<Q", record, at)[0]
         return record[at + 8:at + 8 + size].decode(), at + 8 + size
-    at = text(8 * 12 + 22)[1]
+    at = text(text(8 * 12)[1])[1]
     tags, at = [], at + 8
     while at < len(record):
         tag, at = text(at)

@@ -92,7 +92,8 @@ def refused(server, database):
     return done.stderr
 
 
-@pytest.mark.parametrize("option", [["--scale", "big"], ["--today", "tomorrow"], ["--today", "2026-02-30"], ["--nonsense"]])
+@pytest.mark.parametrize("option", [["--scale", "big"], ["--today", "tomorrow"], ["--today", "2026-02-30"],
+                                    ["--nonsense"]])
 def test_a_bad_option_is_named(option):
     done = subprocess.run([f"{pack('review')}/load", *option], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
@@ -100,7 +101,7 @@ def test_a_bad_option_is_named(option):
 
 
 def test_histories_are_as_the_app_would_have_made_them(database):
-    """Each review was due, moved its schedule as its result says, and the schedule stands where the last one left it."""
+    """Each review was due and moved its schedule as its result says; the last one left it where it stands."""
     wrong = fetch(database, """
         WITH turns AS (
             SELECT h.user_id, h.content_id, h.result, h.step, h.reviewed_on, t.max_interval_days,

@@ -64,7 +64,8 @@ class Route:
             path = re.sub(r"\{(\w+)\}", lambda name: given.pop(name[1]), self.path)
             query = "&".join(f"{name}={value}" for name, value in given.items())
             found += [path + (f"?{query}" if query else "")]
-            found += [f"{path}?{query}{'&' if query else ''}{name}={MORE[name]}" for name in self.optional if name in MORE]
+            found += ["?".join([path, "&".join([*query.split("&"), f"{name}={MORE[name]}"]).lstrip("&")])
+                      for name in self.optional if name in MORE]
         return found
 
 
@@ -252,7 +253,8 @@ def test_parked_requests_get_their_own(shared_stack, tmp_path, database):
             answers = ask_together(lambda user, target=target: world.direct(user, target), askers, threads=12)
             for user, answer in zip(askers, answers):
                 own = expected[user, target]
-                assert (answer.status, answer.body, answer["ETag"]) == (own.status, own.body, own["ETag"]), (user, target)
+                told = (own.status, own.body, own["ETag"])
+                assert (answer.status, answer.body, answer["ETag"]) == told, (user, target)
         stack.database_proxy.pass_on()
 
 
@@ -310,7 +312,8 @@ def as_json(world, user, method, target, body):
 
 ANOTHERS = [
     ("PUT", "/users/1", '{"display_name":"Ben was here"}', "/users/1"),
-    ("PUT", "/api/content/{content}/", '{"title":"Mine","content":"now","category_slug":"law"}', "/api/content/{content}/"),
+    ("PUT", "/api/content/{content}/", '{"title":"Mine","content":"now","category_slug":"law"}',
+     "/api/content/{content}/"),
     ("POST", "/api/review/complete/", '{"content_id":{content},"result":"forgot"}', "/api/review/today/"),
 ]
 
@@ -334,6 +337,15 @@ def test_a_write_ends_the_writers_answers_alone(world):
         assert "hit" not in world.direct(ANN, target)["Cache-Status"], target
         world.check(ANN, target, world.direct(ANN, target))
         assert "hit" in world.direct(BEN, target)["Cache-Status"], target
+
+
+def test_one_users_limit_is_not_anothers(world):
+    """Ann has asked too often, in vain; Ben may still write."""
+    target, body = "/api/content/", '{"title":"Once more","content":"and again","category_slug":"law"}'
+    wait_until(lambda: as_json(world, ANN, "POST", target, "{").status == 429, 30, "a 429")
+    as_json(world, ANN, "POST", target, body).problem(429)
+    assert as_json(world, BEN, "POST", target, body).status == 201
+    as_json(world, NOBODY, "POST", target, body).problem(401)
 
 
 def test_one_users_idempotency_key_is_not_anothers(world):

@@ -43,6 +43,9 @@ ROUTES = {
     "put_row": write("PUT", "/rows", "xmin::text::bigint", NEXT, "-- @version row_version", result="rows"),
     "several": write("POST", "/notes", "version", NEXT, "-- @version version",
                      before="INSERT INTO history VALUES (:id, :text);\n"),
+    "own": read("/own", "version"),
+    "put_own": write("PUT", "/own", "text = 'mine' AND version", NEXT, "-- @version version").replace(
+        "coalesce(:version, text = 'mine' AND version)", "coalesce(:version, version)"),
     "unread": write("PUT", "/unread", "version", NEXT, "-- @version version"),
 }
 
@@ -144,6 +147,15 @@ def test_statements_before_it_are_undone(served):
     assert put(served, "/notes/5", "x", old, "POST").status == 200
     assert put(served, "/notes/5", "y", old, "POST").problem(412)
     assert served.sql("SELECT what FROM history WHERE note = 5") == [("x",)]
+
+
+def test_a_row_that_is_missing_for_another_reason_is_404(served):
+    tag = served.get("/own/6")["ETag"]
+    assert put(served, "/own/6", "x", tag).problem(404)
+    served.sql("UPDATE notes SET text = 'mine' WHERE id = 6")
+    assert put(served, "/own/6", "x", tag).status == 200
+    served.sql("UPDATE notes SET text = 'mine' WHERE id = 6")
+    assert put(served, "/own/6", "x", tag).problem(412)
 
 
 def test_without_a_read_at_the_path_there_is_no_etag_to_tell(served):

@@ -1,7 +1,7 @@
 """The command lines of a README, run in a shell as a reader would, and what the README says that they answer.
 
-They stand in indented blocks. Beneath a command stands `# STATUS BODY`, where … in the body is anything; or, where the
-command has a prompt, its output, of whose head the names of the fields count and not their values.
+They stand in indented blocks. Beneath a command stands `# STATUS BODY`, where … in the body is anything; or, where
+the command has a prompt, its output, of whose head the names of the fields count and not their values.
 """
 
 import os
@@ -71,6 +71,17 @@ def lines(text):
     return found
 
 
+# What psql changed must have been passed on; a reader's fingers are slower than that.
+SETTLE = """settle() {
+    local round
+    for ((round = 0; round < 200; round++)); do
+        [ "$(psql -U postgres -XAtc 'SELECT count(*) FROM larder.outbox')" = 0 ] && return
+        sleep 0.05
+    done
+    echo "the outbox does not empty" >&2
+}"""
+
+
 def run(commands, folder, cwd, environment, prelude=""):
     """Runs them in one shell, after the prelude."""
     os.makedirs(folder, exist_ok=True)
@@ -78,9 +89,10 @@ def run(commands, folder, cwd, environment, prelude=""):
     with open(f"{folder}/curl", "w", encoding="utf-8") as shim:
         shim.write(SHIM.format(notes=notes))
     os.chmod(f"{folder}/curl", 0o755)
-    script = [prelude, f"PATH={folder}:$PATH"]
+    script = [prelude, SETTLE, f"PATH={folder}:$PATH"]
     for each in commands:
-        script += [f": >{notes}", each.command, f"printf '%s' '{MARK}'; cat {notes}; printf '%s' '{MARK}'"]
+        after = "settle" if each.command.startswith("psql ") else ""
+        script += [f": >{notes}", each.command, after, f"printf '%s' '{MARK}'; cat {notes}; printf '%s' '{MARK}'"]
     done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=cwd, env=environment, capture_output=True, text=True,
                           timeout=120, stdin=subprocess.DEVNULL, check=False)
     parts = done.stdout.split(MARK)

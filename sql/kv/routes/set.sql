@@ -1,5 +1,6 @@
 -- Keeps a value under a key for 60 seconds.
 -- @http POST /set
+-- @limit 120/min by=ip
 -- @param key text maxlen=100
 -- @param value text maxlen=10000
 -- @kv set key={key} value={value} ttl=60s

@@ -1,6 +1,7 @@
 -- A new content of the signed-in user, to be reviewed for the first time tomorrow.
 -- @http POST /api/content/
 -- @auth required
+-- @limit 60/min by=user
 -- @param title text maxlen=200
 -- @param content text maxlen=10000
 -- @param category_slug text maxlen=40

@@ -4,6 +4,7 @@
 -- name them.
 -- @http POST /feeds
 -- @auth required
+-- @limit 60/min by=user
 -- @param content text maxlen=2000
 -- @param image text default=null maxlen=500
 -- @result row
