@@ -4,7 +4,8 @@
  * Every call ends by its deadline, whatever the server does: the socket is never blocked on, and a
  * server that answers nothing costs the connection (closed, state DEAD), not the thread. The server
  * itself cancels a statement whose time is over (statement_timeout), so nothing is left running.
- * Statements run in read-only transactions that are rolled back, so that nothing of them stays.
+ * Reads run in read-only transactions that are rolled back, so that nothing of them stays; writes
+ * have db/write.h.
  */
 #ifndef LARDER_DB_CONNECTION_H
 #define LARDER_DB_CONNECTION_H

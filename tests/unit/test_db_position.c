@@ -73,9 +73,17 @@ static void the_oldest_running_is_the_snapshot_s_start(void **state)
     assert_int_equal(position_oldest_running(span_of("")), 0);
 }
 
+static void the_end_is_where_no_transaction_had_begun(void **state)
+{
+    (void)state;
+    assert_int_equal(position_end(span_of("90:100:90,95")), 100);
+    assert_int_equal(position_end(span_of("nonsense")), 0);
+}
+
 UNIT_MAIN(cmocka_unit_test(what_comes_next_starts_at_the_snapshot_s_end),
           cmocka_unit_test(what_ran_or_was_locked_is_pending),
           cmocka_unit_test(each_poll_forgets_what_was_pending_before),
           cmocka_unit_test(nonsense_leads_back_to_the_start),
           cmocka_unit_test(a_pending_list_past_all_bounds_leads_back_to_the_start),
-          cmocka_unit_test(the_oldest_running_is_the_snapshot_s_start))
+          cmocka_unit_test(the_oldest_running_is_the_snapshot_s_start),
+          cmocka_unit_test(the_end_is_where_no_transaction_had_begun))
