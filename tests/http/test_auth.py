@@ -339,6 +339,14 @@ def test_a_kept_404_is_private_too(served):
     assert other.status == 404 and not is_hit(other)
 
 
+def test_a_kept_404_says_all_that_it_differs_by(served, work_folder):
+    with launched(served, work_folder, ROUTES, LARDER_CORS_ORIGINS="https://app.example") as other:
+        for target, vary in (("/missing", "Authorization, Origin"), ("/me", "Accept-Encoding, Authorization, Origin")):
+            answer = fastcgi.ask(other.socket, target, headers=bearer(7) | {"Origin": "https://app.example"})
+            assert answer["Access-Control-Allow-Origin"] == "https://app.example"
+            assert answer.lines("Vary") == [vary]
+
+
 def test_refusals_are_kept_by_nobody(served):
     for headers in ({}, {"Authorization": "Bearer x"}):
         assert served.get("/me", headers=headers)["Cache-Control"] == "no-store"
