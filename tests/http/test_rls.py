@@ -129,7 +129,7 @@ def test_the_session_is_its_own_again(served):
         assert all(each.json() == own for each in ask_together(served.direct, ["/session"] * 4))
 
 
-@pytest.mark.parametrize("role", ["rls_foreign", "rls_super", "postgres", "nonexistent", "none", "larder ", "x" * 300,
+@pytest.mark.parametrize("role", ["rls_foreign", "rls_super", "postgres", "nonexistent", "none", "larder", "larder ", "x" * 300,
                                   "rls_reader; DROP TABLE notes", "pg_read_all_data"])
 def test_a_role_the_responder_may_not_take_is_403(served, role):
     for target in ("/notes", "/who"):
