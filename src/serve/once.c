@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "db/write.h"
 #include "http/idempotency_key.h"
 #include "serve/write_answer.h"
 
@@ -22,6 +23,12 @@ static bool parts_digest(const struct span *parts, size_t count,
     return !bytes.failed && digest_sha256(bytes_span(&bytes), ret_digest, NULL);
 }
 
+/* Of one person's answers those of another role are another request's. */
+static struct span role_of(const struct exchange *exchange)
+{
+    return exchange->identity ? span_of(exchange->identity->role) : (struct span){0};
+}
+
 static bool digests_make(const struct exchange *exchange, const struct idempotency_key *key,
                          struct once *once)
 {
@@ -32,10 +39,8 @@ static bool digests_make(const struct exchange *exchange, const struct idempoten
         {.data = key->text, .size = key->size},
     };
     const struct span content[] = {
-        exchange->request.method,
-        exchange->request.target,
-        exchange->request.content_type,
-        exchange->body,
+        exchange->request.method, exchange->request.target, exchange->request.content_type,
+        exchange->body,           role_of(exchange),
     };
     return parts_digest(scope, ARRAY_COUNT(scope), once->key) &&
            parts_digest(content, ARRAY_COUNT(content), once->body);
