@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "db/write.h"
 #include "http/idempotency_key.h"
 #include "serve/write_answer.h"
 
@@ -47,9 +48,14 @@ static bool digests_make(const struct exchange *exchange, const struct idempoten
         span_of(exchange->served->route->name),
         {.data = key->text, .size = key->size},
     };
+    const struct db_identity *identity = exchange->identity;
     const struct span content[] = {
-        exchange->request.method, exchange->request.target, exchange->request.content_type,
-        exchange->body,           bytes_span(&headers),
+        exchange->request.method,
+        exchange->request.target,
+        exchange->request.content_type,
+        exchange->body,
+        bytes_span(&headers),
+        identity ? span_of(identity->role) : (struct span){0}, /* what it saw others may not */
     };
     return !headers.failed && parts_digest(scope, ARRAY_COUNT(scope), once->key) &&
            parts_digest(content, ARRAY_COUNT(content), once->body);
