@@ -109,8 +109,10 @@ $function$;
 -- Idempotency-Key, with their answers.
 DO $block$
 BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_namespace AS n
-               WHERE n.nspname = 'larder_kept' AND NOT pg_catalog.pg_has_role(n.nspowner, 'USAGE')) THEN
+    -- Its owner could put a trigger on the table, which the functions below would run with their owner's rights.
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
+               WHERE n.nspname = 'larder_kept' AND r.rolname <> CURRENT_USER
+                   AND NOT (r.rolsuper AND pg_catalog.pg_has_role(r.oid, 'USAGE'))) THEN
         RAISE insufficient_privilege USING MESSAGE =
             'the schema larder_kept belongs to another role: install as that role, or drop it';
     END IF;

@@ -37,7 +37,8 @@ static bool attempt(struct db_pool *pool, const struct db_write *write, int64_t 
     *ret_again = WRITE_AGAIN_NOT;
     if (!db_pool_take(pool, wanted, &connection, failure))
         return false;
-    struct write_terms terms = {.tags = write_known_tags(db_pool_known(pool), connection)};
+    struct write_terms terms = {0};
+    write_known_tags(db_pool_known(pool), connection, &terms.tags, &terms.leave);
     bool done = true;
     if (connection->forget && !connection->settings->transaction_pooling)
         done = db_forget_now(connection, until + DB_GRACE, failure);

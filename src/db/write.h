@@ -26,6 +26,8 @@ struct db_write {
     size_t count;
     const struct db_identity *identity; /* null: none */
     const struct db_once *once;         /* null: none */
+    const struct span *tags;            /* struck by it beside what the triggers strike */
+    size_t tag_count;
     /*
      * Given the rows of the last statement, says what the answer is that a repetition gets; called
      * within the transaction where there is `once`. False: the transaction is rolled back.
@@ -47,7 +49,8 @@ struct db_written {
     struct db_result *result; /* of the last statement; the caller's; null: none */
     struct db_result *record; /* of DB_WRITTEN_BEFORE: its first value; the caller's */
     /*
-     * What the triggers struck in this transaction. They wait in the database until
+     * What the triggers struck in this transaction, and `tags` where the session may write to the
+     * outbox. They wait in the database until
      * db_pool_struck is told that they were bumped; larderd sees to those nobody does.
      */
     struct db_result *tags; /* a tag a row; the caller's; null: none */

@@ -30,6 +30,7 @@ struct constraint {
 struct write_known {
     pthread_mutex_t lock;
     enum tags tags;
+    bool leave;
     int64_t tags_until; /* TAGS_ABSENT: monotonic µs */
     uint64_t struck[STRUCK_MAX];
     size_t struck_count;
@@ -55,39 +56,54 @@ void write_known_free(struct write_known *known)
     free(known);
 }
 
-static const char tags_sql[] = "SELECT count(*) FROM pg_catalog.pg_proc AS p"
-                               " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-                               " WHERE n.nspname = 'larder' AND p.proname = 'mine'"
-                               " AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
-                               " AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')";
+static const char tags_sql[] =
+    "SELECT count(*), (SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT')"
+    "  FROM pg_catalog.pg_class AS c"
+    "  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+    "  WHERE n.nspname = 'larder' AND c.relname = 'outbox')"
+    " FROM pg_catalog.pg_proc AS p"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
+    " WHERE n.nspname = 'larder' AND p.proname = 'mine'"
+    " AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+    " AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')";
 
-static void tags_set(struct write_known *known, bool there)
+static void tags_set(struct write_known *known, bool there, bool leave)
 {
     pthread_mutex_lock(&known->lock);
+    known->leave = leave;
     known->tags = there ? TAGS_THERE : TAGS_ABSENT;
     known->tags_until = clock_monotonic() + TAGLESS_TIME;
     pthread_mutex_unlock(&known->lock);
 }
 
-bool write_known_tags(struct write_known *known, struct db_connection *connection)
+/* What is known; false: it is to be asked. */
+static bool tags_get(struct write_known *known, bool *ret_tags, bool *ret_leave)
 {
-    struct db_result *result;
     pthread_mutex_lock(&known->lock);
-    bool there = known->tags == TAGS_THERE;
     bool ask = known->tags == TAGS_UNKNOWN ||
                (known->tags == TAGS_ABSENT && clock_monotonic() >= known->tags_until);
+    *ret_tags = known->tags == TAGS_THERE;
+    *ret_leave = *ret_tags && known->leave;
     pthread_mutex_unlock(&known->lock);
-    if (!ask || !db_execute(connection, tags_sql, NULL, 0, ASK_TIMEOUT, &result, NULL))
-        return there;
-    there = span_is(db_result_value(result, 0, 0), "1");
+    return !ask;
+}
+
+void write_known_tags(struct write_known *known, struct db_connection *connection, bool *ret_tags,
+                      bool *ret_leave)
+{
+    struct db_result *result;
+    if (tags_get(known, ret_tags, ret_leave) ||
+        !db_execute(connection, tags_sql, NULL, 0, ASK_TIMEOUT, &result, NULL))
+        return;
+    *ret_tags = span_is(db_result_value(result, 0, 0), "1");
+    *ret_leave = *ret_tags && span_is(db_result_value(result, 0, 1), "t");
     db_result_free(result);
-    tags_set(known, there);
-    return there;
+    tags_set(known, *ret_tags, *ret_leave);
 }
 
 void write_known_tagless(struct write_known *known)
 {
-    tags_set(known, false);
+    tags_set(known, false, false);
 }
 
 void write_known_struck(struct write_known *known, const uint64_t *transactions, size_t count)

@@ -19,9 +19,11 @@ void write_known_free(struct write_known *known);
 
 /*
  * Can the database tell a transaction's tags (larder.mine)? Asked on `connection` when it is not
- * known, once a second at most where it can't. A failure to ask counts as no.
+ * known, once a second at most where it can't. A failure to ask counts as no. *ret_leave: and may
+ * the session write tags of its own to the outbox?
  */
-bool write_known_tags(struct write_known *known, struct db_connection *connection);
+void write_known_tags(struct write_known *known, struct db_connection *connection, bool *ret_tags,
+                      bool *ret_leave);
 
 /* It turned out that it can't. */
 void write_known_tagless(struct write_known *known);

@@ -13,6 +13,7 @@
 struct write_terms {
     int64_t timeout; /* µs */
     bool tags;       /* ask for what the triggers struck: `larder install` was run */
+    bool leave;      /* write->tags may be written to the outbox */
 };
 
 /* Why a failed attempt may be followed by another. */

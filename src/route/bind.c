@@ -1,6 +1,7 @@
 #include "route/bind.h"
 
 #include "route/annotation.h"
+#include "route/statement_kind.h"
 
 /* The params as they are found; an array with room for the most there can be. */
 struct binder {
@@ -252,6 +253,12 @@ static bool statement_uses(const struct route *route, enum param_place place)
     return false;
 }
 
+/* May it change something even where the last statement finds no row? A WITH clause may. */
+static bool does_more(const struct route *route)
+{
+    return route->before_count || statement_main(route->statement.sql);
+}
+
 /* What a write needs so that a version that has passed leaves no trace. */
 static void version_check(struct binder *binder)
 {
@@ -267,11 +274,11 @@ static void version_check(struct binder *binder)
                     "@version: the %sstatement must compare it, as in \"AND %.*s = "
                     "coalesce(:version, %.*s)\"",
                     route->before_count ? "last " : "", SPAN_PRINTF(at), SPAN_PRINTF(at));
-    } else if (route->before_count &&
-               (route->result == RESULT_ROWS || route->result == RESULT_NONE))
+    } else if (does_more(route) && (route->result == RESULT_ROWS || route->result == RESULT_NONE))
         draft_fault(binder->draft, at,
-                    "@version: with several statements it needs \"@result row\", so that a "
-                    "missing row undoes all of them");
+                    "@version: with %s it needs \"@result row\", so that a missing row undoes "
+                    "all of it",
+                    route->before_count ? "several statements" : "a WITH clause");
 }
 
 bool route_bind(struct draft *draft)

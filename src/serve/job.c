@@ -1,5 +1,6 @@
 #include "serve/job.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <fcgiapp.h>
@@ -9,6 +10,9 @@
 
 /* More body than this is not read to the end: the connection is given up instead. */
 #define DRAIN_MAX ((size_t)16 * 1024 * 1024)
+
+/* How long the rest of a body nobody wanted may take, µs. */
+#define DRAIN_TIME INT64_C(250000)
 
 /* Buffers that one huge answer made large are not kept for the next. */
 #define BUFFER_KEEP ((size_t)256 * 1024)
@@ -156,18 +160,38 @@ void job_lend(struct job *job, const struct tools *tools)
     job->desk.compressor = tools->compressor;
 }
 
-/* What is left of the request's body must be read, or the next request would begin in its midst. */
-static bool drain(FCGX_Stream *in)
+/*
+ * What is left of the request's body must be read, or the next request would begin in its midst;
+ * what does not come at once is not waited for, since this may be a front.
+ */
+static bool drain(FCGX_Stream *in, int64_t deadline)
 {
-    char scratch[4096];
     size_t drained = 0;
-    int got;
-    while ((got = FCGX_GetStr(scratch, sizeof scratch, in)) > 0) {
-        drained += (size_t)got;
-        if (drained > DRAIN_MAX)
+    while (FCGX_GetChar(in) != EOF) {
+        drained += (size_t)(in->stop - in->rdNext) + 1;
+        in->rdNext = in->stop;
+        if (drained > DRAIN_MAX || clock_monotonic() >= deadline)
             return false;
     }
     return FCGX_GetError(in) == 0;
+}
+
+static bool may_have_body(const struct request *request)
+{
+    return request->content_length.size ||
+           !(span_is(request->method, "GET") || span_is(request->method, "HEAD"));
+}
+
+static bool request_drain(struct job *job)
+{
+    FCGX_Request *request = &job->request;
+    bool body = may_have_body(&job->exchange.request);
+    if (body)
+        listener_forgive(request->ipcFd, DRAIN_TIME);
+    bool drained = drain(request->in, clock_monotonic() + DRAIN_TIME);
+    if (body)
+        listener_forgive(request->ipcFd, LISTENER_SILENCE);
+    return drained;
 }
 
 /* The connection, if it is to be kept; -1: it is closed. */
@@ -175,7 +199,7 @@ static int request_finish(struct job *job)
 {
     FCGX_Request *request = &job->request;
     bool keep = request->keepConnection;
-    bool drained = drain(request->in);
+    bool drained = request_drain(job);
     if (!drained)
         request->keepConnection = 0;
     FCGX_Finish_r(request);

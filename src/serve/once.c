@@ -23,26 +23,41 @@ static bool parts_digest(const struct span *parts, size_t count,
     return !bytes.failed && digest_sha256(bytes_span(&bytes), ret_digest, NULL);
 }
 
-/* Of one person's answers those of another role are another request's. */
-static struct span role_of(const struct exchange *exchange)
+/* What of the request its target and body don't tell: the headers that the route binds. */
+static void headers_append(const struct exchange *exchange, struct bytes *out)
 {
-    return exchange->identity ? span_of(exchange->identity->role) : (struct span){0};
+    const struct route *route = exchange->served->route;
+    for (size_t i = 0; i < route->param_count; i++) {
+        enum param_place place = route->params[i].place;
+        const struct value *value = &exchange->by_param[i];
+        if ((place == PLACE_HEADER || place == PLACE_VERSION) && value->state == VALUE_TEXT) {
+            part_append(out, span_of(route->params[i].name));
+            part_append(out, value->text);
+        }
+    }
 }
 
 static bool digests_make(const struct exchange *exchange, const struct idempotency_key *key,
                          struct once *once)
 {
     const struct principal *principal = exchange->principal;
+    struct bytes headers CLEANUP(bytes_free) = BYTES_EMPTY;
+    headers_append(exchange, &headers);
     const struct span scope[] = {
         principal ? principal->identity : (struct span){0},
         span_of(exchange->served->route->name),
         {.data = key->text, .size = key->size},
     };
+    const struct db_identity *identity = exchange->identity;
     const struct span content[] = {
-        exchange->request.method, exchange->request.target, exchange->request.content_type,
-        exchange->body,           role_of(exchange),
+        exchange->request.method,
+        exchange->request.target,
+        exchange->request.content_type,
+        exchange->body,
+        bytes_span(&headers),
+        identity ? span_of(identity->role) : (struct span){0}, /* what it saw others may not */
     };
-    return parts_digest(scope, ARRAY_COUNT(scope), once->key) &&
+    return !headers.failed && parts_digest(scope, ARRAY_COUNT(scope), once->key) &&
            parts_digest(content, ARRAY_COUNT(content), once->body);
 }
 

@@ -73,12 +73,18 @@ static bool run(struct exchange *exchange, const struct once *once, struct db_wr
                 struct db_failure *failure)
 {
     const struct route *route = exchange->served->route;
+    struct span *tags = NULL;
+    size_t tag_count = 0;
+    if (!strike_own(exchange, &tags, &tag_count))
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     const struct db_write write = {
         .statements = answer_write(route, exchange->learned, exchange->by_param, exchange->timeout,
                                    exchange->desk->arena),
         .count = route->before_count + 1,
         .identity = exchange->identity,
         .once = once->wanted ? &once->once : NULL,
+        .tags = tags,
+        .tag_count = tag_count,
         .record = once_record,
         .context = exchange,
         .timeout = exchange->timeout,

@@ -33,21 +33,46 @@ static void uri_add(struct exchange *exchange, struct strike *strike)
         strike->tags[strike->count++] = tag;
 }
 
+bool strike_own(struct exchange *exchange, struct span **ret_tags, size_t *ret_count)
+{
+    struct strike own = {0};
+    own.tags = arena_array(exchange->desk->arena, exchange->served->route->invalidate_count + 1,
+                           sizeof *own.tags);
+    if (!own.tags)
+        return false;
+    invalidates_add(exchange, &own);
+    uri_add(exchange, &own);
+    *ret_tags = own.tags;
+    *ret_count = own.count;
+    return true;
+}
+
+static bool strike_has(const struct strike *strike, struct span tag)
+{
+    for (size_t i = 0; i < strike->count; i++)
+        if (span_equal(strike->tags[i], tag))
+            return true;
+    return false;
+}
+
 /* False: memory. */
 static bool strike_make(struct exchange *exchange, const struct db_written *written,
                         struct strike *ret_strike)
 {
     int rows = db_result_rows(written->tags);
     struct strike strike = {0};
-    strike.tags = arena_array(exchange->desk->arena,
-                              (size_t)rows + exchange->served->route->invalidate_count + 1,
-                              sizeof *strike.tags);
+    struct span *own;
+    size_t count;
+    if (!strike_own(exchange, &own, &count))
+        return false;
+    strike.tags = arena_array(exchange->desk->arena, (size_t)rows + count + 1, sizeof *strike.tags);
     if (!strike.tags)
         return false;
     for (int i = 0; i < rows; i++)
         strike.tags[strike.count++] = db_result_value(written->tags, i, 0);
-    invalidates_add(exchange, &strike);
-    uri_add(exchange, &strike);
+    for (size_t i = 0; i < count; i++)
+        if (!strike_has(&strike, own[i]))
+            strike.tags[strike.count++] = own[i];
     *ret_strike = strike;
     return true;
 }

@@ -12,6 +12,12 @@
 #include "serve/exchange.h"
 
 /*
+ * The route's @invalidates and the URI's tag, which no trigger knows: the write leaves them in the
+ * outbox, so that they are struck even if this process dies or Redis is away. False: memory.
+ */
+MUST_CHECK bool strike_own(struct exchange *exchange, struct span **ret_tags, size_t *ret_count);
+
+/*
  * Strikes what the committed transaction struck, and the route's @invalidates. Never fails the
  * request; false: there is no Redis, or it was not told.
  */

@@ -390,3 +390,32 @@ def test_descriptors_do_not_leak(served):
         throw(served, ODD[name], wait=False)
     wait_until(lambda: descriptors() <= before + 1, 25, "the abandoned connections closed")
     assert metrics(served).sum("larder_fcgi_connections_total") > 0
+
+
+def test_a_body_that_nobody_wants_and_that_trickles_in_holds_up_no_front(served):
+    pairs = b"".join(pair(name, value) for name, value in
+                     (cgi_params("/items/1", "POST") | {"CONTENT_LENGTH": "100000"}).items())
+    connections = [Connection(served.api.socket, 15) for _ in range(6)]
+    ended = threading.Event()
+
+    def trickle(connection):
+        try:
+            connection.send(begin(keep=True) + stream(PARAMS, pairs) + record(STDIN, b"x"))
+            while not ended.wait(0.02):
+                connection.send(record(STDIN, b"x"))
+        except OSError:
+            pass
+
+    threads = [threading.Thread(target=trickle, args=(connection,)) for connection in connections]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            assert served.direct("/items/1", timeout=8).status == 200
+        assert connections[0].answer().status == 405
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+        for connection in connections:
+            connection.close()

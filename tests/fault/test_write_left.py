@@ -11,6 +11,7 @@ from support.writer import Writer
 
 SCHEMA = "CREATE TABLE a (id int, n int); CREATE TABLE b (id int, n int); CREATE TABLE slow (n int);"
 ROUTES = {name: f"-- @http GET /{name}\n-- @cache ttl=300s\nSELECT n FROM {name}" for name in ("a", "b")}
+ROUTES["change"] = "-- @http PUT /change\n-- @param tag text in=query\n-- @invalidates further {tag}\nUPDATE a SET n = n + 1"
 A, B = "public.a(n)", "public.b(n)"
 
 
@@ -94,6 +95,36 @@ def test_redis_away_at_the_write(site):
     site.stack.redis.resume()
     wait_raised(site.stack, A, deadline=20)
     site.settle()
+
+
+def test_redis_away_at_a_write_that_invalidates_more(site):
+    watch(site.stack, "late")
+    site.stack.redis.pause()
+
+    def change(tag):
+        assert site.stack.direct(f"/change?tag={tag}", method="PUT").status == 204
+
+    def given_up():
+        change("early")
+        return metrics(site.stack).sum("larder_redis_breaker_open") == 1
+
+    wait_until(given_up, 15, "a responder that asks Redis no more")
+    change("late")
+    site.stack.redis.resume()
+    wait_raised(site.stack, "late", deadline=20)
+    site.settle()
+
+
+def test_what_a_write_invalidates_is_struck_once(site):
+    watch(site.stack, "further")
+    assert site.stack.direct("/change?tag=x", method="PUT").status == 204
+    raised = clock(site.stack, "further")
+    assert raised > 1, "struck before the answer"
+    site.settle()
+    with site.writer() as write:
+        write(*into("b"))
+    wait_raised(site.stack, B)
+    assert clock(site.stack, "further") == raised
 
 
 def test_larderd_away_at_the_write(site):

@@ -19,6 +19,8 @@ ROUTES = {
     "other": f"-- @http POST /others\n-- @result row\n{INSERT} RETURNING id, name\n",
     "none": f"-- @http POST /none\n-- @result none\n{INSERT}\n",
     "nobody": "-- @http POST /nobody\n-- @result value\nSELECT nextval('runs')\n",
+    "headed": "-- @http POST /headed\n-- @result row\n-- @param tenant text in=header\n"
+              "INSERT INTO orders (name) SELECT :tenant FROM nextval('runs') RETURNING id, name\n",
     "patch": "-- @http PATCH /orders/{id}\n-- @result row\n"
              "UPDATE orders SET count = count + 1 WHERE id = :id RETURNING id, count\n",
     "put": "-- @http PUT /orders/{id}\n-- @result row\nUPDATE orders SET name = :name WHERE id = :id RETURNING id, name\n",
@@ -81,6 +83,23 @@ def test_another_request_with_the_key_is_422(served, key, change):
     assert post(served, key, {"name": "a"}).status == 201
     answer = post(served, key, **({"body": {"name": "a"}} | change))
     assert "Idempotency-Key" in answer.problem(422)["detail"] and runs(served) == 1
+
+
+def test_a_header_that_the_route_binds_is_part_of_the_request(served, key):
+    first = post(served, key, b"", "/headed", headers={"Tenant": "a", "X-Trace": "1"})
+    again = post(served, key, b"", "/headed", headers={"Tenant": "a", "X-Trace": "2"})
+    assert first.json()["name"] == "a" and told(first) == told(again) and again["Idempotent-Replayed"] == "true"
+    assert post(served, key, b"", "/headed", headers={"Tenant": "b"}).problem(422) and runs(served) == 1
+
+
+def test_another_version_is_another_request(served, key):
+    served.sql("INSERT INTO orders (name, count) VALUES ('a', 1)")
+    first = served.request("/kept/1")["ETag"]
+    assert post(served, key, b"", "/kept/1", "PATCH", {"If-Match": first}).status == 200
+    second = served.request("/kept/1")["ETag"]
+    assert post(served, key, b"", "/kept/1", "PATCH", {"If-Match": second}).problem(422)
+    assert post(served, key, b"", "/kept/1", "PATCH", {"If-Match": first})["Idempotent-Replayed"] == "true"
+    assert served.sql("SELECT count FROM orders") == [(2,)]
 
 
 def test_each_route_has_keys_of_its_own(served, key):

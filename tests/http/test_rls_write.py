@@ -17,6 +17,9 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_lesser') THEN
         CREATE ROLE rls_lesser; GRANT rls_lesser TO larder;
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_reader') THEN
+        CREATE ROLE rls_reader; GRANT rls_reader TO larder;
+    END IF;
 END $$;
 """
 CLAIM = "current_setting('request.jwt.claims', true)::json ->> 'sub'"
@@ -163,3 +166,13 @@ def test_who_may_read_is_told(served):
     for path, headers in (("/seen", writer("ann")), ("/edited", bearer("zoe", role="editor"))):
         answer = send(served, "PUT", f"{path}/1", headers | {"If-Match": STALE}, word="x")
         assert answer.problem(412) and answer["ETag"] == served.get(f"{path}/1", headers=headers)["ETag"]
+
+
+def test_a_kept_answer_is_that_of_the_role_it_was_made_for(served):
+    """Who has lost a role is not shown again what was seen with it."""
+    key = {"Idempotency-Key": "a-key-of-one-role"}
+    first = send(served, "POST", "/who", writer("ann") | key)
+    assert first.json()["who"] == "rls_writer"
+    assert send(served, "POST", "/who", writer("ann", iat=1) | key).body == first.body, "with a later token"
+    send(served, "POST", "/who", bearer("ann", role="rls_reader") | key).problem(422)
+    assert send(served, "POST", "/who", bearer("bob", role="rls_reader") | key).json()["who"] == "rls_reader"

@@ -195,6 +195,8 @@ def test_of_eight_writers_at_once_one_wins_always(served):
      "RETURNING"),
     ("-- @http PUT /a/{id}\n-- @version version\nINSERT INTO history VALUES (1, 'x');\n"
      "UPDATE notes SET text = 'x' WHERE id = :id AND version = :version RETURNING id\n", "undoes all"),
+    ("-- @http PUT /a/{id}\n-- @version version\n-- @result none\nWITH told AS (INSERT INTO history VALUES (1, 'x'))\n"
+     "UPDATE notes SET text = 'x' WHERE id = :id AND version = :version RETURNING id\n", "undoes all"),
     ("-- @http PUT /a/{id}\n-- @version version\n-- @result row\n"
      "UPDATE notes SET text = 'x' WHERE id = :id AND version = :version; SELECT 1\n", "last statement"),
 ])

@@ -162,3 +162,14 @@ def test_a_schema_of_another_role_is_not_used(database):
     assert database.sql("SELECT to_regnamespace('larder')") == [(None,)]
     database.sql("DROP SCHEMA larder_kept", user="postgres")
     database.install()
+
+
+def test_a_superuser_does_not_take_a_schema_that_another_role_made(database):
+    """Its owner's trigger would run with the superuser's rights."""
+    assert database.run("--remove", routes=False)[0] == 0
+    database.sql("GRANT CREATE ON DATABASE " + database.name + " TO larder", user="postgres")
+    database.sql("CREATE SCHEMA larder_kept CREATE TABLE request (key bytea, body bytea, answer bytea, made timestamptz)")
+    status, _, errors = database.run(user="postgres")
+    assert status == 1 and "larder_kept belongs to another role" in errors
+    database.sql("DROP SCHEMA larder_kept CASCADE")
+    database.install(user="postgres")
