@@ -83,8 +83,9 @@ port_is_free() {
     ! (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
+# redis_answers PORT PASSWORD. The password is no argument of a program, where others could see it.
 redis_answers() {
-    [[ $(redis-cli -u "$LARDER_REDIS" ping 2>/dev/null) == PONG ]]
+    [[ $(REDISCLI_AUTH=$2 redis-cli -p "$1" ping 2>/dev/null) == PONG ]]
 }
 
 # Every user of this machine can reach a loopback port: hence the password.
@@ -109,7 +110,7 @@ END
     give "$web_user" "$state/redis/redis.conf"
     export LARDER_REDIS=redis://default:$password@127.0.0.1:$port/0
     start_service redis "$web_user" "$log/redis.log" redis-server "$state/redis/redis.conf"
-    wait_for_service redis 20 redis_answers
+    wait_for_service redis 20 redis_answers "$port" "$password"
 }
 
 # Packs

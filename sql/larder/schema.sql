@@ -261,7 +261,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
          WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm') AND c.relpersistence <> 't'),
         (SELECT md5(string_agg(p.xmin::text, ' ' ORDER BY p.oid))
          FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-         WHERE p.oid >= 16384 AND n.nspname <> 'larder' AND n.nspname !~ '^pg_temp_'))
+         WHERE p.oid >= 16384 AND n.nspname <> 'larder' AND n.nspname !~ '^pg_temp_'),
+        (SELECT md5(string_agg(concat_ws(' ', n.oid, n.nspname, n.nspacl), ',' ORDER BY n.oid))
+         FROM pg_namespace AS n
+         WHERE n.nspname NOT IN ('larder', 'larder_kept') AND n.nspname !~ '^pg_(temp|toast_temp)_'))
 $function$;
 
 -- Those who inherit from the watched tables, at any depth, and are no partitions.

@@ -9,6 +9,14 @@
 
 #define PREPARED_NAME_SIZE 32
 
+/*
+ * What an identity's role, $1, becomes in set_config; null: the session's own. By its name that one
+ * is refused as a role that there is none of (''), since it may do more than any client.
+ */
+#define DB_ROLE_SQL                                                                                \
+    "CASE $1::pg_catalog.text WHEN session_user::pg_catalog.text THEN ''"                          \
+    " ELSE coalesce($1::pg_catalog.text, 'none') END"
+
 /* The name that the server knows the statement by. */
 void prepared_name(uint64_t id, char ret_name[static PREPARED_NAME_SIZE]);
 

@@ -18,7 +18,7 @@
 /* Values, never spliced; both end with the transaction. */
 static const char identity_sql[] =
     "SELECT pg_catalog.set_config('request.jwt.claims', $2::pg_catalog.text, true),"
-    " pg_catalog.set_config('role', coalesce($1::pg_catalog.text, 'none'), true)";
+    " pg_catalog.set_config('role', " DB_ROLE_SQL ", true)";
 
 /* A command whose result nobody needs. */
 static bool command_run(struct db_connection *connection, const char *sql, int64_t deadline,

@@ -158,8 +158,12 @@ static bool struck_tell(struct db_pool *pool, const char *numbers)
 
 void db_pool_struck(struct db_pool *pool, const uint64_t *transactions, size_t count)
 {
+    write_known_struck(db_pool_known(pool), transactions, count);
+}
+
+void db_pool_struck_tell(struct db_pool *pool)
+{
     struct write_known *known = db_pool_known(pool);
-    write_known_struck(known, transactions, count);
     for (bool continued = false;; continued = true) {
         char *numbers = write_known_struck_take(known, continued);
         if (!numbers)

@@ -68,9 +68,13 @@ MUST_CHECK bool db_pool_write(struct db_pool *pool, const struct db_write *write
 void db_written_free(struct db_written *written);
 
 /*
- * The tags of these transactions were bumped: larderd need not. Whatever goes wrong only makes it
- * bump them again.
+ * The tags of these transactions were bumped, so larderd need not, once db_pool_struck_tell has
+ * told PostgreSQL. Whatever goes wrong only makes it bump them again. Never waits.
  */
 void db_pool_struck(struct db_pool *pool, const uint64_t *transactions, size_t count);
+
+/* Tells of all that were bumped since; well within the half second that larderd leaves them alone.
+ */
+void db_pool_struck_tell(struct db_pool *pool);
 
 #endif

@@ -145,7 +145,8 @@ static void send_identity(struct attempt *attempt)
                     "SELECT pg_catalog.set_config('request.jwt.claims', $1, true)", 1,
                     &identity->claims);
     if (identity->role)
-        send_values(attempt, PURPOSE_IDENTITY, "SELECT pg_catalog.set_config('role', $1, true)", 1,
+        send_values(attempt, PURPOSE_IDENTITY,
+                    "SELECT pg_catalog.set_config('role', " DB_ROLE_SQL ", true)", 1,
                     &identity->role);
 }
 

@@ -1,10 +1,23 @@
 #include "serve/bearer.h"
 
+#include <sys/stat.h>
+
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
 
 #define REALM "Bearer realm=\"larder\""
+
+/* Whoever knows a secret can sign with it. */
+static void secret_warn(const struct auth_settings *settings)
+{
+    struct stat status;
+    if (settings->algorithm == AUTH_HS256 && stat(settings->key_file, &status) == 0 &&
+        status.st_mode & S_IROTH)
+        log_event(LOG_WARNING, "tokens",
+                  "everybody may read LARDER_JWT_KEY_FILE %s, and so sign tokens; chmod o-r",
+                  settings->key_file);
+}
 
 bool bearer_open(const struct options *options, struct auth **ret_auth, struct error *error)
 {
@@ -22,7 +35,10 @@ bool bearer_open(const struct options *options, struct auth **ret_auth, struct e
         return error_set(error, ERROR_INVALID,
                          "LARDER_JWT_ALG is %s, but LARDER_JWT_KEY_FILE names no file with its key",
                          auth_algorithm_names[settings.algorithm]);
-    return auth_open(&settings, ret_auth, error);
+    if (!auth_open(&settings, ret_auth, error))
+        return false;
+    secret_warn(&settings);
+    return true;
 }
 
 void bearer_check(const struct auth *auth, const struct live *live, struct fault_list *faults)

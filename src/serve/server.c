@@ -5,6 +5,7 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/write.h"
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
 #include "serve/flight.h"
@@ -251,6 +252,8 @@ void server_close(struct server *server)
     if (!server)
         return;
     feed_stop(server->feed);
+    if (server->pool)
+        db_pool_struck_tell(server->pool);
     live_unref(server->live);
     db_pool_free(server->pool);
     memory_free(server->memory);
@@ -406,5 +409,6 @@ void server_tick(struct server *server)
     tick_resolve(server);
     tick_learn(server);
     tick_definitions(server);
+    db_pool_struck_tell(server->pool);
     bearer_tick(server);
 }

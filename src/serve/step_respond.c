@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "http/precondition.h"
 #include "http/status.h"
+#include "http/vary.h"
 #include "serve/limits.h"
 #include "serve/nginx.h"
 #include "serve/steps.h"
@@ -150,10 +151,17 @@ static void append_entry_head(struct exchange *exchange, enum coding coding, str
 /* A kept 404 has no Cache-Control of the route's: whoever else keeps it asks again. */
 static void append_missing_control(const struct exchange *exchange, struct bytes *head)
 {
+    const struct cors *cors = exchange->server->cors;
     bool somebody = exchange->served->route->auth.kind != AUTH_NONE;
+    unsigned vary =
+        (somebody ? VARY_AUTHORIZATION : 0U) | (cors && cors_varies(cors) ? VARY_ORIGIN : 0U);
     bytes_append_text(head, somebody ? "Cache-Control: private, no-cache\r\n"
-                                       "Vary: Authorization\r\n"
                                      : "Cache-Control: no-cache\r\n");
+    if (!vary)
+        return;
+    bytes_append_text(head, "Vary: ");
+    vary_write(vary, head);
+    bytes_append_text(head, "\r\n");
 }
 
 static void append_missing_head(struct exchange *exchange, struct bytes *head)

@@ -1,6 +1,7 @@
 """Who may ask: bearer tokens, good and bad, roles, claims as values, and what answers say of being somebody's."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -337,6 +338,32 @@ def test_a_kept_404_is_private_too(served):
     assert is_hit(answer)
     other = served.get("/missing", headers=bearer(8))
     assert other.status == 404 and not is_hit(other)
+
+
+def test_a_kept_404_says_all_that_it_differs_by(served, work_folder):
+    with launched(served, work_folder, ROUTES, LARDER_CORS_ORIGINS="https://app.example") as other:
+        for target, vary in (("/missing", "Authorization, Origin"), ("/me", "Accept-Encoding, Authorization, Origin")):
+            answer = fastcgi.ask(other.socket, target, headers=bearer(7) | {"Origin": "https://app.example"})
+            assert answer["Access-Control-Allow-Origin"] == "https://app.example"
+            assert answer.lines("Vary") == [vary]
+
+
+@pytest.mark.parametrize("mode, warned", [(0o644, True), (0o604, True), (0o640, False)])
+def test_a_secret_that_everybody_may_read_is_warned_of(served, work_folder, mode, warned):
+    folder = f"{work_folder}/secret-{mode:o}"
+    os.makedirs(folder)
+    key = tokens.write_key(f"{folder}/key")
+    os.chmod(key, mode)
+    with launched(served, folder, ROUTES, LARDER_JWT_KEY_FILE=key) as other:
+        assert fastcgi.ask(other.socket, "/me", headers=bearer(7)).status == 200
+        assert (f"everybody may read LARDER_JWT_KEY_FILE {key}" in other.log_text()) == warned
+
+
+def test_a_public_key_is_for_everybody_to_read(served, work_folder):
+    folder = f"{work_folder}/public"
+    os.makedirs(folder)
+    with launched(served, folder, ROUTES, **tokens.settings(f"{folder}/key", tokens.Rsa())) as other:
+        assert "everybody may read" not in other.log_text()
 
 
 def test_refusals_are_kept_by_nobody(served):

@@ -199,6 +199,19 @@ def test_secrets_are_for_their_owner_alone(running, quickstart):
         assert stat.S_IMODE((quickstart.folder / name).stat().st_mode) == 0o600
 
 
+def test_the_password_of_redis_is_no_argument_of_a_program(tmp_path):
+    """Whoever is on the machine can read the arguments of every process."""
+    told = tmp_path / "told"
+    (tmp_path / "redis-cli").write_text(f'#!/bin/sh\necho "$@" >{told}\necho "auth $REDISCLI_AUTH" >>{told}\necho PONG\n')
+    (tmp_path / "redis-cli").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}",
+                                "LARDER_REDIS": "redis://default:sesame@127.0.0.1:6399/0"}
+    subprocess.run(["bash", "-euc", 'source "$0"; redis_answers 6399 sesame', TREE / "packaging/lib/stack.sh"],
+                   env=environment, check=True, timeout=30)
+    arguments, password = told.read_text().splitlines()
+    assert "6399" in arguments and "sesame" not in arguments and password == "auth sesame"
+
+
 def test_the_checkout_stays_as_it_was(running, quickstart):
     """What is built is built in the state folder; an edit of a route shows after SIGHUP all the same."""
     assert (quickstart.folder / "build/configure").exists()

@@ -1,5 +1,6 @@
 """@auth rls: the database's own row level security, as the token's role and with its claims; nothing crosses."""
 
+import re
 import subprocess
 
 import pytest
@@ -36,6 +37,8 @@ CREATE POLICY own ON notes FOR SELECT TO rls_reader, "rls Odd'role"
 CREATE POLICY every ON notes FOR SELECT TO rls_editor USING (true);
 GRANT SELECT ON notes, members TO rls_reader, rls_editor, "rls Odd'role";
 CREATE TABLE words (word text); INSERT INTO words VALUES ('w');
+CREATE SCHEMA vault; CREATE TABLE vault.coins (id int); INSERT INTO vault.coins VALUES (1);
+GRANT USAGE ON SCHEMA vault TO rls_reader, larder; GRANT SELECT ON vault.coins TO rls_reader, larder;
 """
 ASK = "SELECT id, word FROM notes ORDER BY id"
 WHO = """SELECT current_user::text AS who, current_setting('role') AS role,
@@ -54,6 +57,7 @@ ROUTES = SENTINEL_ROUTE | {
     "who": route("/who", WHO, "@auth optional rls", "@result row"),
     "session": route("/session", WHO, "@result row"),
     "words": route("/words", "SELECT word FROM words", "@auth required rls"),
+    "coins": route("/coins", "SELECT id FROM vault.coins", "@auth required rls", CACHED),
     "gate": route("/gate", f"SELECT {CLAIM} AS sub FROM pg_advisory_xact_lock_shared({NUMBER})", "@auth required rls",
                   CACHED, "@result row"),
     "stale": route("/stale", f"SELECT {CLAIM} AS sub, current_user::text AS who, clock_timestamp()::text AS made",
@@ -85,6 +89,11 @@ def served(shared):
 
 def reader(subject, **claims):
     return bearer(subject, role="rls_reader", **claims)
+
+
+def cache_ttl(answer):
+    told = re.search(r";\s*ttl=(\d+)", answer["Cache-Status"] or "")
+    return int(told[1]) if told else None
 
 
 def ids(answer):
@@ -120,7 +129,7 @@ def test_the_session_is_its_own_again(served):
         assert all(each.json() == own for each in ask_together(served.direct, ["/session"] * 4))
 
 
-@pytest.mark.parametrize("role", ["rls_foreign", "rls_super", "postgres", "nonexistent", "none", "larder ", "x" * 300,
+@pytest.mark.parametrize("role", ["rls_foreign", "rls_super", "postgres", "nonexistent", "none", "larder", "larder ", "x" * 300,
                                   "rls_reader; DROP TABLE notes", "pg_read_all_data"])
 def test_a_role_the_responder_may_not_take_is_403(served, role):
     for target in ("/notes", "/who"):
@@ -223,6 +232,17 @@ def test_a_right_taken_away_is_heard_of(served):
     finally:
         served.sql("GRANT SELECT ON members TO rls_reader")
     wait_until(lambda: served.get("/notes", headers=headers).status == 200, 30, "an answer again")
+
+
+def test_a_schema_closed_to_a_role_is_heard_of(served):
+    headers = reader("gus")
+    wait_until(lambda: (cache_ttl(served.get("/coins", headers=headers)) or 0) > 60, 30, "an answer kept for long")
+    served.sql("REVOKE USAGE ON SCHEMA vault FROM rls_reader")
+    try:
+        wait_until(lambda: served.get("/coins", headers=headers).status == 403, 30, "an answer that is refused")
+    finally:
+        served.sql("GRANT USAGE ON SCHEMA vault TO rls_reader")
+    wait_until(lambda: served.get("/coins", headers=headers).status == 200, 30, "an answer again")
 
 
 def test_who_waits_for_an_answer_gets_his_own(served):

@@ -14,6 +14,9 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_writer') THEN
         CREATE ROLE rls_writer; CREATE ROLE rls_stranger; GRANT rls_writer TO larder;
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_lesser') THEN
+        CREATE ROLE rls_lesser; GRANT rls_lesser TO larder;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_reader') THEN
         CREATE ROLE rls_reader; GRANT rls_reader TO larder;
     END IF;
@@ -82,6 +85,25 @@ def send(served, method, target, headers, **fields):
 
 def words(served):
     return dict(served.sql("SELECT id, word FROM notes"))
+
+
+def test_the_responders_own_role_is_nobodys(served):
+    for headers in (bearer("ann", role="larder"), bearer("ann", role="none")):
+        send(served, "POST", "/who", headers).problem(403)
+        send(served, "POST", "/notes", headers, id=3, owner="ann", word="new").problem(403)
+    assert set(words(served)) == {1, 2}
+
+
+def test_what_was_answered_to_a_role_is_told_to_no_other(served):
+    def post(headers):
+        return send(served, "POST", "/notes", headers | {"Idempotency-Key": f"role-{id(served)}"}, id=3, owner="ann",
+                    word="new")
+    assert post(writer("ann")).status == 201
+    again = post(writer("ann", app="another device"))
+    assert again.status == 201 and again["Idempotent-Replayed"] == "true"
+    for role in ("rls_lesser", "rls_stranger"):
+        assert "another request" in post(bearer("ann", role=role)).problem(422)["detail"]
+    assert post(writer("bob")).status == 403
 
 
 def test_a_policy_says_who_may_write_what(served):

@@ -179,6 +179,7 @@ static void tell_struck(struct db_pool *pool, char *numbers)
     for (char *at = numbers; count < MOST && *at; at += *at == ',')
         transactions[count++] = strtoull(at, &at, 10);
     db_pool_struck(pool, transactions, count);
+    db_pool_struck_tell(pool);
     puts("struck");
 }
 

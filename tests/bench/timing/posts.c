@@ -5,12 +5,14 @@
  *
  * STATEMENT is prepared; its $1 is a key from 1 to KEYS, $2 a text. By libpq it is run in the three
  * calls that a program makes of a transaction (BEGIN, the statement, COMMIT), and once more with
- * all of them in one pipeline. At each ADDRESS (see link.h) it is a POST of {"key":…,"text":…} to
- * TARGET. Prints one line a round: nanoseconds of the calls, of the pipeline, and at each address.
+ * all of them in one pipeline. Each begins at rest, 5 ms after the one before. At each ADDRESS (see
+ * link.h) it is a POST of {"key":…,"text":…} to TARGET. Prints one line a round: nanoseconds of the
+ * calls, of the pipeline, and at each address.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <libpq-fe.h>
 
@@ -83,6 +85,13 @@ static int64_t write_time(int way, const char *const *values)
     return now() - begin;
 }
 
+/* What a write sets off elsewhere (larderd, the feed) is over before the next one is timed. */
+static void rest(void)
+{
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+}
+
 /* Every round begins with another way. */
 static void round_run(int round, long keys)
 {
@@ -93,6 +102,7 @@ static void round_run(int round, long keys)
         int way = (i + round) % field.count;
         snprintf(texts[0], sizeof texts[0], "%ld", 1 + random() % keys);
         snprintf(texts[1], sizeof texts[1], "Written in round %d by way %d", round, way);
+        rest();
         times[way] = write_time(way, values);
     }
     for (int i = 0; i < field.count; i++)
