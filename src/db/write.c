@@ -1,8 +1,10 @@
 #include "db/write.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "db/pool_use.h"
 #include "db/round.h"
@@ -29,8 +31,31 @@ static void learn(struct db_pool *pool, struct db_connection *connection, enum w
         write_known_tagless(db_pool_known(pool));
 }
 
-static bool attempt(struct db_pool *pool, const struct db_write *write, int64_t until,
-                    enum db_wanted wanted, struct db_written *ret_written,
+static void quoted_append(struct span text, struct bytes *out)
+{
+    bytes_append_byte(out, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '"' || text.data[i] == '\\')
+            bytes_append_byte(out, '\\');
+        bytes_append_byte(out, text.data[i]);
+    }
+    bytes_append_byte(out, '"');
+}
+
+/* {"a","b"}; null: memory. */
+static char *array_text(const struct span *texts, size_t count)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < count; i++) {
+        bytes_append_byte(&text, i ? ',' : '{');
+        quoted_append(texts[i], &text);
+    }
+    bytes_append_byte(&text, '}');
+    return text.failed ? NULL : strdup(bytes_text(&text));
+}
+
+static bool attempt(struct db_pool *pool, const struct db_write *write, const char *tags,
+                    int64_t until, enum db_wanted wanted, struct db_written *ret_written,
                     enum write_again *ret_again, struct db_failure *failure)
 {
     struct db_connection *connection;
@@ -38,7 +63,9 @@ static bool attempt(struct db_pool *pool, const struct db_write *write, int64_t 
     if (!db_pool_take(pool, wanted, &connection, failure))
         return false;
     struct write_terms terms = {0};
-    write_known_tags(db_pool_known(pool), connection, &terms.tags, &terms.leave);
+    bool leave;
+    write_known_tags(db_pool_known(pool), connection, &terms.tags, &leave);
+    terms.leave = leave ? tags : NULL;
     bool done = true;
     if (connection->forget && !connection->settings->transaction_pooling)
         done = db_forget_now(connection, until + DB_GRACE, failure);
@@ -72,8 +99,8 @@ static bool may_again(enum write_again again, unsigned counts[static WRITE_AGAIN
     return clock_monotonic() < until;
 }
 
-bool db_pool_write(struct db_pool *pool, const struct db_write *write,
-                   struct db_written *ret_written, struct db_failure *failure)
+static bool write_on(struct db_pool *pool, const struct db_write *write, const char *tags,
+                     struct db_written *ret_written, struct db_failure *failure)
 {
     int64_t until = clock_monotonic() + write->timeout;
     unsigned counts[WRITE_AGAIN_COUNT] = {0};
@@ -81,7 +108,7 @@ bool db_pool_write(struct db_pool *pool, const struct db_write *write,
     enum write_again again;
     for (;;) {
         struct db_failure local = {0};
-        if (attempt(pool, write, until, wanted, ret_written, &again, &local))
+        if (attempt(pool, write, tags, until, wanted, ret_written, &again, &local))
             return true;
         if (!may_again(again, counts, until)) {
             if (local.kind == DB_FAILURE_STALE)
@@ -92,6 +119,17 @@ bool db_pool_write(struct db_pool *pool, const struct db_write *write,
         }
         wanted = again == WRITE_AGAIN_FRESH ? DB_WANTED_FRESH : DB_WANTED_ANY;
     }
+}
+
+bool db_pool_write(struct db_pool *pool, const struct db_write *write,
+                   struct db_written *ret_written, struct db_failure *failure)
+{
+    char *tags = write->tag_count ? array_text(write->tags, write->tag_count) : NULL;
+    if (write->tag_count && !tags)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    bool done = write_on(pool, write, tags, ret_written, failure);
+    free(tags);
+    return done;
 }
 
 void db_written_free(struct db_written *written)

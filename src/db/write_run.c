@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/clock.h"
 #include "db/prepared.h"
 
@@ -41,7 +40,6 @@ struct attempt {
     struct command *commands;
     struct db_replies replies;
     bool failed; /* a command could not be sent */
-    char *array; /* the text of write->tags */
     bool frozen; /* what others commit after the first command can't be seen */
 };
 
@@ -66,7 +64,6 @@ static void attempt_end(struct attempt *attempt)
         replies_clear(&attempt->replies);
     free(attempt->replies.results);
     free(attempt->commands);
-    free(attempt->array);
 }
 
 static void sent(struct attempt *attempt, enum purpose purpose, size_t statement, int success)
@@ -203,42 +200,13 @@ static const struct db_statement leave_statement = {
     .sql = "INSERT INTO larder.outbox (tag) SELECT pg_catalog.unnest($1::pg_catalog.text[])",
     .parameter_count = 1};
 
-static void quoted_append(struct span text, struct bytes *out)
-{
-    bytes_append_byte(out, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '"' || text.data[i] == '\\')
-            bytes_append_byte(out, '\\');
-        bytes_append_byte(out, text.data[i]);
-    }
-    bytes_append_byte(out, '"');
-}
-
-/* {"a","b"}; null: memory. */
-static char *array_text(const struct span *texts, size_t count)
-{
-    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
-    for (size_t i = 0; i < count; i++) {
-        bytes_append_byte(&text, i ? ',' : '{');
-        quoted_append(texts[i], &text);
-    }
-    bytes_append_byte(&text, '}');
-    return text.failed ? NULL : strdup(bytes_text(&text));
-}
-
 /* As the session's own role: the identity's need not be let at the outbox. */
 static void send_leave(struct attempt *attempt)
 {
-    const struct db_write *write = attempt->write;
-    if (!attempt->terms->leave || !write->tag_count)
-        return;
-    if (!attempt->array)
-        attempt->array = array_text(write->tags, write->tag_count);
-    const char *values[] = {attempt->array};
     struct db_statement statement = leave_statement;
-    statement.values = values;
-    attempt->failed = attempt->failed || !attempt->array;
-    send_statement(attempt, &statement, PURPOSE_TAGS, 0);
+    statement.values = &attempt->terms->leave;
+    if (attempt->terms->leave)
+        send_statement(attempt, &statement, PURPOSE_TAGS, 0);
 }
 
 /* What is deferred strikes before the end, where it can still be told and counted. */

@@ -11,9 +11,9 @@
 
 /* What an attempt is to do beside the write. */
 struct write_terms {
-    int64_t timeout; /* µs */
-    bool tags;       /* ask for what the triggers struck: `larder install` was run */
-    bool leave;      /* write->tags may be written to the outbox */
+    int64_t timeout;   /* µs */
+    bool tags;         /* ask for what the triggers struck: `larder install` was run */
+    const char *leave; /* the array of tags to write to the outbox; null: none */
 };
 
 /* Why a failed attempt may be followed by another. */
