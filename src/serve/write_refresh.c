@@ -85,15 +85,25 @@ static bool read_fill(struct exchange *read, int64_t *budget)
     return true;
 }
 
+/* What is left of the write's own time, µs: its answer waits no longer for its reads. */
+static int64_t time_left(const struct exchange *exchange)
+{
+    return exchange->asked + exchange->timeout - clock_monotonic();
+}
+
 static void refresh(struct exchange *exchange, struct span template)
 {
     struct exchange read;
     struct span path = path_make(exchange, template);
-    if (!path.data)
+    int64_t left = time_left(exchange);
+    if (left <= 0)
+        left_out(exchange, template, "the write's time is over");
+    else if (!path.data)
         left_out(exchange, template, "a place has no value");
     else if (!read_begin(exchange, path, &read))
         left_out(exchange, template, "there is no such route");
     else {
+        read.timeout = read.timeout < left ? read.timeout : left;
         if (!read_fill(&read, &exchange->redis_budget))
             left_out(exchange, template, "the writer can't ask for it");
         exchange_end(&read);

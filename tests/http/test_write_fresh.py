@@ -3,6 +3,7 @@
 import concurrent.futures
 import itertools
 import statistics
+import time
 
 import pytest
 
@@ -43,6 +44,10 @@ ROUTES = SENTINEL_ROUTE | {
     "through": "-- @http PATCH /users/{id}\n-- @param name text in=query\n-- @refreshes GET /users/{id}\n"
                "-- @refreshes GET /users/{next}\n-- @result row\n"
                "UPDATE users SET name = :name WHERE id = :id RETURNING id, id + 1 AS next",
+    "slow": "-- @http GET /slow/{id}\n-- @result row\n" + CACHED +
+            "SELECT name FROM users, pg_sleep(8) WHERE id = :id",
+    "hasty": "-- @http PATCH /slow/{id}\n-- @param name text in=query\n-- @timeout 1s\n-- @refreshes GET /slow/{id}\n"
+             "UPDATE users SET name = :name WHERE id = :id",
     "several": "-- @http POST /users/{id}/parts\n-- @param word text in=query\n"
                "UPDATE users SET name = :word WHERE id = :id;\n"
                "INSERT INTO parts (author, word) VALUES (:id, :word)",
@@ -192,6 +197,12 @@ def test_a_refresh_of_a_route_that_is_not_there_harms_nothing(served):
     assert put(served, "/users/41?name=end", "PATCH").json() == {"id": 41, "next": 42}
     assert get(served, "/users/41").json()["name"] == "end"
     wait_until(lambda: metrics(served).sum("larder_write_through_total") > before, 5, "the write-through")
+
+
+def test_a_slow_refresh_takes_no_more_than_the_writes_own_time(served):
+    begin = time.monotonic()
+    put(served, "/slow/43?name=hasty", "PATCH")
+    assert time.monotonic() - begin < 5
 
 
 # Without triggers the URI itself is struck
