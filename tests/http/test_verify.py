@@ -421,7 +421,7 @@ def test_a_writer_causes_no_false_alarm(served):
         for thread in threads:
             thread.start()
         try:
-            wait_until(lambda: counted(served, "checked") >= before + 500, 60, "500 entries compared")
+            wait_until(lambda: counted(served, "checked") >= before + 500, 240, "500 entries compared")
         finally:
             stopped.set()
             for thread in threads:
