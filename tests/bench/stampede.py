@@ -13,10 +13,10 @@ PROCESSES = 4
 SETTINGS = {"LARDER_DB_POOL": "40", "LARDER_THREADS": "64", "LARDER_DB_WAIT": "5s"}
 CROWD, COLD_KEYS, QUICK_COLD_KEYS = 1000, 5, 2
 
-# Seconds, with a ttl of 15 s (routes/page.sql). Keys are filled from 0 to 6 s. The load begins before the first
+# Seconds, with a ttl of 30 s (routes/page.sql). Keys are filled from 0 to 12 s. The load begins before the first
 # expires, asks for each key twice at the same moment once a CYCLE, begins its second cycle when the last has expired,
 # and ends before the first that was filled anew expires again. So each key is to be queried exactly once under it.
-FILL_MOST, LOAD_BEGIN, CYCLE = 6.0, 13.0, 8.0
+FILL_MOST, LOAD_BEGIN, CYCLE = 12.0, 26.0, 16.0
 PAGES, QUICK_PAGES = 10_000, 1_000
 CONNECTIONS = 400
 TIMES_MOST = 2.0
