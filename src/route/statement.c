@@ -383,7 +383,7 @@ static bool memory_failed(const struct lexer *lexer)
            lexer->statements.failed || lexer->faults->failed;
 }
 
-static void statement_lex(struct lexer *lexer)
+static void lexemes_take(struct lexer *lexer)
 {
     while (lexer->at < lexer->text.size && !memory_failed(lexer)) {
         const struct lexeme *lexeme = lexeme_at(lexer);
@@ -403,6 +403,14 @@ static void statement_lex(struct lexer *lexer)
         brackets_closed(lexer);
 }
 
+/* False after a fault. What memory lacked is memory_failed's to say. */
+static bool statement_lex(struct lexer *lexer)
+{
+    size_t before = lexer->faults->count;
+    lexemes_take(lexer);
+    return lexer->faults->count == before || memory_failed(lexer);
+}
+
 bool statement_parse(const char *file, struct span text, size_t start, struct arena *arena,
                      struct fault_list *faults, struct statement *ret_statement)
 {
@@ -415,9 +423,7 @@ bool statement_parse(const char *file, struct span text, size_t start, struct ar
         .place = PLACE_START,
         .begin = SCAN_OPEN,
     };
-    size_t before = faults->count;
-    statement_lex(&lexer);
-    if (faults->count > before && !memory_failed(&lexer))
+    if (!statement_lex(&lexer))
         return false;
     if (!memory_failed(&lexer) && statement_build(&lexer, ret_statement))
         return true;
@@ -439,9 +445,7 @@ bool statement_parse_all(const char *file, struct span text, size_t start, struc
         .begin = SCAN_OPEN,
         .several = true,
     };
-    size_t before = faults->count;
-    statement_lex(&lexer);
-    if (faults->count > before && !memory_failed(&lexer))
+    if (!statement_lex(&lexer))
         return false;
     struct statement *statements =
         memory_failed(&lexer) ? NULL : arena_copy(arena, &lexer.statements);
