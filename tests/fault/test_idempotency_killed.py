@@ -44,6 +44,11 @@ def rows(served):
     return served.sql("SELECT id, name FROM orders ORDER BY id")
 
 
+def sent_again(served):
+    """The same request once more, until somebody answers it."""
+    return wait_until(lambda: [each for each in [post(served, "k", "a")] if each.status == 201], 20, "an answer")[0]
+
+
 def test_a_responder_killed_between_commit_and_answer(served):
     assert post(served, "warm", "warm").status == 201
     served.database_proxy.delay(0.6)
@@ -54,7 +59,7 @@ def test_a_responder_killed_between_commit_and_answer(served):
     assert answers[0].status == 502
     served.database_proxy.pass_on()
     served.api.start()
-    again = wait_until(lambda: [each for each in [post(served, "k", "a")] if each.status == 201], 20, "an answer")[0]
+    again = sent_again(served)
     assert (again.json(), again["Location"]) == ({"id": 2, "name": "a"}, "/orders/2")
     assert again["Idempotent-Replayed"] == "true" and rows(served) == [(1, "warm"), (2, "a")]
     wait_until(lambda: len(served.get("/orders").json()) == 2, 10, "the page to show what larderd struck")
@@ -74,7 +79,7 @@ def test_a_responder_killed_within_the_transaction(served):
     holder.rollback()
     holder.close()
     served.api.start()
-    again = wait_until(lambda: [each for each in [post(served, "k", "a")] if each.status == 201], 20, "an answer")[0]
+    again = sent_again(served)
     assert again.json()["name"] == "a" and [name for _, name in rows(served)] == ["warm", "a"]
 
 
@@ -88,5 +93,5 @@ def test_a_connection_lost_while_it_commits(served):
     thread.join()
     assert answers[0].status in (201, 503)
     served.database_proxy.pass_on()
-    again = wait_until(lambda: [each for each in [post(served, "k", "a")] if each.status == 201], 20, "an answer")[0]
+    again = sent_again(served)
     assert again.json() == {"id": 2, "name": "a"} and len(rows(served)) == 2
