@@ -2,33 +2,32 @@
 
 #include "base/route_stats.h"
 
-static void answer_metrics(struct exchange *exchange)
+/* Frees the text. */
+static void answer_text(struct exchange *exchange, struct span type, struct bytes *text)
 {
-    struct bytes text = BYTES_EMPTY;
-    counters_append_prometheus(exchange->server->counters, &text);
-    struct span body = arena_span(exchange->desk->arena, bytes_span(&text));
-    bytes_free(&text);
+    struct span body =
+        text->failed ? (struct span){0} : arena_span(exchange->desk->arena, bytes_span(text));
+    bytes_free(text);
     if (!body.size) {
         exchange_memory(exchange);
         return;
     }
-    exchange_settle(exchange, 200, SPAN_LITERAL("text/plain; version=0.0.4; charset=utf-8"), body);
+    exchange_settle(exchange, 200, type, body);
     exchange_header(exchange, "Cache-Control", "no-store");
+}
+
+static void answer_metrics(struct exchange *exchange)
+{
+    struct bytes text = BYTES_EMPTY;
+    counters_append_prometheus(exchange->server->counters, &text);
+    answer_text(exchange, SPAN_LITERAL("text/plain; version=0.0.4; charset=utf-8"), &text);
 }
 
 static void answer_stats(struct exchange *exchange)
 {
     struct bytes text = BYTES_EMPTY;
     route_stats_append_json(exchange->server->counters, &text);
-    struct span body =
-        text.failed ? (struct span){0} : arena_span(exchange->desk->arena, bytes_span(&text));
-    bytes_free(&text);
-    if (!body.size) {
-        exchange_memory(exchange);
-        return;
-    }
-    exchange_settle(exchange, 200, SPAN_LITERAL("application/json"), body);
-    exchange_header(exchange, "Cache-Control", "no-store");
+    answer_text(exchange, SPAN_LITERAL("application/json"), &text);
 }
 
 static void answer_health(struct exchange *exchange)
