@@ -1,6 +1,8 @@
 #include "serve/exchange.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "serve/answer.h"
 
 void exchange_settle(struct exchange *exchange, unsigned status, struct span type, struct span body)
 {
@@ -85,6 +87,22 @@ bool exchange_detach(struct exchange *exchange)
     exchange->path = exchange->query = (struct span){0};
     exchange->writer = NULL;
     return true;
+}
+
+struct exchange exchange_for_read(const struct exchange *exchange, const struct route *route)
+{
+    struct exchange read = {.desk = exchange->desk,
+                            .server = exchange->server,
+                            .phase = PHASE_SEEKING,
+                            .started = clock_monotonic(),
+                            .now = clock_wall(),
+                            .request = exchange->request,
+                            .live = live_ref(exchange->live),
+                            .timeout = answer_timeout(
+                                route, options_number(exchange->server->options, OPTION_TIMEOUT))};
+    read.served = live_find(read.live, route);
+    read.counters = read.served->counters;
+    return read;
 }
 
 void exchange_end(struct exchange *exchange)

@@ -164,6 +164,12 @@ void exchange_redis_event(const struct error *event);
  */
 MUST_CHECK bool exchange_detach(struct exchange *exchange);
 
+/*
+ * A read that another request needs on its way: by the same client, with its memory and routes,
+ * not yet of a path. exchange_end is the caller's.
+ */
+struct exchange exchange_for_read(const struct exchange *exchange, const struct route *route);
+
 /* Frees the foreign handles and the reference to the routes. */
 void exchange_end(struct exchange *exchange);
 

@@ -31,21 +31,6 @@ static void stores_settle(struct member *member)
     exchange_redis_event(&event);
 }
 
-/* Takes the lease of an entry that is still fresh; false: another has it, or has filled already. */
-static bool refresh_lease(struct member *member, struct exchange *exchange)
-{
-    struct store_query *lookup = &exchange->lookup;
-    struct error event = {0};
-    lookup->refresh = true;
-    lookup->body_wanted = lookup->last_wanted = false;
-    cache_store_lookup(member->crew->server->store, member->tools.redis, &lookup, 1,
-                       &exchange->redis_budget, &event);
-    exchange_redis_event(&event);
-    redis_reply_free(lookup->found.reply);
-    lookup->found.reply = NULL;
-    return lookup->outcome != STORE_BYPASS && lookup->lease.held;
-}
-
 /* The exchange, answered and detached, seeks anew: only what it asks for is left of it. */
 static void refresh_begin(struct exchange *exchange)
 {
@@ -67,7 +52,7 @@ static void refresh(struct member *member, struct job *job)
     bool leased = exchange->refresh == REFRESH_LEASED;
     job_lend(job, &member->tools);
     refresh_begin(exchange);
-    if (leased || refresh_lease(member, exchange)) {
+    if (leased || step_take_lease(exchange)) {
         exchange->refresh = REFRESH_NONE;
         counters_add(exchange->server->counters, COUNTER_REFRESHES, 1);
         steps_walk(exchange, PART_FILL);

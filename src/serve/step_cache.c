@@ -175,6 +175,20 @@ static void take_aged(struct exchange *exchange)
         exchange->refresh = REFRESH_LEASED;
 }
 
+bool step_take_lease(struct exchange *exchange)
+{
+    struct store_query *lookup = &exchange->lookup;
+    struct error event = {0};
+    lookup->refresh = true;
+    lookup->body_wanted = lookup->last_wanted = false;
+    cache_store_lookup(exchange->server->store, exchange->desk->redis, &lookup, 1,
+                       &exchange->redis_budget, &event);
+    exchange_redis_event(&event);
+    redis_reply_free(lookup->found.reply);
+    lookup->found.reply = NULL;
+    return lookup->outcome != STORE_BYPASS && lookup->lease.held;
+}
+
 void step_hold_last(struct exchange *exchange)
 {
     take(exchange, "database-down");

@@ -68,6 +68,12 @@ void steps_append_timing(const struct exchange *exchange, struct bytes *out);
  */
 MUST_CHECK bool step_hold_kept(struct exchange *exchange, struct kept *kept);
 
+/*
+ * Takes the lease of the entry that the exchange asks for, though it may be fresh. False: another
+ * has it, or has filled already, or Redis is away.
+ */
+MUST_CHECK bool step_take_lease(struct exchange *exchange);
+
 /* The exchange holds the entry its look-up found though it may not be served otherwise. */
 void step_hold_last(struct exchange *exchange);
 

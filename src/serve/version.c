@@ -1,6 +1,5 @@
 #include "serve/version.h"
 
-#include "base/clock.h"
 #include "serve/answer.h"
 #include "serve/steps.h"
 
@@ -41,21 +40,11 @@ static bool read_begin(const struct exchange *exchange, struct exchange *ret_rea
     const struct route *route = exchange->match.by_method[METHOD_GET];
     if (!route || route->unserved & UNSERVED_REFUSED || !route->version.column.size)
         return false;
-    *ret_read = (struct exchange){.desk = exchange->desk,
-                                  .server = exchange->server,
-                                  .phase = PHASE_SEEKING,
-                                  .started = exchange->started,
-                                  .now = clock_wall(),
-                                  .request = exchange->request,
-                                  .path = exchange->path,
-                                  .query = exchange->query,
-                                  .live = live_ref(exchange->live),
-                                  .match = exchange->match,
-                                  .accept = exchange->accept};
-    ret_read->served = live_find(ret_read->live, route);
-    ret_read->counters = ret_read->served->counters;
-    ret_read->timeout =
-        answer_timeout(route, options_number(exchange->server->options, OPTION_TIMEOUT));
+    *ret_read = exchange_for_read(exchange, route);
+    ret_read->path = exchange->path;
+    ret_read->query = exchange->query;
+    ret_read->match = exchange->match;
+    ret_read->accept = exchange->accept;
     return true;
 }
 

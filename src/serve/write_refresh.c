@@ -27,44 +27,21 @@ static bool read_begin(struct exchange *exchange, struct span path, struct excha
 {
     struct span segments[ROUTE_SEGMENTS_MAX];
     struct error error;
-    struct exchange read = {.desk = exchange->desk,
-                            .server = exchange->server,
-                            .phase = PHASE_SEEKING,
-                            .started = clock_monotonic(),
-                            .now = clock_wall(),
-                            .request = exchange->request,
-                            .path = path,
-                            .accept = coding_accept_parse((struct span){0})};
+    struct route_match match = {.any = false};
     size_t count;
-    read.request.method = SPAN_LITERAL("GET");
-    read.request.if_match = read.request.if_none_match = (struct span){0};
     if (!target_segments(path, exchange->desk->arena, segments, ROUTE_SEGMENTS_MAX, &count, &error))
         return false;
-    route_table_match(live_table(exchange->live), segments, count, &read.match);
-    const struct route *route = read.match.by_method[METHOD_GET];
+    route_table_match(live_table(exchange->live), segments, count, &match);
+    const struct route *route = match.by_method[METHOD_GET];
     if (!route || route->unserved & UNSERVED_REFUSED)
         return false;
-    read.live = live_ref(exchange->live);
-    read.served = live_find(read.live, route);
-    read.counters = read.served->counters;
-    read.timeout = answer_timeout(route, options_number(exchange->server->options, OPTION_TIMEOUT));
-    *ret_read = read;
+    *ret_read = exchange_for_read(exchange, route);
+    ret_read->path = path;
+    ret_read->match = match;
+    ret_read->accept = coding_accept_parse((struct span){0});
+    ret_read->request.method = SPAN_LITERAL("GET");
+    ret_read->request.if_match = ret_read->request.if_none_match = (struct span){0};
     return true;
-}
-
-/* Takes the lease, of a fresh entry too. False: another has it, or Redis is away. */
-static bool lease_take(struct exchange *read)
-{
-    struct error event = {0};
-    struct store_query *lookup = &read->lookup;
-    lookup->refresh = true;
-    lookup->body_wanted = lookup->last_wanted = false;
-    cache_store_lookup(read->server->store, read->desk->redis, &lookup, 1, &read->redis_budget,
-                       &event);
-    exchange_redis_event(&event);
-    redis_reply_free(lookup->found.reply);
-    lookup->found.reply = NULL;
-    return lookup->outcome != STORE_BYPASS && lookup->lease.held;
 }
 
 /* False: the writer can't ask for it, or not by its path alone. */
@@ -77,7 +54,7 @@ static bool read_fill(struct exchange *read, int64_t *budget)
             return false;
     }
     read->redis_budget = *budget;
-    if (read->asks && lease_take(read)) {
+    if (read->asks && step_take_lease(read)) {
         steps_walk(read, PART_FILL);
         counters_add(read->server->counters, COUNTER_WRITE_THROUGH, 1);
     }
