@@ -122,6 +122,48 @@ struct route_kv {
     int64_t ttl;       /* µs, of KV_SET; 0: it stays */
 };
 
+/* @async: the write is filed as a job, and a daemon makes it. */
+struct route_async {
+    bool present;
+    bool preferred;     /* only for a request that says Prefer: respond-async */
+    int64_t retries;    /* how often a job that failed is tried again */
+    int64_t timeout;    /* µs for one try; 0: the route's */
+    struct span dedupe; /* with {name} places: one job at a time of the same text; empty: any */
+};
+
+/* @behind: the write is queued, and a daemon makes many of them in one transaction. */
+struct route_behind {
+    bool present;
+    int64_t batch; /* at most so many a transaction */
+    int64_t every; /* µs: how long the first of a batch waits for others */
+    int64_t bound; /* so many may wait … */
+    bool full_now; /* … beyond which a write is made at once; or else refused with 429 */
+};
+
+/* @stream: the formats that a download is offered in; the first one is the default. */
+enum route_format {
+    FORMAT_CSV,
+    FORMAT_NDJSON,
+    FORMAT_JSON, /* an array of objects */
+    FORMAT_COUNT,
+};
+
+struct route_stream {
+    enum route_format formats[FORMAT_COUNT];
+    size_t format_count;  /* 0: no download */
+    struct span filename; /* with {name} places; empty: none is suggested */
+    bool mark;            /* CSV begins with a byte order mark */
+    bool guard;           /* no CSV value begins as a formula does */
+};
+
+/* @page by=created_at,id: so many columns at most. */
+#define ROUTE_PAGE_MAX 8
+
+struct route_page {
+    struct span columns[ROUTE_PAGE_MAX];
+    size_t column_count; /* 0: no pages */
+};
+
 /* @depends table.column = :param | = column. */
 struct route_depend {
     struct span table; /* as written, perhaps schema-qualified */
@@ -182,6 +224,10 @@ struct route {
     struct route_refresh *refreshes;
     size_t refresh_count;
     struct route_kv kv;
+    struct route_async async;
+    struct route_behind behind;
+    struct route_stream stream;
+    struct route_page page;
 
     unsigned unserved; /* enum route_unserved bits */
 

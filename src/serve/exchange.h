@@ -49,7 +49,7 @@ struct desk {
     struct bytes compressed[CODING_COUNT]; /* of a fresh answer */
 };
 
-#define STEP_COUNT_MAX 24
+#define STEP_COUNT_MAX 32
 
 struct flight;
 struct binding;

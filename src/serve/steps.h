@@ -13,7 +13,9 @@
  *   lookup   takes what Redis answered
  *   body     reads the body of a write and turns its fields into values
  *   kv       keeps or gives a value that Redis alone has
+ *   file     files a write that a daemon makes later
  *   write    runs a write's statements, and strikes what they changed
+ *   stream   sends a download while PostgreSQL makes it
  *   query    asks PostgreSQL
  *   compress makes the variants of a fresh answer
  *   store    gives it to Redis
@@ -80,6 +82,6 @@ void step_hold_last(struct exchange *exchange);
 step_function step_receive, step_match, step_bind, step_key, step_memory, step_lookup, step_query,
     step_compress, step_store, step_share, step_suit, step_precondition, step_respond, step_after;
 step_function step_authenticate, step_limit, step_limit_param, step_admit, step_body, step_kv,
-    step_write;
+    step_file, step_write, step_stream;
 
 #endif
