@@ -25,7 +25,7 @@ const struct annotation annotations[] = {
     {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
     {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
     {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
-    {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
+    {"@behind", annotate_behind, "batch= every= [bound=] [full=refuse|now]", WRITES, false, 0},
     {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
     {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
@@ -201,6 +201,21 @@ static void kv_check(struct draft *draft, unsigned seen,
                 route_method_names[draft->route->method]);
 }
 
+/* Who is answered before the write is made can be told neither where a job is nor of a version. */
+static void behind_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    static const char *const words[] = {"@async", "@version"};
+    for (size_t i = 0; draft->route->behind.present && i < annotation_count; i++) {
+        if (!(seen & 1u << i) || word_index(span_of(annotations[i].word), words, 2) < 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "%s doesn't go with @behind, whose writes are made after the answer",
+                    annotations[i].word);
+    }
+}
+
 void annotations_check(struct draft *draft, unsigned seen,
                        const unsigned line_of[static ANNOTATIONS_MAX])
 {
@@ -208,6 +223,7 @@ void annotations_check(struct draft *draft, unsigned seen,
         methods_check(draft, seen, line_of);
     if (draft->method_known)
         kv_check(draft, seen, line_of);
+    behind_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }
