@@ -132,7 +132,7 @@ struct route_async {
 };
 
 /* So many writes a transaction at most. */
-#define BEHIND_BATCH_MAX 10000
+#define BEHIND_BATCH_MAX 4000
 
 /* @behind: the write is queued, and a daemon makes many of them in one transaction. */
 struct route_behind {

@@ -323,8 +323,8 @@ static const struct {
      "@behind: full=wait must be refuse or now"},
     {"-- @http POST /a\n-- @behind batch=5 every=1s bound=4\nSELECT 1", 2, 0,
      "@behind: bound=4 must be at least batch=5"},
-    {"-- @http POST /a\n-- @behind batch=10001 every=1s bound=20000\nSELECT 1", 2, 0,
-     "@behind: batch=10001 must be at most 10000"},
+    {"-- @http POST /a\n-- @behind batch=4001 every=1s bound=20000\nSELECT 1", 2, 0,
+     "@behind: batch=4001 must be at most 4000"},
     {"-- @http POST /a\n-- @behind batch=5 every=1s\n-- @async\nSELECT 1", 3, 0,
      "@async doesn't go with @behind"},
     {"-- @http PUT /a\n-- @version v\n-- @result row\n-- @behind batch=5 every=1s\n"
