@@ -3,17 +3,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#include "base/clock.h"
-#include "base/digest.h"
-#include "redis/script.h"
+#include "queue/queue_base.h"
 
 /*
- * KEYS: the stream, perhaps what the request's key names. ARGV: the bound, route, document, owner;
- * beside a key what the request says and for how many ms it is known.
+ * KEYS: the stream, perhaps the Idempotency-Key's. ARGV: the bound, route, document, owner; beside
+ * a key what the request says, and for how many ms that is known.
+ *
+ * Its first write is the one that a full Redis refuses, so it is done wholly or not at all.
  */
-static const char add_text[] =
+const char queue_behind_add_text[] =
     "if KEYS[2] then\n"
     "  local said = redis.call('GET', KEYS[2])\n"
     "  if said then return said == ARGV[5] and 1 or 2 end\n"
@@ -23,22 +22,20 @@ static const char add_text[] =
     "if KEYS[2] then redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[6]) end\n"
     "return 0\n";
 
-static const enum queue_behind_outcome outcomes[] = {QUEUE_BEHIND_ADDED, QUEUE_BEHIND_AGAIN,
-                                                     QUEUE_BEHIND_OTHER, QUEUE_BEHIND_FULL};
-
 /* KEYS: streams. Reply: Redis' time in ms, then of each stream its length and oldest number. */
-static const char look_text[] = "local time = redis.call('TIME')\n"
-                                "local told = {time[1] * 1000 + math.floor(time[2] / 1000)}\n"
-                                "for i = 1, #KEYS do\n"
-                                "  local first = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', "
-                                "1)[1]\n"
-                                "  told[2 * i] = redis.call('XLEN', KEYS[i])\n"
-                                "  told[2 * i + 1] = first and first[1] or ''\n"
-                                "end\n"
-                                "return told\n";
+const char queue_behind_look_text[] =
+    "local time = redis.call('TIME')\n"
+    "local told = {time[1] * 1000 + math.floor(time[2] / 1000)}\n"
+    "for i = 1, #KEYS do\n"
+    "  local first = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', "
+    "1)[1]\n"
+    "  told[2 * i] = redis.call('XLEN', KEYS[i])\n"
+    "  told[2 * i + 1] = first and first[1] or ''\n"
+    "end\n"
+    "return told\n";
 
 /* KEYS: the queue's name, the stream. ARGV: how many, a name for a queue that has none. */
-static const char take_text[] =
+const char queue_behind_take_text[] =
     "local name = redis.call('GET', KEYS[1])\n"
     "if not name then\n"
     "  name = ARGV[2]\n"
@@ -46,40 +43,86 @@ static const char take_text[] =
     "end\n"
     "return {name, redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', ARGV[1])}\n";
 
-struct queue_behind {
-    const char *prefix;
-    struct redis_script add, look, take;
+bool queue_behind_name(const struct queue *queue, const char *route,
+                       char ret_name[static QUEUE_NAME_SIZE], struct error *error)
+{
+    const struct span name = span_of(route);
+    char digest[QUEUE_DIGEST_SIZE];
+    if (!queue_digest(&name, 1, digest, error))
+        return false;
+    queue_name(queue->settings.prefix, QUEUE_KEY_BEHIND, span_of(digest), ret_name);
+    return true;
+}
+
+#define NUMBER_SIZE 24
+
+/* What the script is given. */
+struct words {
+    char stream[QUEUE_NAME_SIZE], once[QUEUE_NAME_SIZE];
+    char bound[NUMBER_SIZE], once_ms[NUMBER_SIZE];
+    struct span keys[2], arguments[6];
 };
 
-struct queue_behind *queue_behind_new(const char *prefix)
+static bool words_write(const struct queue *queue, const struct queue_behind_write *write,
+                        struct words *out, struct error *error)
 {
-    struct queue_behind *behind = calloc(1, sizeof *behind);
-    if (!behind)
-        return NULL;
-    behind->prefix = prefix;
-    if (redis_script_init(&behind->add, add_text, NULL) &&
-        redis_script_init(&behind->look, look_text, NULL) &&
-        redis_script_init(&behind->take, take_text, NULL))
-        return behind;
-    queue_behind_free(behind);
-    return NULL;
-}
-
-void queue_behind_free(struct queue_behind *behind)
-{
-    free(behind);
-}
-
-bool queue_behind_name(const struct queue_behind *behind, const char *route,
-                       char ret_name[static QUEUE_BEHIND_NAME_SIZE], struct error *error)
-{
-    unsigned char digest[DIGEST_SIZE];
-    char text[23];
-    if (!digest_sha256(span_of(route), digest, error))
+    char route[QUEUE_NAME_SIZE];
+    if (!queue_digest(&write->route, 1, route, error))
         return false;
-    digest_base64url(digest, 16, text);
-    snprintf(ret_name, QUEUE_BEHIND_NAME_SIZE, "%s:q:b:%s", behind->prefix, text);
+    queue_name(queue->settings.prefix, QUEUE_KEY_BEHIND, span_of(route), out->stream);
+    queue_name(queue->settings.prefix, QUEUE_KEY_DEDUPE, span_of(write->once ? write->once : ""),
+               out->once);
+    snprintf(out->bound, NUMBER_SIZE, "%" PRId64, write->bound);
+    snprintf(out->once_ms, NUMBER_SIZE, "%" PRId64, queue->settings.once_ttl / 1000);
+    const struct span keys[] = {span_of(out->stream), span_of(out->once)};
+    const struct span arguments[] = {span_of(out->bound),
+                                     write->route,
+                                     write->document,
+                                     write->owner,
+                                     span_of(write->once ? write->once_for : ""),
+                                     span_of(out->once_ms)};
+    memcpy(out->keys, keys, sizeof keys);
+    memcpy(out->arguments, arguments, sizeof arguments);
     return true;
+}
+
+static enum queue_behind_outcome verdict_read(struct queue *queue, const struct redis_reply *reply,
+                                              struct error *ret_event)
+{
+    static const enum queue_behind_outcome outcomes[] = {QUEUE_BEHIND_ADDED, QUEUE_BEHIND_AGAIN,
+                                                         QUEUE_BEHIND_OTHER, QUEUE_BEHIND_BOUND};
+    struct span problem = redis_reply_error(reply);
+    int64_t verdict = redis_reply_number(reply, -1);
+    if (problem.data) {
+        queue_refused(queue, problem, ret_event);
+        return memmem(problem.data, problem.size, "OOM ", 4) ? QUEUE_BEHIND_ROOM
+                                                             : QUEUE_BEHIND_AWAY;
+    }
+    return verdict >= 0 && verdict < (int64_t)ARRAY_COUNT(outcomes) ? outcomes[verdict]
+                                                                    : QUEUE_BEHIND_UNKNOWN;
+}
+
+enum queue_behind_outcome queue_behind_add(struct queue *queue, struct redis_connection *connection,
+                                           const struct queue_behind_write *write, int64_t *budget,
+                                           struct error *ret_event)
+{
+    struct words words;
+    struct redis_reply *reply;
+    if (!words_write(queue, write, &words, ret_event))
+        return QUEUE_BEHIND_AWAY;
+    const struct redis_script_call call = {.script = &queue->behind_add,
+                                           .keys = words.keys,
+                                           .key_count = write->once ? 2 : 1,
+                                           .arguments = words.arguments,
+                                           .argument_count = write->once ? 6 : 4};
+    redis_set_once(connection, true);
+    enum queue_run run = queue_run(queue, connection, &call, 1, budget, &reply, ret_event);
+    redis_set_once(connection, false);
+    if (run != QUEUE_RUN_DONE)
+        return run == QUEUE_RUN_AWAY ? QUEUE_BEHIND_AWAY : QUEUE_BEHIND_UNKNOWN;
+    enum queue_behind_outcome outcome = verdict_read(queue, reply, ret_event);
+    redis_reply_free(reply);
+    return outcome;
 }
 
 /* Runs one script; its reply, which is no error reply, is the caller's. */
@@ -104,37 +147,6 @@ static bool nonsense(struct error *error)
     return error_set(error, ERROR_UNAVAILABLE, "Redis: an answer of another kind");
 }
 
-bool queue_behind_add(const struct queue_behind *behind, struct redis_connection *connection,
-                      const struct queue_behind_write *write, int64_t deadline,
-                      enum queue_behind_outcome *ret_outcome, struct error *error)
-{
-    char bound[24], known[24], name[QUEUE_BEHIND_NAME_SIZE], key[45];
-    bool keyed = write->key.data;
-    snprintf(bound, sizeof bound, "%" PRId64, write->bound);
-    snprintf(known, sizeof known, "%" PRId64, write->known / 1000);
-    if (keyed) {
-        digest_base64url((const unsigned char *)write->key.data, DIGEST_SIZE, key);
-        snprintf(name, sizeof name, "%s:q:o:%.22s", behind->prefix, key);
-    }
-    const struct span keys[] = {span_of(write->stream), span_of(keyed ? name : "")};
-    const struct span arguments[] = {span_of(bound), write->route, write->document,
-                                     write->owner,   write->body,  span_of(known)};
-    const struct redis_script_call call = {.script = &behind->add,
-                                           .keys = keys,
-                                           .key_count = keyed ? 2 : 1,
-                                           .arguments = arguments,
-                                           .argument_count = keyed ? 6 : 4};
-    struct redis_reply *reply;
-    if (!run(connection, &call, deadline, &reply, error))
-        return false;
-    int64_t outcome = redis_reply_number(reply, -1);
-    redis_reply_free(reply);
-    if (outcome < 0 || outcome >= (int64_t)ARRAY_COUNT(outcomes))
-        return nonsense(error);
-    *ret_outcome = outcomes[outcome];
-    return true;
-}
-
 static void states_take(const struct redis_reply *reply, size_t count,
                         struct queue_behind_state *states)
 {
@@ -150,7 +162,7 @@ static void states_take(const struct redis_reply *reply, size_t count,
     }
 }
 
-bool queue_behind_look(const struct queue_behind *behind, struct redis_connection *connection,
+bool queue_behind_look(const struct queue *queue, struct redis_connection *connection,
                        const char *const *streams, size_t count, int64_t deadline,
                        struct queue_behind_state *ret_states, struct error *error)
 {
@@ -158,7 +170,7 @@ bool queue_behind_look(const struct queue_behind *behind, struct redis_connectio
     for (size_t i = 0; i < count; i++)
         keys[i] = span_of(streams[i]);
     const struct redis_script_call call = {
-        .script = &behind->look, .keys = keys, .key_count = count};
+        .script = &queue->behind_look, .keys = keys, .key_count = count};
     struct redis_reply *reply;
     if (!run(connection, &call, deadline, &reply, error))
         return false;
@@ -251,20 +263,18 @@ static bool taken_read(struct queue_behind_taken *taken, struct error *error)
     return true;
 }
 
-bool queue_behind_take(const struct queue_behind *behind, struct redis_connection *connection,
+bool queue_behind_take(const struct queue *queue, struct redis_connection *connection,
                        const char *stream, size_t most, int64_t deadline,
                        struct queue_behind_taken *ret_taken, struct error *error)
 {
-    char name[QUEUE_BEHIND_NAME_SIZE], fresh[23], number[24];
-    unsigned char random[16];
-    if (getrandom(random, sizeof random, 0) != sizeof random)
-        return error_set_errno(error, "getrandom");
-    digest_base64url(random, sizeof random, fresh);
-    snprintf(name, sizeof name, "%s:q:i", behind->prefix);
+    char name[QUEUE_NAME_SIZE], fresh[QUEUE_ID_SIZE], number[NUMBER_SIZE];
+    if (!queue_id_new(fresh, error))
+        return false;
+    snprintf(name, sizeof name, "%s:q:i", queue->settings.prefix);
     snprintf(number, sizeof number, "%zu", most);
     const struct span keys[] = {span_of(name), span_of(stream)};
     const struct span arguments[] = {span_of(number), span_of(fresh)};
-    const struct redis_script_call call = {.script = &behind->take,
+    const struct redis_script_call call = {.script = &queue->behind_take,
                                            .keys = keys,
                                            .key_count = ARRAY_COUNT(keys),
                                            .arguments = arguments,

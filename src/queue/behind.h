@@ -7,56 +7,45 @@
  * may be found there again. Numbers mean something only beside the queue's name (`P:q:i`), which a
  * Redis that has forgotten everything gets anew.
  *
- * Every call is one round trip with a deadline. An object is constant once made: all threads may
- * use it, each with a connection of its own.
+ * Every call is one round trip. Who files writes does so under the queue's own rules; what the
+ * daemon does has deadlines, and no breaker.
  */
 #ifndef LARDER_QUEUE_BEHIND_H
 #define LARDER_QUEUE_BEHIND_H
 
-#include "redis/connection.h"
+#include "queue/names.h"
+#include "queue/queue.h"
 
-struct queue_behind;
-
-/* `prefix` must outlive it. Null: memory. */
-struct queue_behind *queue_behind_new(const char *prefix) MUST_CHECK;
-
-/* Null is allowed. */
-void queue_behind_free(struct queue_behind *behind);
-
-/* A stream's name, terminated. */
-#define QUEUE_BEHIND_NAME_SIZE 96
-
-/* ERROR_INTERNAL only if libcrypto refuses. */
-MUST_CHECK bool queue_behind_name(const struct queue_behind *behind, const char *route,
-                                  char ret_name[static QUEUE_BEHIND_NAME_SIZE],
-                                  struct error *error);
-
-/* A write to be queued. */
-struct queue_behind_write {
-    const char *stream;
-    struct span route, document, owner;
-    int64_t bound; /* so many may wait */
-    /* Of a request that may come again: what names it and what it says, each 32 bytes; data null:
-     * it has no Idempotency-Key. It is known for `known` µs. */
-    struct span key, body;
-    int64_t known;
-};
+/* The name of a route's stream. */
+MUST_CHECK bool queue_behind_name(const struct queue *queue, const char *route,
+                                  char ret_name[static QUEUE_NAME_SIZE], struct error *error);
 
 enum queue_behind_outcome {
     QUEUE_BEHIND_ADDED,
-    QUEUE_BEHIND_AGAIN, /* it was queued before, by its key */
-    QUEUE_BEHIND_OTHER, /* the key was used with another body */
-    QUEUE_BEHIND_FULL,  /* as many wait as may; nothing was done */
+    QUEUE_BEHIND_AGAIN,   /* it was added before, by its Idempotency-Key */
+    QUEUE_BEHIND_OTHER,   /* the Idempotency-Key was used for another request */
+    QUEUE_BEHIND_BOUND,   /* as many wait as may */
+    QUEUE_BEHIND_ROOM,    /* Redis has no room */
+    QUEUE_BEHIND_AWAY,    /* Redis is away or takes no writes */
+    QUEUE_BEHIND_UNKNOWN, /* Redis did not answer: it may have it */
+};
+
+/* A write to be added; all texts are the caller's. */
+struct queue_behind_write {
+    struct span route, owner, document;
+    int64_t bound;        /* so many may wait */
+    const char *once;     /* a digest of who sent which Idempotency-Key; null: none … */
+    const char *once_for; /* … and of what the request says */
 };
 
 /*
- * Queues it. After ERROR_TIMEOUT and ERROR_UNAVAILABLE it may have been queued, or not. Also
- * ERROR_UNAVAILABLE: Redis refuses (full, a replica), and it is not queued.
+ * Adds it, within *budget (µs; the time it takes is taken off it): wholly, or, but for
+ * QUEUE_BEHIND_UNKNOWN, not at all. An event, when its text is not empty after the call, is worth a
+ * line of log.
  */
-MUST_CHECK bool queue_behind_add(const struct queue_behind *behind,
-                                 struct redis_connection *connection,
-                                 const struct queue_behind_write *write, int64_t deadline,
-                                 enum queue_behind_outcome *ret_outcome, struct error *error);
+enum queue_behind_outcome queue_behind_add(struct queue *queue, struct redis_connection *connection,
+                                           const struct queue_behind_write *write, int64_t *budget,
+                                           struct error *ret_event);
 
 /* How a stream stands. */
 struct queue_behind_state {
@@ -67,9 +56,8 @@ struct queue_behind_state {
 /* So many streams a call at most. */
 #define QUEUE_BEHIND_STREAMS 500
 
-MUST_CHECK bool queue_behind_look(const struct queue_behind *behind,
-                                  struct redis_connection *connection, const char *const *streams,
-                                  size_t count, int64_t deadline,
+MUST_CHECK bool queue_behind_look(const struct queue *queue, struct redis_connection *connection,
+                                  const char *const *streams, size_t count, int64_t deadline,
                                   struct queue_behind_state *ret_states, struct error *error);
 
 /* A place in a stream; all zeros: before its first entry. */
@@ -101,9 +89,8 @@ struct queue_behind_taken {
     size_t count;
 };
 
-MUST_CHECK bool queue_behind_take(const struct queue_behind *behind,
-                                  struct redis_connection *connection, const char *stream,
-                                  size_t most, int64_t deadline,
+MUST_CHECK bool queue_behind_take(const struct queue *queue, struct redis_connection *connection,
+                                  const char *stream, size_t most, int64_t deadline,
                                   struct queue_behind_taken *ret_taken, struct error *error);
 
 void queue_behind_taken_free(struct queue_behind_taken *taken);

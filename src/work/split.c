@@ -10,18 +10,13 @@ bool split_next(const struct split *split, size_t *ret_from, size_t *ret_count)
     return true;
 }
 
-/* Behind what was made stands the suspect, or all is as at the start. */
-static void go_on(struct split *split, size_t made)
-{
-    split->at += made;
-    split->size = split->alone == split->at + 1 ? 1 : 0;
-}
-
 void split_made(struct split *split)
 {
     size_t from, count;
-    if (split_next(split, &from, &count))
-        go_on(split, count);
+    if (!split_next(split, &from, &count))
+        return;
+    split->at += count;
+    split->size = split->alone == split->at + 1 ? 1 : 0;
 }
 
 bool split_failed(struct split *split, size_t failed)
@@ -43,6 +38,5 @@ bool split_failed(struct split *split, size_t failed)
 
 void split_given_up(struct split *split)
 {
-    split->alone = 0;
-    go_on(split, 1);
+    split->alone = split->size = 0;
 }

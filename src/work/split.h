@@ -26,11 +26,11 @@ void split_made(struct split *split);
 
 /*
  * They failed, by the write at `failed` counted from the first of them, or, at their number, by
- * none that is known. True: there was one alone. It stays the next until split_given_up.
+ * none that is known. True: there was one alone, which must then be tried again or given up.
  */
 bool split_failed(struct split *split, size_t failed);
 
-/* The one that was tried alone is not tried again. */
+/* The one that was tried alone is none any more: it stands in no one's way among the next. */
 void split_given_up(struct split *split);
 
 #endif
