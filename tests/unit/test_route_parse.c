@@ -100,12 +100,16 @@ static void reads_a_write(void **state)
                    "-- @limit 5/s by=id\n"
                    "-- @invalidates feeds feed:{id} user:{auth.sub}\n"
                    "-- @refreshes GET /feeds/{id}\n"
-                   "-- @async retries=3 timeout=5s dedupe={id}\n"
+                   "-- @async prefer retries=3 timeout=5s dedupe={id}:{note}\n"
                    "-- @location /feeds/{id}\n"
                    "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_ASYNC);
+    assert_int_equal(route->unserved, 0);
+    assert_true(route->async.present && route->async.preferred);
+    assert_int_equal(route->async.retries, 3);
+    assert_int_equal(route->async.timeout, 5 * SECOND);
+    assert_true(span_is(route->async.dedupe, "{id}:{note}"));
     assert_false(route->behind.present);
     assert_int_equal(route->limit_count, 2);
     assert_int_equal(route->limits[0].by, LIMIT_BY_IP);
@@ -325,11 +329,12 @@ static const struct {
      "@behind: bound=4 must be at least batch=5"},
     {"-- @http POST /a\n-- @behind batch=4001 every=1s bound=20000\nSELECT 1", 2, 0,
      "@behind: batch=4001 must be at most 4000"},
-    {"-- @http POST /a\n-- @behind batch=5 every=1s\n-- @async\nSELECT 1", 3, 0,
-     "@async doesn't go with @behind"},
     {"-- @http PUT /a\n-- @version v\n-- @result row\n-- @behind batch=5 every=1s\n"
      "UPDATE a SET v = v + 1 WHERE v = :version RETURNING v",
      2, 0, "@version doesn't go with @behind"},
+    {"-- @http POST /a\n-- @async\n-- @behind batch=5 every=1s\nSELECT 1", 3, 0,
+     "a route has @async or @behind, and line 2 has the other"},
+    {"-- @http POST /a\n-- @async dedupe={b\nSELECT 1", 2, 18, "@async: a place is written {name}"},
     {"-- @http POST /a\n-- @async retries=x\nSELECT 1", 2, 19, "@async: retries=x must be a whole"},
     {"-- @http POST /a\n-- @location feeds\nSELECT 1", 2, 14,
      "@location: \"feeds\": a path begins"},
