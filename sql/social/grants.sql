@@ -4,3 +4,4 @@ GRANT USAGE ON SCHEMA social TO :"role";
 GRANT SELECT ON ALL TABLES IN SCHEMA social TO :"role";
 GRANT INSERT (user_id, content, image) ON social.feeds TO :"role";
 GRANT UPDATE (display_name, bio, profile_image, version) ON social.users TO :"role";
+GRANT INSERT, UPDATE (views) ON social.views TO :"role";
