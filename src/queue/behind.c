@@ -297,6 +297,98 @@ void queue_behind_taken_free(struct queue_behind_taken *taken)
     *taken = (struct queue_behind_taken){.count = 0};
 }
 
+/*
+ * KEYS: the job, the dead letters, the channel of news. ARGV: the job's id, ms that it is kept, and
+ * its fields and values. Its first write is the one that a full Redis refuses.
+ */
+const char queue_behind_bury_text[] = "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end\n"
+                                      "redis.call('HSET', KEYS[1], unpack(ARGV, 3))\n"
+                                      "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
+                                      "redis.call('XADD', KEYS[2], '*', 'j', ARGV[1])\n"
+                                      "redis.call('PUBLISH', KEYS[3], ARGV[1] .. ' failed')\n"
+                                      "return 1\n";
+
+/* What no principal's digest is. */
+#define NOBODY "behind"
+
+/* The names and numbers of a dead letter. */
+struct dead_words {
+    char job[QUEUE_NAME_SIZE], letters[QUEUE_NAME_SIZE], news[QUEUE_NAME_SIZE];
+    char kept[NUMBER_SIZE], filed[NUMBER_SIZE], ended[NUMBER_SIZE], timeout[NUMBER_SIZE],
+        progress[NUMBER_SIZE];
+};
+
+static void dead_words_write(const struct queue *queue, const struct queue_behind_dead *dead,
+                             const char *id, struct dead_words *out)
+{
+    const char *prefix = queue->settings.prefix;
+    queue_name(prefix, QUEUE_KEY_JOB, span_of(id), out->job);
+    queue_name(prefix, QUEUE_KEY_DEAD, (struct span){0}, out->letters);
+    queue_name(prefix, QUEUE_KEY_NEWS, (struct span){0}, out->news);
+    snprintf(out->kept, NUMBER_SIZE, "%" PRId64, dead->kept / 1000);
+    snprintf(out->filed, NUMBER_SIZE, "%" PRIu64, dead->entry->number.milliseconds * 1000);
+    snprintf(out->ended, NUMBER_SIZE, "%" PRId64, dead->now);
+    snprintf(out->timeout, NUMBER_SIZE, "%" PRId64, dead->timeout);
+    snprintf(out->progress, NUMBER_SIZE, "0/%zu", dead->statements);
+}
+
+static bool dead_id(const struct queue_behind_dead *dead, char ret_id[static QUEUE_ID_SIZE],
+                    struct error *error)
+{
+    char number[QUEUE_BEHIND_NUMBER_SIZE];
+    queue_behind_number_write(&dead->entry->number, number);
+    const struct span parts[] = {span_of(dead->stream), span_of(number)};
+    return queue_digest(parts, ARRAY_COUNT(parts), ret_id, error);
+}
+
+bool queue_behind_bury(const struct queue *queue, struct redis_connection *connection,
+                       const struct queue_behind_dead *dead, struct span problem, int64_t deadline,
+                       char ret_id[static QUEUE_ID_SIZE], struct error *error)
+{
+    struct dead_words words;
+    struct redis_reply *reply;
+    char id[QUEUE_ID_SIZE];
+    if (!dead_id(dead, id, error))
+        return false;
+    dead_words_write(queue, dead, id, &words);
+    const struct span keys[] = {span_of(words.job), span_of(words.letters), span_of(words.news)};
+    const struct span arguments[] = {
+        span_of(id),
+        span_of(words.kept),
+#define FIELD(name, value) SPAN_LITERAL(name), value
+        FIELD(QUEUE_STATE, span_of(queue_state_names[QUEUE_FAILED])),
+        FIELD(QUEUE_ROUTE, dead->entry->route),
+        FIELD(QUEUE_VERSION, span_of(dead->version)),
+        FIELD(QUEUE_OWNER, SPAN_LITERAL(NOBODY)),
+        FIELD(QUEUE_DOCUMENT, dead->entry->document),
+        FIELD(QUEUE_FILED, span_of(words.filed)),
+        FIELD(QUEUE_BEGUN, span_of(words.ended)),
+        FIELD(QUEUE_ENDED, span_of(words.ended)),
+        FIELD(QUEUE_TRIES, SPAN_LITERAL("1")),
+        FIELD(QUEUE_RETRIES, SPAN_LITERAL("0")),
+        FIELD(QUEUE_TIMEOUT, span_of(words.timeout)),
+        FIELD(QUEUE_NEXT, SPAN_LITERAL("0")),
+        FIELD(QUEUE_PROGRESS, span_of(words.progress)),
+        FIELD(QUEUE_DEDUPE, SPAN_LITERAL("")),
+        FIELD(QUEUE_CANCEL, SPAN_LITERAL("0")),
+        FIELD(QUEUE_STATUS, SPAN_LITERAL("500")),
+        FIELD(QUEUE_TYPE, SPAN_LITERAL("application/problem+json")),
+        FIELD(QUEUE_LOCATION, SPAN_LITERAL("")),
+        FIELD(QUEUE_BODY, problem),
+#undef FIELD
+    };
+    const struct redis_script_call call = {.script = &queue->behind_bury,
+                                           .keys = keys,
+                                           .key_count = ARRAY_COUNT(keys),
+                                           .arguments = arguments,
+                                           .argument_count = ARRAY_COUNT(arguments)};
+    if (!run(connection, &call, deadline, &reply, error))
+        return false;
+    redis_reply_free(reply);
+    memcpy(ret_id, id, sizeof id);
+    return true;
+}
+
 bool queue_behind_trim(struct redis_connection *connection, const char *stream,
                        const struct queue_behind_number *last, int64_t deadline,
                        struct error *error)

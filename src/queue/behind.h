@@ -95,6 +95,27 @@ MUST_CHECK bool queue_behind_take(const struct queue *queue, struct redis_connec
 
 void queue_behind_taken_free(struct queue_behind_taken *taken);
 
+/* A write that can't be made. */
+struct queue_behind_dead {
+    const char *stream;
+    const struct queue_behind_entry *entry;
+    const char *version; /* of the route's file */
+    size_t statements;   /* that it runs */
+    int64_t timeout;     /* µs for one try */
+    int64_t now;         /* wall clock µs */
+    int64_t kept;        /* µs among the dead letters */
+};
+
+/*
+ * Puts it with the dead letters, as a job that failed with this problem (a problem+json); if it was
+ * there already nothing is done. *ret_id is that job's. It is nobody's: its id can be told from the
+ * entry, so whoever queued it can't ask for it.
+ */
+MUST_CHECK bool queue_behind_bury(const struct queue *queue, struct redis_connection *connection,
+                                  const struct queue_behind_dead *dead, struct span problem,
+                                  int64_t deadline, char ret_id[static QUEUE_ID_SIZE],
+                                  struct error *error);
+
 /* All up to this number are made: the entries go. */
 MUST_CHECK bool queue_behind_trim(struct redis_connection *connection, const char *stream,
                                   const struct queue_behind_number *last, int64_t deadline,

@@ -9,6 +9,7 @@
 #include "http/problem.h"
 #include "queue/record.h"
 #include "serve/answer.h"
+#include "serve/tags.h"
 #include "work/split.h"
 
 /* A call of Redis may take so long; no request waits for it: µs. */
@@ -99,6 +100,24 @@ static bool bury(struct making *making, size_t at, const char *why)
 
 /* From entries to statements */
 
+/* False: memory. */
+static bool tags_make(const struct route *route, const struct value *values, struct arena *arena,
+                      struct db_batch_item *item)
+{
+    struct span *tags = arena_array(arena, route->invalidate_count, sizeof *tags);
+    for (size_t i = 0; tags && i < route->invalidate_count; i++) {
+        struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+        if (!tags_fill(route, values, route->invalidates[i].text, &text) || text.failed)
+            return false;
+        tags[i] = arena_span(arena, bytes_span(&text));
+        if (!tags[i].data)
+            return false;
+    }
+    item->tags = tags;
+    item->tag_count = route->invalidate_count;
+    return tags != NULL;
+}
+
 static bool write_make(struct making *making, const struct queue_behind_entry *entry,
                        struct write *write, struct error *error)
 {
@@ -115,7 +134,7 @@ static bool write_make(struct making *making, const struct queue_behind_entry *e
         .count = route->before_count + 1,
         .identity = record.role || record.claims ? &write->identity : NULL,
     };
-    return write->item.statements && write_tags(route, record.values, making->arena, &write->item)
+    return write->item.statements && tags_make(route, record.values, making->arena, &write->item)
                ? true
                : error_set_memory(error);
 }
