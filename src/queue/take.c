@@ -237,18 +237,18 @@ static int64_t number_read(struct span text)
 }
 
 /* r v o d a w x f z */
-static void job_read(const struct redis_reply *fields, struct queue_job *job)
+static void task_read(const struct redis_reply *fields, struct queue_task *task)
 {
-    job->wanted = redis_reply_count(fields) == 9;
-    job->route = redis_reply_element(fields, 0);
-    job->version = redis_reply_element(fields, 1);
-    job->owner = redis_reply_element(fields, 2);
-    job->document = redis_reply_element(fields, 3);
-    job->tries = number_read(redis_reply_element(fields, 4));
-    job->retries = number_read(redis_reply_element(fields, 5));
-    job->timeout = number_read(redis_reply_element(fields, 6));
-    job->filed = number_read(redis_reply_element(fields, 7));
-    job->deaths = number_read(redis_reply_element(fields, 8));
+    task->wanted = redis_reply_count(fields) == 9;
+    task->route = redis_reply_element(fields, 0);
+    task->version = redis_reply_element(fields, 1);
+    task->owner = redis_reply_element(fields, 2);
+    task->document = redis_reply_element(fields, 3);
+    task->tries = number_read(redis_reply_element(fields, 4));
+    task->retries = number_read(redis_reply_element(fields, 5));
+    task->timeout = number_read(redis_reply_element(fields, 6));
+    task->filed = number_read(redis_reply_element(fields, 7));
+    task->deaths = number_read(redis_reply_element(fields, 8));
 }
 
 bool queue_begin(const struct queue_taker *taker, struct redis_connection *connection,
@@ -267,8 +267,8 @@ bool queue_begin(const struct queue_taker *taker, struct redis_connection *conne
     ret_begun->reply = reply;
     ret_begun->count = count;
     for (size_t i = 0; i < count; i++) {
-        ret_begun->jobs[i] = (struct queue_job){.place = places[i]};
-        job_read(redis_reply_at(reply, i), &ret_begun->jobs[i]);
+        ret_begun->tasks[i] = (struct queue_task){.place = places[i]};
+        task_read(redis_reply_at(reply, i), &ret_begun->tasks[i]);
     }
     return true;
 }

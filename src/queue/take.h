@@ -53,7 +53,7 @@ MUST_CHECK bool queue_take(const struct queue_taker *taker, struct redis_connect
                            int64_t deadline, struct queue_place *ret_places, size_t *ret_count,
                            struct error *error);
 
-struct queue_job {
+struct queue_task {
     struct queue_place place;
     bool wanted; /* false: it has ended, or is gone, and was taken from the stream: no more here */
     struct span route, version, owner, document;
@@ -66,7 +66,7 @@ struct queue_job {
 
 struct queue_begun {
     struct redis_reply *reply; /* what the jobs' texts lie in; redis_reply_free */
-    struct queue_job jobs[QUEUE_TAKE_MAX];
+    struct queue_task tasks[QUEUE_TAKE_MAX];
     size_t count;
 };
 
