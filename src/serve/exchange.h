@@ -95,8 +95,10 @@ struct exchange {
     size_t pair_count; /* of desk->pairs: the query's */
     enum version_kind version_kind;
     struct span version; /* of VERSION_GIVEN; terminated */
-    bool recording;      /* the answer is made to be recorded, within the write's transaction … */
-    bool unrecorded;     /* … which was given up, for there was no row to answer with */
+    /* Settles where the row is not there with the version asked for; null: none was asked for. */
+    void (*overtaken)(struct exchange *exchange);
+    bool recording;  /* the answer is made to be recorded, within the write's transaction … */
+    bool unrecorded; /* … which was given up, for there was no row to answer with */
     struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
     struct value
         *by_param;        /* of each of the route's parameters; the body's from the body step on */
