@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support import tokens
-from support.jobs import QUEUE, fields, job_id, post, queue
+from support.filed import QUEUE, fields, job_id, post, queue
 from support.tokens import bearer
 from support.waiting import wait_until
 

@@ -7,7 +7,7 @@ import pytest
 
 from support import tokens
 from support.crowd import Background
-from support.jobs import QUEUE, Events, bring, fields, finish, job_id, post, queue
+from support.filed import QUEUE, Events, bring, fields, finish, job_id, post, queue
 from support.stack import metrics
 from support.tokens import bearer
 from support.waiting import wait_until
