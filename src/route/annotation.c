@@ -24,7 +24,8 @@ const struct annotation annotations[] = {
     {"@refreshes", annotate_refreshes, "GET /path", WRITES, true, 0},
     {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
     {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
-    {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
+    {"@async", annotate_async, "[prefer] [retries=] [timeout=] [dedupe=key-{name}]", WRITES, false,
+     0},
     {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
     {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
     {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
@@ -171,6 +172,25 @@ static void auth_check(struct draft *draft)
                     "public where it is for everybody");
 }
 
+/* One write is made later in one way. */
+static void later_check(struct draft *draft, unsigned seen,
+                        const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    unsigned line = 0;
+    for (size_t i = 0; i < annotation_count; i++) {
+        bool later =
+            annotations[i].read == annotate_async || annotations[i].read == annotate_behind;
+        if (!later || !(seen & 1u << i))
+            continue;
+        if (line) {
+            draft->line = line_of[i];
+            draft_fault(draft, (struct span){0},
+                        "a route has @async or @behind, and line %u has the other", line);
+        }
+        line = line_of[i];
+    }
+}
+
 /* What stands beside @kv; all else is about a statement or what is kept of its answer. */
 static bool goes_with_kv(const char *word)
 {
@@ -208,6 +228,7 @@ void annotations_check(struct draft *draft, unsigned seen,
         methods_check(draft, seen, line_of);
     if (draft->method_known)
         kv_check(draft, seen, line_of);
+    later_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }

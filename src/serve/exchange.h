@@ -11,6 +11,7 @@
 #include "auth/principal.h"
 #include "cache/version_tag.h"
 #include "http/cache_status.h"
+#include "http/prefer.h"
 #include "http/problem.h"
 #include "http/query.h"
 #include "limit/limiter.h"
@@ -41,9 +42,11 @@ struct desk {
     struct server *server;
     struct arena *arena;
     struct redis_connection *redis; /* null: without Redis */
+    struct redis_connection *queue; /* null: nothing is made later */
     struct compressor *compressor;
     struct bytes key;
-    struct bytes body; /* the request's */
+    struct bytes body;     /* the request's */
+    struct bytes document; /* of the job that it files */
     struct query_pair pairs[QUERY_PAIRS_MAX];
     struct bytes head;                     /* the answer's header */
     struct bytes compressed[CODING_COUNT]; /* of a fresh answer */
@@ -97,6 +100,7 @@ struct exchange {
         *by_param;        /* of each of the route's parameters; the body's from the body step on */
     struct value *values; /* of each $n */
     struct coding_accept accept;
+    struct prefer prefer;
     int64_t timeout;           /* µs for the statement */
     int64_t redis_budget;      /* µs this request may still wait for Redis */
     bool asks;                 /* the cache is to be asked what `lookup` says */

@@ -60,6 +60,8 @@ static void tick_resolve(struct server *server)
         log_event(LOG_WARNING, "redis", "%s", error.text);
     if (!limiter_resolve(server->limiter, clock_monotonic(), &error))
         log_event(LOG_WARNING, "limits", "%s", error.text);
+    if (server->queue && !queue_resolve(server->queue, clock_monotonic(), &error))
+        log_event(LOG_WARNING, "queue", "%s", error.text);
 }
 
 static bool store_begin(struct server *server, struct error *error)
@@ -236,8 +238,10 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        cors_begin(server, error) && store_begin(server, error) && limiter_begin(server, error) &&
-        memory_begin(server, error) && body_tag_key(options, &server->etag_key, error) &&
+        cors_begin(server, error) && store_begin(server, error) &&
+        queue_open(options, server->arena, server->counters, &server->queue, error) &&
+        limiter_begin(server, error) && memory_begin(server, error) &&
+        body_tag_key(options, &server->etag_key, error) &&
         bearer_open(options, &server->auth, error) && routes_begin(server, error) &&
         feed_begin(server, error)) {
         *ret_server = server;
@@ -260,6 +264,7 @@ void server_close(struct server *server)
     flights_free(server->flights);
     cache_store_free(server->store);
     limiter_free(server->limiter);
+    queue_free(server->queue);
     cors_free(server->cors);
     networks_free(server->proxies);
     urls_close(server->urls);

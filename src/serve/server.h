@@ -17,6 +17,7 @@
 #include "db/pool.h"
 #include "http/cors.h"
 #include "limit/limiter.h"
+#include "queue/queue.h"
 #include "serve/feed.h"
 #include "serve/live.h"
 
@@ -36,6 +37,7 @@ struct server {
     struct feed *feed;         /* null: without Redis */
     struct cors *cors;         /* null: switched off */
     struct limiter *limiter;
+    struct queue *queue;      /* null: no write can be made later */
     struct networks *proxies; /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
     struct auth *auth;         /* null: tokens are off, and no route asks for one */

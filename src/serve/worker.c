@@ -110,6 +110,8 @@ void crew_give_way(struct member *member)
         redis_disconnect(member->tools.redis);
     if (member->tools.limits)
         redis_disconnect(member->tools.limits);
+    if (member->tools.queue)
+        redis_disconnect(member->tools.queue);
 }
 
 /* One a processor; two at least, so that a peer that breaks off can't hold the only one. */

@@ -100,13 +100,16 @@ static void reads_a_write(void **state)
                    "-- @limit 5/s by=id\n"
                    "-- @invalidates feeds feed:{id} user:{auth.sub}\n"
                    "-- @refreshes GET /feeds/{id}\n"
-                   "-- @async retries=3 timeout=5s dedupe={id}\n"
-                   "-- @behind batch=500 every=200ms\n"
+                   "-- @async prefer retries=3 timeout=5s dedupe={id}:{note}\n"
                    "-- @location /feeds/{id}\n"
                    "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_ASYNC | UNSERVED_BEHIND);
+    assert_int_equal(route->unserved, 0);
+    assert_true(route->async.present && route->async.preferred);
+    assert_int_equal(route->async.retries, 3);
+    assert_int_equal(route->async.timeout, 5 * SECOND);
+    assert_true(span_is(route->async.dedupe, "{id}:{note}"));
     assert_int_equal(route->limit_count, 2);
     assert_int_equal(route->limits[0].by, LIMIT_BY_IP);
     assert_int_equal(route->limits[0].count, 100);
@@ -296,6 +299,9 @@ static const struct {
     {"@depends a.b", 2, 13, "@depends: \"a.b\" must be"},
     {"@depends a.b = :id", 2, 20, "id: it has no source"},
     {"-- @http POST /a\n-- @refreshes POST /a\nSELECT 1", 2, 0, "@refreshes needs GET and a path"},
+    {"-- @http POST /a\n-- @async\n-- @behind batch=5 every=1s\nSELECT 1", 3, 0,
+     "a route has @async or @behind, and line 2 has the other"},
+    {"-- @http POST /a\n-- @async dedupe={b\nSELECT 1", 2, 18, "@async: a place is written {name}"},
     {"-- @http POST /a\n-- @async retries=x\nSELECT 1", 2, 19, "@async: retries=x must be a whole"},
     {"-- @http POST /a\n-- @location feeds\nSELECT 1", 2, 14,
      "@location: \"feeds\": a path begins"},
