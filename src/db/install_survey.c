@@ -71,8 +71,9 @@ static const char strangers_sql[] =
     "UNION ALL "
     "SELECT p.proname FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'larder'::regnamespace"
     " AND p.proname NOT LIKE 'value\\_%' AND p.proname NOT IN ('bumped', 'changed_definitions',"
-    " 'children', 'fingerprints', 'fresh', 'know', 'mine', 'moved', 'on_ddl', 'once',"
-    " 'once_done', 'once_forget', 'prepared_before_crash', 'strike', 'tags_of', 'unheard', 'wake') "
+    " 'children', 'fingerprints', 'fresh', 'jobs_begin', 'jobs_done', 'jobs_forget', 'know',"
+    " 'leave', 'mine', 'moved', 'on_ddl', 'once', 'once_done', 'once_forget', "
+    "'prepared_before_crash', 'strike', 'tags_of', 'unheard', 'wake') "
     "UNION ALL "
     "SELECT t.typname FROM pg_catalog.pg_type AS t WHERE t.typnamespace = 'larder'::regnamespace"
     " AND t.typrelid = 0 AND t.typcategory <> 'A') AS strangers";
