@@ -5,5 +5,4 @@ function init(arguments)
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/json"
     wrk.body = arguments[1]
-    wrk.init(arguments)
 end
