@@ -64,7 +64,9 @@ struct queue *queue_new(const struct queue_settings *settings)
     queue->settings = *settings;
     breaker_init(&queue->breaker, settings->probe);
     queue->resolver = redis_resolver_new(&queue->settings.address);
-    if (queue->resolver && redis_script_init(&queue->file, queue_file_text, NULL))
+    if (queue->resolver && redis_script_init(&queue->file, queue_file_text, NULL) &&
+        redis_script_init(&queue->look, queue_look_text, NULL) &&
+        redis_script_init(&queue->cancel, queue_cancel_text, NULL))
         return queue;
     queue_free(queue);
     return NULL;
