@@ -233,6 +233,41 @@ BEGIN
 END
 $function$;
 
+-- How far each stream of writes that wait (@behind) is made. Stands in the transaction of what it counts, so a write that
+-- comes again is known, whatever became of the queue or of who made it.
+CREATE TABLE IF NOT EXISTS larder_kept.behind (
+    queue text NOT NULL, -- which Redis: numbers of another, or of one that was emptied, mean nothing to this one
+    route text NOT NULL,
+    last  text NOT NULL, -- the number in the stream of the last write made, "milliseconds-sequence"
+    moved timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (queue, route)
+);
+
+-- Begins a batch: how far its stream is made, held until the end of the transaction. NULL: a peer is at it.
+CREATE FUNCTION larder.behind_begin(wanted_queue pg_catalog.text, wanted_route pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    found_last text;
+BEGIN
+    INSERT INTO larder_kept.behind (queue, route, last)
+    SELECT wanted_queue, wanted_route, '0-0'
+    WHERE NOT EXISTS (SELECT FROM larder_kept.behind AS b WHERE b.queue = wanted_queue AND b.route = wanted_route)
+    ON CONFLICT DO NOTHING;
+    SELECT b.last INTO found_last FROM larder_kept.behind AS b
+    WHERE b.queue = wanted_queue AND b.route = wanted_route FOR UPDATE SKIP LOCKED;
+    RETURN found_last;
+END
+$function$;
+
+-- Ends it: all up to this number are made if the transaction commits.
+CREATE FUNCTION larder.behind_done(wanted_queue pg_catalog.text, wanted_route pg_catalog.text, reached pg_catalog.text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    UPDATE larder_kept.behind AS b SET last = reached, moved = clock_timestamp()
+    WHERE b.queue = wanted_queue AND b.route = wanted_route;
+END
+$function$;
+
 -- For the WHEN of a narrowed watch's triggers, whose settings end in `key`: whether one of the two values is new to the
 -- transaction. Settings made here end with it, and are undone with a savepoint, as the rows in the outbox are.
 -- v: the values' hashes, 33 characters each; '*' past 100 of them. m: the values of the row before.
