@@ -46,7 +46,7 @@ class Gate:
 
     def reached(self):
         """Waits until a job has come to it."""
-        wait_until(lambda: self.served.sql("SELECT FROM pg_locks WHERE NOT granted"), 20, "a job at the gate")
+        wait_until(lambda: self.served.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), 20, "a job at the gate")
 
     def open(self):
         self.connection.rollback()
