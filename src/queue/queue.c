@@ -56,6 +56,26 @@ bool queue_open(const struct options *options, struct arena *arena, struct count
     return true;
 }
 
+static bool scripts_init(struct queue *queue)
+{
+    const struct {
+        struct redis_script *script;
+        const char *text;
+    } rows[] = {
+        {&queue->file, queue_file_text},
+        {&queue->look, queue_look_text},
+        {&queue->cancel, queue_cancel_text},
+        {&queue->behind_add, queue_behind_add_text},
+        {&queue->behind_look, queue_behind_look_text},
+        {&queue->behind_take, queue_behind_take_text},
+        {&queue->behind_bury, queue_behind_bury_text},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (!redis_script_init(rows[i].script, rows[i].text, NULL))
+            return false;
+    return true;
+}
+
 struct queue *queue_new(const struct queue_settings *settings)
 {
     struct queue *queue = calloc(1, sizeof *queue);
@@ -64,9 +84,7 @@ struct queue *queue_new(const struct queue_settings *settings)
     queue->settings = *settings;
     breaker_init(&queue->breaker, settings->probe);
     queue->resolver = redis_resolver_new(&queue->settings.address);
-    if (queue->resolver && redis_script_init(&queue->file, queue_file_text, NULL) &&
-        redis_script_init(&queue->look, queue_look_text, NULL) &&
-        redis_script_init(&queue->cancel, queue_cancel_text, NULL))
+    if (queue->resolver && scripts_init(queue))
         return queue;
     queue_free(queue);
     return NULL;

@@ -14,6 +14,7 @@ struct queue {
     struct breaker breaker;
     struct redis_resolver *resolver;
     struct redis_script file, look, cancel;
+    struct redis_script behind_add, behind_look, behind_take, behind_bury;
     int64_t resolved;             /* monotonic µs of the last look-up of the name */
     _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
 };
@@ -36,5 +37,7 @@ enum queue_run queue_run(struct queue *queue, struct redis_connection *connectio
 void queue_refused(struct queue *queue, struct span why, struct error *ret_event);
 
 extern const char queue_file_text[], queue_look_text[], queue_cancel_text[];
+extern const char queue_behind_add_text[], queue_behind_look_text[], queue_behind_take_text[],
+    queue_behind_bury_text[];
 
 #endif

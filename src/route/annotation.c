@@ -26,7 +26,7 @@ const struct annotation annotations[] = {
     {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
     {"@async", annotate_async, "[prefer] [retries=] [timeout=] [dedupe=key-{name}]", WRITES, false,
      0},
-    {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
+    {"@behind", annotate_behind, "batch= every= [bound=] [full=refuse|now]", WRITES, false, 0},
     {"@stream", annotate_stream,
      "csv|ndjson|json[,…] [filename=] [mark=on|off] [guard=on|off] [compress=on|off]", GET, false,
      0},
@@ -223,6 +223,19 @@ static void kv_check(struct draft *draft, unsigned seen,
                 route_method_names[draft->route->method]);
 }
 
+/* Who is answered before the write is made can't be told of a version. */
+static void behind_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    for (size_t i = 0; draft->route->behind.present && i < annotation_count; i++) {
+        if (!(seen & 1u << i) || strcmp(annotations[i].word, "@version") != 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "@version doesn't go with @behind, whose writes are made after the answer");
+    }
+}
+
 /* What is about an answer that is had whole, or kept. */
 static void stream_check(struct draft *draft, unsigned seen,
                          const unsigned line_of[static ANNOTATIONS_MAX])
@@ -248,6 +261,7 @@ void annotations_check(struct draft *draft, unsigned seen,
     if (draft->method_known)
         kv_check(draft, seen, line_of);
     later_check(draft, seen, line_of);
+    behind_check(draft, seen, line_of);
     stream_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
