@@ -184,11 +184,11 @@ static bool run(void *context, struct db_connection *connection, int64_t timeout
     const struct db_batch *batch = batching->batch;
     struct attempt *attempt = &batching->attempt;
     batching->limit = timeout;
-    db_cancel_begin(batch->cancel, connection);
+    db_stop_begin(batch->stop, connection);
     bool done = attempt_begin(attempt, connection, timeout, commands_most(batch), failure) &&
                 batch_open(batching, failure) && batch_items(batching, failure) &&
                 batch_close(batching, failure);
-    db_cancel_end(batch->cancel);
+    db_stop_end(batch->stop);
     if (!done) {
         batching->failed_item =
             attempt->replies.refused ? attempt->commands[attempt->replies.done].item : batch->count;

@@ -13,7 +13,7 @@
 #ifndef LARDER_DB_BATCH_H
 #define LARDER_DB_BATCH_H
 
-#include "db/cancel.h"
+#include "db/stop.h"
 #include "db/write.h"
 
 struct db_batch_item {
@@ -41,7 +41,7 @@ struct db_batch {
      */
     bool (*close)(void *context, struct db_result *const *results, struct db_statement *ret_close);
     void *context;
-    struct db_cancel *cancel; /* may be fired meanwhile; null: nobody does */
+    struct db_stop *stop; /* may be fired meanwhile; null: nobody does */
 };
 
 /*

@@ -1,56 +1,44 @@
 #include "db/cancel.h"
 
 #include <pthread.h>
-#include <stdlib.h>
+#include <stdatomic.h>
 
-#include "db/round.h"
+#define STACK_SIZE ((size_t)256 * 1024)
 
-struct db_cancel {
-    pthread_mutex_t lock;
-    PGcancel *running; /* null: nothing is */
-};
+/* So many requests under way at most: a server that hangs must not gather threads. */
+#define CANCELS_MAX 64
 
-struct db_cancel *db_cancel_new(void)
+static _Atomic int under_way;
+
+static void *cancel_run(void *argument)
 {
-    struct db_cancel *cancel = calloc(1, sizeof *cancel);
-    if (cancel)
-        pthread_mutex_init(&cancel->lock, NULL);
-    return cancel;
+    PGcancel *cancel = argument;
+    char complaint[256];
+    PQcancel(cancel, complaint, sizeof complaint);
+    PQfreeCancel(cancel);
+    atomic_fetch_sub(&under_way, 1);
+    return NULL;
 }
 
-void db_cancel_free(struct db_cancel *cancel)
+static bool thread_start(PGcancel *cancel)
 {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    bool started = pthread_create(&thread, &attributes, cancel_run, cancel) == 0;
+    pthread_attr_destroy(&attributes);
+    return started;
+}
+
+void db_cancel(struct db_connection *connection)
+{
+    PGcancel *cancel = PQgetCancel(connection->handle);
     if (!cancel)
         return;
-    pthread_mutex_destroy(&cancel->lock);
-    free(cancel);
-}
-
-/* Under the lock all the time, so that it can't strike what the connection runs next. */
-void db_cancel_fire(struct db_cancel *cancel)
-{
-    char message[256];
-    pthread_mutex_lock(&cancel->lock);
-    if (cancel->running)
-        PQcancel(cancel->running, message, sizeof message);
-    pthread_mutex_unlock(&cancel->lock);
-}
-
-void db_cancel_begin(struct db_cancel *cancel, struct db_connection *connection)
-{
-    if (!cancel)
+    if (atomic_fetch_add(&under_way, 1) < CANCELS_MAX && thread_start(cancel))
         return;
-    pthread_mutex_lock(&cancel->lock);
-    cancel->running = PQgetCancel(connection->handle);
-    pthread_mutex_unlock(&cancel->lock);
-}
-
-void db_cancel_end(struct db_cancel *cancel)
-{
-    if (!cancel)
-        return;
-    pthread_mutex_lock(&cancel->lock);
-    PQfreeCancel(cancel->running);
-    cancel->running = NULL;
-    pthread_mutex_unlock(&cancel->lock);
+    atomic_fetch_sub(&under_way, 1);
+    PQfreeCancel(cancel);
 }

@@ -1,30 +1,16 @@
 /*
- * Cancelling, from one thread, what another thread has PostgreSQL run.
- *
- * What is fired when nothing runs has no effect; so whoever wants an end fires until it has come.
+ * Telling a server to end the statement that a connection waits for. Not for other folders.
  */
 #ifndef LARDER_DB_CANCEL_H
 #define LARDER_DB_CANCEL_H
 
-#include "base/compiler.h"
-
-struct db_cancel;
-struct db_connection;
-
-/* Null: memory. */
-struct db_cancel *db_cancel_new(void) MUST_CHECK;
-
-/* Only when nothing runs under it. Null is allowed. */
-void db_cancel_free(struct db_cancel *cancel);
+#include "db/round.h"
 
 /*
- * Asks the server to end the statement that runs now under the handle. Opens a connection of its
- * own for that, so it may wait as long as the system lets connecting wait.
+ * Sends the request from a thread of its own, since it needs another connection, which libpq can
+ * only wait for without a bound. Best effort: where the server can't be reached nothing happens.
+ * Never waits.
  */
-void db_cancel_fire(struct db_cancel *cancel);
-
-/* For db/: what runs on the connection may be cancelled, until the end is told. Null is allowed. */
-void db_cancel_begin(struct db_cancel *cancel, struct db_connection *connection);
-void db_cancel_end(struct db_cancel *cancel);
+void db_cancel(struct db_connection *connection);
 
 #endif

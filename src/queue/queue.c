@@ -63,6 +63,8 @@ static bool scripts_init(struct queue *queue)
         const char *text;
     } rows[] = {
         {&queue->file, queue_file_text},
+        {&queue->look, queue_look_text},
+        {&queue->cancel, queue_cancel_text},
         {&queue->behind_add, queue_behind_add_text},
         {&queue->behind_look, queue_behind_look_text},
         {&queue->behind_take, queue_behind_take_text},

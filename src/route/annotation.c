@@ -27,7 +27,9 @@ const struct annotation annotations[] = {
     {"@async", annotate_async, "[prefer] [retries=] [timeout=] [dedupe=key-{name}]", WRITES, false,
      0},
     {"@behind", annotate_behind, "batch= every= [bound=] [full=refuse|now]", WRITES, false, 0},
-    {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
+    {"@stream", annotate_stream,
+     "csv|ndjson|json[,…] [filename=] [mark=on|off] [guard=on|off] [compress=on|off]", GET, false,
+     0},
     {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
     {"@version", annotate_version, "column [required]", ANY, false, 0},
@@ -234,6 +236,23 @@ static void behind_check(struct draft *draft, unsigned seen,
     }
 }
 
+/* What is about an answer that is had whole, or kept. */
+static void stream_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    static const char *const words[] = {"@result", "@cache",   "@nginx", "@depends",
+                                        "@tags",   "@version", "@page"};
+    for (size_t i = 0; draft->route->stream.format_count && i < annotation_count; i++) {
+        if (!(seen & 1u << i) ||
+            word_index(span_of(annotations[i].word), words, ARRAY_COUNT(words)) < 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "%s is of no use beside @stream: a download is neither had whole nor kept",
+                    annotations[i].word);
+    }
+}
+
 void annotations_check(struct draft *draft, unsigned seen,
                        const unsigned line_of[static ANNOTATIONS_MAX])
 {
@@ -243,6 +262,7 @@ void annotations_check(struct draft *draft, unsigned seen,
         kv_check(draft, seen, line_of);
     later_check(draft, seen, line_of);
     behind_check(draft, seen, line_of);
+    stream_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }

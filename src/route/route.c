@@ -18,7 +18,6 @@ const char *const route_result_names[] = {
 };
 
 const struct unserved_name route_unserved_names[] = {
-    {UNSERVED_STREAM, "@stream"},
     {UNSERVED_PAGE, "@page"},
 };
 

@@ -178,7 +178,6 @@ struct route_depend {
 
 /* Annotations whose behaviour this version parses but does not serve yet, one bit each. */
 enum route_unserved {
-    UNSERVED_STREAM = 1 << 2,
     UNSERVED_PAGE = 1 << 3,
 };
 
@@ -186,7 +185,7 @@ enum route_unserved {
  * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
  * The others only cost speed.
  */
-#define UNSERVED_REFUSED (UNSERVED_STREAM | UNSERVED_PAGE)
+#define UNSERVED_REFUSED (UNSERVED_PAGE)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */

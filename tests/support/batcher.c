@@ -186,7 +186,7 @@ static bool record(void *context, struct db_result *const *results, struct db_st
     return true;
 }
 
-static void work(struct db_pool *pool, struct db_cancel *cancel, char *line)
+static void work(struct db_pool *pool, struct db_stop *stop, char *line)
 {
     struct request *request = calloc(1, sizeof *request);
     struct db_failure failure = {0};
@@ -198,7 +198,7 @@ static void work(struct db_pool *pool, struct db_cancel *cancel, char *line)
                                        .choose = choose,
                                        .close = record,
                                        .context = request,
-                                       .cancel = cancel};
+                                       .stop = stop};
     for (char *word = strsep(&line, "\t"); word; word = strsep(&line, "\t"))
         set(request, word);
     request->open_values[0] = keys_of(request);
@@ -223,14 +223,14 @@ static void work(struct db_pool *pool, struct db_cancel *cancel, char *line)
     free(request);
 }
 
-static void *fire(void *cancel)
+static void *fire(void *stop)
 {
     sigset_t signals;
     int number;
     sigemptyset(&signals);
     sigaddset(&signals, SIGUSR1);
     while (sigwait(&signals, &number) == 0)
-        db_cancel_fire(cancel);
+        db_stop_fire(stop);
     return NULL;
 }
 
@@ -246,24 +246,24 @@ int main(int count, char **arguments)
                        .statement_timeout = 10000000}};
     sigset_t signals;
     pthread_t thread;
-    struct db_cancel *cancel = db_cancel_new();
+    struct db_stop *stop = db_stop_new();
     struct counters *counters = counters_open_private();
     struct db_pool *pool = counters ? db_pool_new(&settings, counters) : NULL;
     sigemptyset(&signals);
     sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    if (!pool || !cancel || pthread_create(&thread, NULL, fire, cancel) != 0)
+    if (!pool || !stop || pthread_create(&thread, NULL, fire, stop) != 0)
         return 1;
     ssize_t size;
     while ((size = getline(&line, &room, stdin)) > 0) {
         line[size - 1] = '\0';
-        work(pool, cancel, line);
+        work(pool, stop, line);
     }
     pthread_cancel(thread);
     pthread_join(thread, NULL);
     db_pool_free(pool);
     counters_close(counters);
-    db_cancel_free(cancel);
+    db_stop_free(stop);
     free(line);
     return 0;
 }
