@@ -56,6 +56,12 @@ static int64_t run_left(void *context, int64_t now)
     return feed_left(daemon->feed, now);
 }
 
+static int64_t run_sweep(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    return feed_sweep(daemon->feed, now);
+}
+
 static int64_t run_forget(void *context, int64_t now)
 {
     struct daemon *daemon = context;
@@ -97,9 +103,13 @@ static int64_t run_watchdog(void *context, int64_t now)
 }
 
 static const struct loop_task tasks[] = {
-    {"feed", run_feed, fd_of_feed, wake_feed}, {"left", run_left, NULL, NULL},
-    {"forget", run_forget, NULL, NULL},        {"definitions", run_definitions, NULL, NULL},
-    {"status", run_status, NULL, NULL},        {"watchdog", run_watchdog, NULL, NULL},
+    {"feed", run_feed, fd_of_feed, wake_feed},
+    {"left", run_left, NULL, NULL},
+    {"sweep", run_sweep, NULL, NULL},
+    {"forget", run_forget, NULL, NULL},
+    {"definitions", run_definitions, NULL, NULL},
+    {"status", run_status, NULL, NULL},
+    {"watchdog", run_watchdog, NULL, NULL},
     {"reload", run_reload, NULL, NULL},
 };
 
