@@ -9,8 +9,8 @@
 const char queue_look_text[] = "return redis.call('HMGET', KEYS[1], unpack(ARGV))\n";
 
 /*
- * KEYS: the job, those that wait for their next try. ARGV: the owner, the id, now, the ms that a job
- * is kept which has ended, the channel of news; then the job's fields. The first write takes no
+ * KEYS: the job, those that wait for their next try. ARGV: the owner, the id, now, the ms that a
+ * job is kept which has ended, the channel of news; then the job's fields. The first write takes no
  * memory, so that a full Redis refuses none of the others.
  */
 const char queue_cancel_text[] =
@@ -55,12 +55,12 @@ enum field {
 };
 
 static const char *const field_names[FIELD_COUNT] = {
-    [FIELD_STATE] = QUEUE_STATE,       [FIELD_OWNER] = QUEUE_OWNER,
-    [FIELD_FILED] = QUEUE_FILED,       [FIELD_BEGUN] = QUEUE_BEGUN,
-    [FIELD_ENDED] = QUEUE_ENDED,       [FIELD_NEXT] = QUEUE_NEXT,
-    [FIELD_TRIES] = QUEUE_TRIES,       [FIELD_PROGRESS] = QUEUE_PROGRESS,
-    [FIELD_CANCEL] = QUEUE_CANCEL,     [FIELD_STATUS] = QUEUE_STATUS,
-    [FIELD_TYPE] = QUEUE_TYPE,         [FIELD_LOCATION] = QUEUE_LOCATION,
+    [FIELD_STATE] = QUEUE_STATE,   [FIELD_OWNER] = QUEUE_OWNER,
+    [FIELD_FILED] = QUEUE_FILED,   [FIELD_BEGUN] = QUEUE_BEGUN,
+    [FIELD_ENDED] = QUEUE_ENDED,   [FIELD_NEXT] = QUEUE_NEXT,
+    [FIELD_TRIES] = QUEUE_TRIES,   [FIELD_PROGRESS] = QUEUE_PROGRESS,
+    [FIELD_CANCEL] = QUEUE_CANCEL, [FIELD_STATUS] = QUEUE_STATUS,
+    [FIELD_TYPE] = QUEUE_TYPE,     [FIELD_LOCATION] = QUEUE_LOCATION,
     [FIELD_BODY] = QUEUE_BODY,
 };
 
@@ -181,12 +181,13 @@ void queue_look(struct queue *queue, struct redis_connection *connection,
     struct words words[QUEUE_LOOKS_MAX];
     struct redis_script_call calls[QUEUE_LOOKS_MAX];
     struct redis_reply *replies[QUEUE_LOOKS_MAX];
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < QUEUE_LOOKS_MAX && i < count; i++) {
         queue_look_end(looks[i]);
         looks[i]->found = QUEUE_LOOK_AWAY;
         calls[i] = call_write(queue, looks[i], now, &words[i]);
     }
-    if (queue_run(queue, connection, calls, count, budget, replies, ret_event) != QUEUE_RUN_DONE)
+    if (count == 0 ||
+        queue_run(queue, connection, calls, count, budget, replies, ret_event) != QUEUE_RUN_DONE)
         return;
     for (size_t i = 0; i < count; i++)
         reply_take(queue, replies[i], looks[i], ret_event);
