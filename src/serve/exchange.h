@@ -76,6 +76,7 @@ struct exchange {
     int64_t started; /* monotonic µs */
     int64_t now;     /* wall clock µs: the request's one time */
     struct request request;
+    bool whole;              /* all of it has arrived: reading its body waits for nobody */
     bool head_only;          /* HEAD: everything but the body */
     bool profile;            /* ?profile=1, where it is allowed */
     struct span path, query; /* raw */

@@ -5,6 +5,7 @@
 #include "queue/record.h"
 #include "route/template.h"
 #include "serve/once.h"
+#include "serve/steps.h"
 #include "serve/write_ready.h"
 
 /* When a client may look for the first time: seconds. */
@@ -24,6 +25,17 @@ bool filing_wanted(const struct exchange *exchange)
 bool filing_ready(const struct exchange *exchange)
 {
     return filing_wanted(exchange) && !exchange->binding && exchange->version_kind != VERSION_OTHER;
+}
+
+/* A longer body is not for a front to read. */
+#define BODY_QUICK 4096
+
+void filing_body(struct exchange *exchange)
+{
+    uint64_t length;
+    if (exchange->whole && exchange->binding && filing_wanted(exchange) &&
+        request_content_length(&exchange->request, &length) && length <= BODY_QUICK)
+        step_body(exchange);
 }
 
 /* A filing and the texts that it points to. */

@@ -10,6 +10,9 @@
 /* Is this write to be made later? */
 bool filing_wanted(const struct exchange *exchange);
 
+/* Reads the body of a write that is to be filed, where that is short and has arrived. */
+void filing_body(struct exchange *exchange);
+
 /* Can it be filed as it is, without reading its body or asking PostgreSQL? */
 bool filing_ready(const struct exchange *exchange);
 

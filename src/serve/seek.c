@@ -80,6 +80,8 @@ static void batch_file(struct member *member, struct job *const *jobs, size_t co
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         struct exchange *exchange = job_exchange(jobs[i]);
+        if (exchange->phase == PHASE_SEEKING)
+            filing_body(exchange);
         if (exchange->phase == PHASE_SEEKING && filing_ready(exchange))
             filing[found++] = exchange;
     }

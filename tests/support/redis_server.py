@@ -10,7 +10,7 @@ from .waiting import wait_until
 
 
 class Redis:
-    """Listens on a loopback port and on a UNIX socket; keeps nothing on disk unless told. `options` are redis.conf's."""
+    """On a loopback port and on a UNIX socket; keeps nothing on disk unless told. `options` are redis.conf's."""
 
     def __init__(self, folder, options=None):
         self.folder = str(folder)

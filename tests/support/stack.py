@@ -201,8 +201,8 @@ class Stack:
 
     def show_logs(self):
         daemons = [f"run/{daemon.name}.log" for daemon in self.larderds]
-        for place in (*daemons, "run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log", "redis/redis.log",
-                      "queue/redis.log"):
+        for place in (*daemons, "run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log",
+                      "redis/redis.log", "queue/redis.log"):
             path = f"{self.folder}/{place}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as log:
