@@ -15,9 +15,9 @@ struct queue_job {
     enum queue_state state;
     int64_t filed, begun, ended, next;
     int64_t tries;
-    int64_t done, of;  /* statements */
-    bool cancelling;   /* it runs, and is to be cancelled */
-    int64_t status;    /* of the answer; 0: none */
+    int64_t done, of; /* statements */
+    bool cancelling;  /* it runs, and is to be cancelled */
+    int64_t status;   /* of the answer; 0: none */
     struct span type, location, body;
 };
 

@@ -23,11 +23,12 @@
 struct kept;
 
 enum phase {
-    PHASE_SEEKING = 1 << 0, /* no answer yet */
-    PHASE_FILLED = 1 << 1,  /* an answer made by this request's query */
-    PHASE_HELD = 1 << 2,    /* an answer out of the cache */
-    PHASE_SETTLED = 1 << 3, /* an answer without an entry: problems, OPTIONS, 304, metrics */
-    PHASE_SENT = 1 << 4,    /* the answer went out as it came, or as much of it as there was */
+    PHASE_SEEKING = 1 << 0,  /* no answer yet */
+    PHASE_FILLED = 1 << 1,   /* an answer made by this request's query */
+    PHASE_HELD = 1 << 2,     /* an answer out of the cache */
+    PHASE_SETTLED = 1 << 3,  /* an answer without an entry: problems, OPTIONS, 304, metrics */
+    PHASE_SENT = 1 << 4,     /* the answer went out as it came, or as much of it as there was */
+    PHASE_WATCHING = 1 << 5, /* no answer yet: what it asks of is a job of the queue */
 };
 
 /* What is still to be answered. */
@@ -96,9 +97,12 @@ struct exchange {
     size_t pair_count; /* of desk->pairs: the query's */
     enum version_kind version_kind;
     struct span version; /* of VERSION_GIVEN; terminated */
+    /* Settles where the row is not there with the version asked for; null: none was asked for. */
+    void (*overtaken)(struct exchange *exchange);
     bool recording;      /* the answer is made to be recorded, within the write's transaction … */
     bool unrecorded;     /* … which was given up, for there was no row to answer with */
-    struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
+    struct queue_watch *watch; /* of WATCHING, until the end; null: none */
+    struct binding *binding;   /* goes on in the body step; null: nothing comes in the body */
     struct value
         *by_param;        /* of each of the route's parameters; the body's from the body step on */
     struct value *values; /* of each $n */

@@ -59,7 +59,7 @@ static bool is_quick(const struct exchange *exchange)
     size_t size = exchange->settled_body.size;
     for (enum coding coding = 0; coding < CODING_COUNT; coding++)
         size += exchange->bodies[coding].size;
-    return exchange->phase != PHASE_SEEKING && size <= QUICK_BODY_MAX;
+    return !(exchange->phase & (PHASE_SEEKING | PHASE_WATCHING)) && size <= QUICK_BODY_MAX;
 }
 
 void crew_dispatch(struct member *member, struct job *job)
@@ -91,6 +91,7 @@ static void batch_file(struct member *member, struct job *const *jobs, size_t co
 
 void crew_look(struct member *member, struct job **jobs, size_t count)
 {
+    count = crew_watch(member, jobs, count);
     batch_lookup(member, jobs, count);
     batch_file(member, jobs, count);
     for (size_t i = 0; i < count; i++) {

@@ -9,6 +9,7 @@
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
 #include "serve/flight.h"
+#include "serve/queue_watcher.h"
 
 static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
 {
@@ -37,6 +38,8 @@ static bool counters_begin(struct server *server, struct error *error)
         return error_set_memory(error);
     server->unrouted = counters_route(server->counters, "none");
     server->internal = counters_route(server->counters, "/_larder/");
+    server->job_pages[0] = counters_route(server->counters, "GET /jobs/{id}");
+    server->job_pages[1] = counters_route(server->counters, "DELETE /jobs/{id}");
     return true;
 }
 
@@ -81,6 +84,27 @@ static bool store_begin(struct server *server, struct error *error)
     if (!server->store)
         return error_set_memory(error);
     return true;
+}
+
+static void queue_wake(void *context, struct job_list *jobs)
+{
+    struct server *server = context;
+    server->wake(server->crew, jobs);
+}
+
+static bool queue_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    struct queue_watcher_settings settings = {
+        .counters = server->counters,
+        .most = (size_t)options_number(options, OPTION_JOB_WAITS),
+        .timeout = options_number(options, OPTION_REDIS_TIMEOUT),
+        .wake = queue_wake,
+        .context = server};
+    if (!queue_open(options, server->arena, server->counters, &server->queue, error))
+        return false;
+    settings.queue = server->queue;
+    return !server->queue || queue_watcher_start(&settings, &server->watcher, error);
 }
 
 static bool cors_begin(struct server *server, struct error *error)
@@ -238,8 +262,7 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        cors_begin(server, error) && store_begin(server, error) &&
-        queue_open(options, server->arena, server->counters, &server->queue, error) &&
+        cors_begin(server, error) && store_begin(server, error) && queue_begin(server, error) &&
         limiter_begin(server, error) && memory_begin(server, error) &&
         body_tag_key(options, &server->etag_key, error) &&
         bearer_open(options, &server->auth, error) && routes_begin(server, error) &&
@@ -264,6 +287,7 @@ void server_close(struct server *server)
     flights_free(server->flights);
     cache_store_free(server->store);
     limiter_free(server->limiter);
+    queue_watcher_stop(server->watcher);
     queue_free(server->queue);
     cors_free(server->cors);
     networks_free(server->proxies);

@@ -24,6 +24,7 @@
 struct auth;
 struct crew;
 struct flights;
+struct queue_watcher;
 struct feed;
 struct job_list;
 
@@ -37,8 +38,9 @@ struct server {
     struct feed *feed;         /* null: without Redis */
     struct cors *cors;         /* null: switched off */
     struct limiter *limiter;
-    struct queue *queue;      /* null: no write can be made later */
-    struct networks *proxies; /* whose X-Forwarded-For is believed */
+    struct queue *queue;           /* null: no write can be made later */
+    struct queue_watcher *watcher; /* null: without a queue */
+    struct networks *proxies;      /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
     struct auth *auth;         /* null: tokens are off, and no route asks for one */
     int64_t auth_next;         /* monotonic µs: when to look at the key file; the main thread's */
@@ -56,6 +58,7 @@ struct server {
     _Atomic int64_t downloads_until; /* monotonic µs: when they are broken off; 0: not so far */
     struct route_counters *unrouted; /* requests that no route matches */
     struct route_counters *internal; /* /_larder/ */
+    struct route_counters *job_pages[2]; /* /jobs/{id}: GET, DELETE */
 };
 
 /*

@@ -274,6 +274,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     if (!ready(feed, &due) || !deliver(feed, &batch, &due))
         return due;
     const struct pace_poll poll = {.found = batch.row_count > 0 || batch.more,
+                                   .rows = batch.row_count,
                                    .more = batch.more,
                                    .flag = batch.asleep,
                                    .oldest_running = batch.oldest_running};

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support import tokens
+from support.filed import QUEUE, fields, job_id, post, queue
 from support.tokens import bearer
 from support.waiting import wait_until
 
@@ -26,7 +27,6 @@ ROUTES = {
     "large": "-- @http POST /large\n-- @async\n-- @result none\n"
              "INSERT INTO notes SELECT 1, (:body::json)->>'x'",
 }
-QUEUE = {"LARDER_QUEUE": "redis://127.0.0.1:{stack.redis.port}/1"}
 
 
 @pytest.fixture(scope="module")
@@ -45,29 +45,12 @@ def value(stack, statement):
     return stack.sql(statement)[0][0]
 
 
-def queue(stack):
-    return stack.redis.client(db=1)
-
-
-def job_id(answer):
-    assert answer.status == 202, answer
-    return re.fullmatch(r"/jobs/([A-Za-z0-9_-]{22})", answer["Location"])[1]
-
-
 def job(stack, answer):
-    return {name.decode(): value.decode() for name, value in queue(stack).hgetall(f"larder:q:j:{job_id(answer)}").items()}
+    return fields(stack, job_id(answer))
 
 
 def filed(stack):
-    return [fields[b"j"].decode() for _, fields in queue(stack).xrange("larder:q:jobs")]
-
-
-def post(stack, target, body=None, **headers):
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    text = b"" if body is None else json.dumps(body).encode()
-    return stack.request(target, method="POST", body=text, headers=headers)
+    return [entry[b"j"].decode() for _, entry in queue(stack).xrange("larder:q:jobs")]
 
 
 def test_a_write_is_filed_and_not_made(served):
@@ -77,11 +60,11 @@ def test_a_write_is_filed_and_not_made(served):
     assert answer["Content-Type"] == "application/json"
     assert (answer["Cache-Control"], answer["Retry-After"]) == ("no-store", "1")
     assert answer["Preference-Applied"] is None
-    fields = job(served, answer)
-    assert before - 1 < int(fields.pop("f")) / 1e6 < time.time() + 1
-    assert re.fullmatch("[0-9a-f]{16}", fields.pop("v"))
-    assert json.loads(fields.pop("d")) == {"values": {"id": "7", "text": "a \"b\" é", "to": None}}
-    assert fields == {"s": "queued", "r": "POST /notes/{id}", "o": "", "a": "0", "w": "2", "x": "7000000", "n": "0",
+    stored = job(served, answer)
+    assert before - 1 < int(stored.pop("f")) / 1e6 < time.time() + 1
+    assert re.fullmatch("[0-9a-f]{16}", stored.pop("v"))
+    assert json.loads(stored.pop("d")) == {"values": {"id": "7", "text": "a \"b\" é", "to": None}}
+    assert stored == {"s": "queued", "r": "POST /notes/{id}", "o": "", "a": "0", "w": "2", "x": "7000000", "n": "0",
                       "p": "0/2", "y": "", "c": "0"}
     assert filed(served) == [job_id(answer)]
     assert value(served, "SELECT count(*) FROM notes") == 0
@@ -99,8 +82,8 @@ def test_what_is_wrong_is_told_before_anything_is_filed(served):
 
 
 def test_retries_and_timeout_have_the_routes_own(served):
-    fields = job(served, post(served, "/touch/1"))
-    assert (fields["w"], fields["x"], fields["p"]) == ("5", "3000000", "0/1")
+    stored = job(served, post(served, "/touch/1"))
+    assert (stored["w"], stored["x"], stored["p"]) == ("5", "3000000", "0/1")
 
 
 def test_prefer_alone_files_where_the_route_leaves_it_to_the_client(served):
