@@ -23,7 +23,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def served(shared_stack, tmp_path_factory):
-    return shared_stack(ROUTES, schema=SCHEMA, env=QUEUE | tokens.settings(f"{tmp_path_factory.mktemp('key')}/key") |
+    return shared_stack(ROUTES, schema=SCHEMA, install=True, env=QUEUE | tokens.settings(f"{tmp_path_factory.mktemp('key')}/key") |
                         {"LARDER_CORS_ORIGINS": PAGE, "LARDER_JOB_WAITS": "3"})
 
 
@@ -238,7 +238,7 @@ def test_no_news_is_lost_between_look_and_parking(served):
 
 def test_those_who_wait_are_answered_when_the_responder_ends(stack):
     ending = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
-                   schema=SCHEMA, env=QUEUE)
+                   schema=SCHEMA, install=True, env=QUEUE)
     identifier = filed(ending)
     asking = ask_waiting(ending, identifier)
     reader = Events(ending, f"/jobs/{identifier}")
@@ -344,7 +344,7 @@ def test_a_full_queue_can_be_cancelled_from(served):
 
 def test_a_queue_that_is_away_is_503_and_those_who_wait_hear_of_the_end_all_the_same(stack):
     away = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
-                 schema=SCHEMA, redis_proxy=True,
+                 schema=SCHEMA, install=True, redis_proxy=True,
                  env={"LARDER_QUEUE": "redis://127.0.0.1:{stack.redis_proxy.port}/1", "LARDER_REDIS_PROBE": "100ms"})
     identifier = filed(away)
     reader = Events(away, f"/jobs/{identifier}")
