@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support import tokens
+from support import fastcgi, tokens
 from support.crowd import Background
 from support.filed import QUEUE, Events, bring, fields, finish, job_id, post, queue
 from support.stack import metrics
@@ -247,6 +247,26 @@ def test_those_who_wait_are_answered_when_the_responder_ends(stack):
     assert ending.api.stop() == 0
     assert asking.result().json()["status"] == "queued"
     assert reader.next() is None
+
+
+def test_a_thousand_who_wait_hold_no_thread(stack):
+    """They are answered when the job ends; meanwhile others are served as ever."""
+    many = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
+                 schema=SCHEMA, install=True, nginx=False, env=QUEUE | {"LARDER_THREADS": "2"})
+    identifiers = [job_id(many.direct(f"/notes/{number}", method="POST")) for number in range(20)]
+    connections = []
+    for number in range(1000):
+        connection = fastcgi.Connection(many.api.socket)
+        connection.start(f"/jobs/{identifiers[number % 20]}", headers={"Prefer": "wait=60"})
+        connections.append(connection)
+    wait_until(lambda: waiting(many) == 1000, 30)
+    assert many.direct(f"/jobs/{identifiers[0]}", headers={"Prefer": "wait=60"}).json()["status"] == "queued"
+    for identifier in identifiers:
+        finish(many, identifier)
+    assert all(connection.answer().json()["status"] == "done" for connection in connections)
+    assert waiting(many) == 0
+    for connection in connections:
+        connection.close()
 
 
 def test_it_goes_on_waiting_over_a_reload(served):
