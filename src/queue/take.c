@@ -328,7 +328,7 @@ bool queue_cancels(const struct queue_taker *taker, struct redis_connection *con
                    const struct queue_place *places, size_t count, int64_t deadline,
                    bool *ret_cancelled, struct error *error)
 {
-    struct span arguments[QUEUE_TAKE_MAX] = {0};
+    struct span arguments[QUEUE_TAKE_MAX] = {{0}};
     struct redis_reply *reply;
     for (size_t i = 0; i < count; i++)
         arguments[i] = span_of(places[i].id);

@@ -4,6 +4,7 @@
 #include "queue/file.h"
 #include "queue/record.h"
 #include "route/template.h"
+#include "serve/installed.h"
 #include "serve/once.h"
 #include "serve/steps.h"
 #include "serve/write_ready.h"
@@ -19,7 +20,8 @@ bool filing_wanted(const struct exchange *exchange)
     const struct route_async *async = &exchange->served->route->async;
     if (!async->present)
         return false;
-    return !async->preferred || (exchange->prefer.respond_async && exchange->server->queue);
+    return !async->preferred || (exchange->prefer.respond_async && exchange->server->queue &&
+                                 installed_jobs(exchange->server) != INSTALLED_NO);
 }
 
 bool filing_ready(const struct exchange *exchange)
@@ -202,6 +204,8 @@ void filing_run(struct server *server, struct redis_connection *connection,
     for (size_t i = 0; i < count; i++) {
         if (!server->queue)
             exchange_problem(exchanges[i], 503, "The server has no queue to make writes later.");
+        else if (installed_jobs(server) == INSTALLED_NO)
+            exchange_problem(exchanges[i], 501, "This server's database has no record of jobs.");
         else if (draft_make(exchanges[i], &drafts[ready]))
             ready++;
     }

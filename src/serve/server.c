@@ -9,6 +9,7 @@
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
 #include "serve/flight.h"
+#include "serve/installed.h"
 #include "serve/queue_watcher.h"
 
 static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
@@ -189,6 +190,8 @@ static bool learn(struct server *server, struct live *live, struct fault_list *f
     if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
     bool told = live_learn(live, connection, faults, failure);
+    if (told)
+        installed_ask(server, connection);
     db_disconnect(connection);
     return told;
 }
@@ -439,11 +442,27 @@ void server_drain(struct server *server)
     atomic_store(&server->downloads_until, clock_monotonic() + drain);
 }
 
+static void tick_installed(struct server *server)
+{
+    const struct db_settings settings = {
+        .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
+        .statement_timeout = LEARN_TIMEOUT};
+    struct db_connection *connection;
+    struct db_failure failure;
+    int64_t now = clock_monotonic();
+    if (!installed_due(server, now) ||
+        !db_connect(&settings, now + LEARN_CONNECT_TIMEOUT, &connection, &failure))
+        return;
+    installed_ask(server, connection);
+    db_disconnect(connection);
+}
+
 void server_tick(struct server *server)
 {
     tick_resolve(server);
     tick_learn(server);
     tick_definitions(server);
+    tick_installed(server);
     db_pool_struck_tell(server->pool);
     bearer_tick(server);
 }

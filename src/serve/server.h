@@ -51,7 +51,9 @@ struct server {
     struct flights *flights;
     /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
     _Atomic uint64_t definitions_known;
-    int64_t definitions_next, learn_next; /* monotonic µs: not before; the main thread's */
+    /* monotonic µs: not before; the main thread's */
+    int64_t definitions_next, learn_next, installed_next;
+    _Atomic int jobs_installed; /* enum installed */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;

@@ -31,7 +31,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def served(shared_stack, tmp_path_factory):
-    return shared_stack(ROUTES, schema=SCHEMA,
+    return shared_stack(ROUTES, schema=SCHEMA, install=True,
                         env=QUEUE | tokens.settings(f"{tmp_path_factory.mktemp('key')}/key"))
 
 
@@ -187,7 +187,7 @@ def test_the_responses_database_is_refused_as_the_queues(stack):
 
 def test_a_queue_that_is_stopped_costs_no_more_than_redis_may(stack):
     """100 ms for the first three, then nothing: the breaker is open."""
-    away = stack({"touch": ROUTES["touch"]}, schema=SCHEMA, redis={"databases": 2},
+    away = stack({"touch": ROUTES["touch"]}, schema=SCHEMA, install=True, redis={"databases": 2},
                  env=QUEUE | {"LARDER_REDIS": None, "LARDER_REDIS_PROBE": "200ms"})
     assert post(away, "/touch/1").status == 202
     away.redis.process.pause()
@@ -201,3 +201,13 @@ def test_a_queue_that_is_stopped_costs_no_more_than_redis_may(stack):
     assert "made, or not" in answers[0].json()["detail"]
     assert "can't be reached" in answers[-1].json()["detail"]
     wait_until(lambda: post(away, "/touch/1").status == 202, 10)
+
+
+def test_without_the_record_no_job_is_filed_until_it_is_there(stack):
+    """An installation that can't tell a job's second delivery from its first takes none."""
+    bare = stack({name: ROUTES[name] for name in ("touch", "maybe")}, schema=SCHEMA, env=QUEUE)
+    assert "no record of jobs" in post(bare, "/touch/1").problem(501)["detail"]
+    assert bare.request("/maybe/1", method="PUT", headers={"Prefer": "respond-async"}).status == 204
+    assert queue(bare).keys() == []
+    bare.install()
+    wait_until(lambda: post(bare, "/touch/1").status == 202, 10)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support import tokens
+from support import fastcgi, tokens
 from support.crowd import Background
 from support.filed import QUEUE, Events, bring, fields, finish, job_id, post, queue
 from support.stack import metrics
@@ -23,7 +23,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def served(shared_stack, tmp_path_factory):
-    return shared_stack(ROUTES, schema=SCHEMA, env=QUEUE | tokens.settings(f"{tmp_path_factory.mktemp('key')}/key") |
+    return shared_stack(ROUTES, schema=SCHEMA, install=True, env=QUEUE | tokens.settings(f"{tmp_path_factory.mktemp('key')}/key") |
                         {"LARDER_CORS_ORIGINS": PAGE, "LARDER_JOB_WAITS": "3"})
 
 
@@ -238,7 +238,7 @@ def test_no_news_is_lost_between_look_and_parking(served):
 
 def test_those_who_wait_are_answered_when_the_responder_ends(stack):
     ending = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
-                   schema=SCHEMA, env=QUEUE)
+                   schema=SCHEMA, install=True, env=QUEUE)
     identifier = filed(ending)
     asking = ask_waiting(ending, identifier)
     reader = Events(ending, f"/jobs/{identifier}")
@@ -247,6 +247,26 @@ def test_those_who_wait_are_answered_when_the_responder_ends(stack):
     assert ending.api.stop() == 0
     assert asking.result().json()["status"] == "queued"
     assert reader.next() is None
+
+
+def test_a_thousand_who_wait_hold_no_thread(stack):
+    """They are answered when the job ends; meanwhile others are served as ever."""
+    many = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
+                 schema=SCHEMA, install=True, nginx=False, env=QUEUE | {"LARDER_THREADS": "2"})
+    identifiers = [job_id(many.direct(f"/notes/{number}", method="POST")) for number in range(20)]
+    connections = []
+    for number in range(1000):
+        connection = fastcgi.Connection(many.api.socket)
+        connection.start(f"/jobs/{identifiers[number % 20]}", headers={"Prefer": "wait=60"})
+        connections.append(connection)
+    wait_until(lambda: waiting(many) == 1000, 30)
+    assert many.direct(f"/jobs/{identifiers[0]}", headers={"Prefer": "wait=60"}).json()["status"] == "queued"
+    for identifier in identifiers:
+        finish(many, identifier)
+    assert all(connection.answer().json()["status"] == "done" for connection in connections)
+    assert waiting(many) == 0
+    for connection in connections:
+        connection.close()
 
 
 def test_it_goes_on_waiting_over_a_reload(served):
@@ -344,7 +364,7 @@ def test_a_full_queue_can_be_cancelled_from(served):
 
 def test_a_queue_that_is_away_is_503_and_those_who_wait_hear_of_the_end_all_the_same(stack):
     away = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
-                 schema=SCHEMA, redis_proxy=True,
+                 schema=SCHEMA, install=True, redis_proxy=True,
                  env={"LARDER_QUEUE": "redis://127.0.0.1:{stack.redis_proxy.port}/1", "LARDER_REDIS_PROBE": "100ms"})
     identifier = filed(away)
     reader = Events(away, f"/jobs/{identifier}")
