@@ -73,6 +73,7 @@ struct exchange {
     struct request request;
     bool head_only;          /* HEAD: everything but the body */
     bool profile;            /* ?profile=1, where it is allowed */
+    bool led_on;             /* other processes answer, and count, the request */
     struct span path, query; /* raw */
 
     struct live *live; /* a reference */

@@ -29,6 +29,7 @@ static const struct parameter_row {
     ROW("HTTP_IF_UNMODIFIED_SINCE", if_unmodified_since),
     ROW("HTTP_IDEMPOTENCY_KEY", idempotency_key),
     ROW("LARDER_NGINX", nginx),
+    ROW("LARDER_EXPORT", export_location),
 #undef ROW
 };
 

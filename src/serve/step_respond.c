@@ -247,6 +247,8 @@ void step_after(struct exchange *exchange)
 {
     int64_t duration = clock_monotonic() - exchange->started;
     int64_t slow = options_number(exchange->server->options, OPTION_SLOW);
+    if (exchange->led_on)
+        return;
     counters_request(exchange->counters, exchange->status, exchange->tier, duration);
     if (slow && duration > slow)
         log_event(LOG_WARNING, "slow", "%.*s %.*s took %.1f ms: status %u",
