@@ -16,6 +16,7 @@ import pytest
 
 from support import client
 from support.mirror import STDOUT, Mirror, Site
+from support.reader import Reader
 from support.waiting import wait_until
 
 HEAD = b"Content-Type: text/csv\r\n\r\n"
@@ -90,21 +91,6 @@ def curl(site, *words):
                           capture_output=True, check=False, timeout=60)
 
 
-class Reader:
-    """A client that reads when it is told to."""
-
-    def __init__(self, site, target="/rows"):
-        self.socket = socket.create_connection(("127.0.0.1", site.port), timeout=20)
-        self.socket.sendall(f"GET {target} HTTP/1.1\r\nHost: larder.test\r\n\r\n".encode())
-        self.seen = b""
-
-    def read_until(self, text):
-        while text not in self.seen:
-            piece = self.socket.recv(1 << 16)
-            assert piece, f"the connection ended after {self.seen[-200:]!r}"
-            self.seen += piece
-
-
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_download_is_led_on_as_it_was_asked_for(site, sender, method):
     answer = site.get("/rows/a%2Fb?x=%31", method=method, headers={
@@ -152,7 +138,7 @@ def test_each_row_reaches_the_client_at_once(site, sender):
         return b"second\r\n"
 
     sender.script = rows
-    reader = Reader(site)
+    reader = Reader(site.port, "/rows")
     reader.read_until(b"first\r\n")
     got.set()
     reader.read_until(b"second\r\n")
@@ -199,12 +185,12 @@ def test_a_client_that_leaves_is_told_of(site, sender, begun):
         raise ConnectionError("nobody to answer")
 
     sender.script = rows
-    reader = Reader(site)
+    reader = Reader(site.port, "/rows")
     assert asked.wait(20)
     if begun:
         reader.read_until(b"first")
     assert not left.is_set()
-    reader.socket.close()
+    reader.leave()
     assert left.wait(20), "nginx kept the connection of a client that left"
 
 
@@ -220,13 +206,12 @@ def test_a_slow_reader_slows_the_sender(site, sender, folder):
         return b"end"
 
     sender.script = rows
-    reader = Reader(site)
+    reader = Reader(site.port, "/rows")
     reader.read_until(b"xxxx")
     seen = wait_until(lambda: len(sent) > 0 and standing(sent), 30, "the sender to be held up")
     assert seen < total, "nginx took everything for a client that reads nothing"
     assert not list((folder / "fastcgi").iterdir()), "nginx spooled it to disk"
-    while b"end" not in reader.seen[-64:]:
-        reader.seen = reader.seen[-64:] + reader.socket.recv(1 << 20)
+    reader.skip_to_end()
     assert len(sent) == total
 
 
