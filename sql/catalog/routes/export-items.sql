@@ -3,7 +3,7 @@
 -- Accept chooses. No value of the table looks like a formula to a spreadsheet.
 -- @http GET /export/items
 -- @param section text default=null maxlen=60
--- @stream csv,ndjson,json guard=on
+-- @stream csv,ndjson,json filename=items.csv guard=on
 SELECT i.name, i.section, i.priority, v.version, v.architecture, v.size, v.installed_size, i.summary, i.homepage,
        m.name AS maintainer, m.email
 FROM catalog.items AS i
