@@ -26,7 +26,9 @@ const struct annotation annotations[] = {
     {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
     {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
     {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
-    {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
+    {"@stream", annotate_stream,
+     "csv|ndjson|json[,…] [filename=] [mark=on|off] [guard=on|off] [compress=on|off]", GET, false,
+     0},
     {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
     {"@version", annotate_version, "column [required]", ANY, false, 0},
@@ -201,6 +203,23 @@ static void kv_check(struct draft *draft, unsigned seen,
                 route_method_names[draft->route->method]);
 }
 
+/* What is about an answer that is had whole, or kept. */
+static void stream_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    static const char *const words[] = {"@result", "@cache",   "@nginx", "@depends",
+                                        "@tags",   "@version", "@page"};
+    for (size_t i = 0; draft->route->stream.format_count && i < annotation_count; i++) {
+        if (!(seen & 1u << i) ||
+            word_index(span_of(annotations[i].word), words, ARRAY_COUNT(words)) < 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "%s is of no use beside @stream: a download is neither had whole nor kept",
+                    annotations[i].word);
+    }
+}
+
 void annotations_check(struct draft *draft, unsigned seen,
                        const unsigned line_of[static ANNOTATIONS_MAX])
 {
@@ -208,6 +227,7 @@ void annotations_check(struct draft *draft, unsigned seen,
         methods_check(draft, seen, line_of);
     if (draft->method_known)
         kv_check(draft, seen, line_of);
+    stream_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }

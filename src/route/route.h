@@ -177,7 +177,6 @@ struct route_depend {
 enum route_unserved {
     UNSERVED_ASYNC = 1 << 0,
     UNSERVED_BEHIND = 1 << 1,
-    UNSERVED_STREAM = 1 << 2,
     UNSERVED_PAGE = 1 << 3,
 };
 
@@ -185,7 +184,7 @@ enum route_unserved {
  * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
  * The others only cost speed.
  */
-#define UNSERVED_REFUSED (UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_PAGE)
+#define UNSERVED_REFUSED (UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_PAGE)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */

@@ -26,8 +26,10 @@ enum phase {
     PHASE_FILLED = 1 << 1,  /* an answer made by this request's query */
     PHASE_HELD = 1 << 2,    /* an answer out of the cache */
     PHASE_SETTLED = 1 << 3, /* an answer without an entry: problems, OPTIONS, 304, metrics */
+    PHASE_SENT = 1 << 4,    /* the answer went out as it came, or as much of it as there was */
 };
 
+/* What is still to be answered. */
 #define PHASE_ANY (PHASE_SEEKING | PHASE_FILLED | PHASE_HELD | PHASE_SETTLED)
 
 /* More parameters in one query string than this is a 400. */
@@ -131,6 +133,8 @@ struct exchange {
     struct cache_status cache;
     enum counter_tier tier;
     struct route_counters *counters;
+    bool broken;    /* SENT: but not whole, so that the connection must not end as if it were */
+    int64_t opened; /* SENT: monotonic µs: when its first byte went out */
 
     int64_t step_ends[STEP_COUNT_MAX]; /* monotonic µs; 0: the step did not run */
 };

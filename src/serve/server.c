@@ -404,6 +404,12 @@ static void tick_definitions(struct server *server)
     arena_free(arena);
 }
 
+void server_drain(struct server *server)
+{
+    int64_t drain = options_number(server->options, OPTION_STREAM_DRAIN);
+    atomic_store(&server->downloads_until, clock_monotonic() + drain);
+}
+
 void server_tick(struct server *server)
 {
     tick_resolve(server);

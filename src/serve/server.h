@@ -51,6 +51,7 @@ struct server {
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
+    _Atomic int64_t downloads_until; /* monotonic µs: when they are broken off; 0: not so far */
     struct route_counters *unrouted; /* requests that no route matches */
     struct route_counters *internal; /* /_larder/ */
 };
@@ -79,6 +80,9 @@ void server_reload(struct server *server);
  * have been heard of? If not, or if none could be heard of, no answer may be kept for long.
  */
 bool server_knows_definitions(const struct server *server);
+
+/* The process is to end: downloads that run may go on for LARDER_STREAM_DRAIN. */
+void server_drain(struct server *server);
 
 /* Ten times a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew.
  */

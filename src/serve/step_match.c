@@ -1,6 +1,7 @@
 #include "http/media.h"
 #include "http/target.h"
 #include "serve/answer.h"
+#include "serve/download_head.h"
 #include "serve/internal.h"
 #include "serve/nginx.h"
 #include "serve/steps.h"
@@ -92,6 +93,18 @@ static void answer_unserved(struct exchange *exchange)
                                   word));
 }
 
+static void check_accept(struct exchange *exchange, const struct route *route)
+{
+    enum route_format format;
+    if (!route->stream.format_count &&
+        !media_acceptable(exchange->request.accept, "application/json"))
+        exchange_problem(exchange, 406, "The route answers application/json alone.");
+    else if (route->stream.format_count && !download_format(exchange, &format))
+        exchange_problem(
+            exchange, 406,
+            arena_format(exchange->desk->arena, "The route answers %s.", download_types(exchange)));
+}
+
 static void match_found(struct exchange *exchange, const struct route *route)
 {
     exchange->served = live_find(exchange->live, route);
@@ -101,8 +114,8 @@ static void match_found(struct exchange *exchange, const struct route *route)
         answer_timeout(route, options_number(exchange->server->options, OPTION_TIMEOUT));
     if (route->unserved & UNSERVED_REFUSED)
         answer_unserved(exchange);
-    else if (!media_acceptable(exchange->request.accept, "application/json"))
-        exchange_problem(exchange, 406, "The route answers application/json alone.");
+    else
+        check_accept(exchange, route);
 }
 
 void step_match(struct exchange *exchange)
