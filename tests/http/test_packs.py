@@ -121,7 +121,7 @@ def test_the_export_has_over_a_million_rows(packs_url, pack_database):
     rows = number(pack_database, f"SELECT count(*) FROM ({plans.statement('catalog/routes/export.sql')}) AS rows")
     assert (status, lines) == (200, rows + 1) and rows >= 1_000_000
     assert headers["Content-Type"].split(";")[0] == "text/csv"
-    assert headers["Content-Disposition"] == 'attachment; filename="export.csv"'
+    assert headers["Content-Disposition"] == "attachment; filename=export.csv"
 
 
 def test_the_export_follows_needs_of_needs(packs_url, pack_database):
