@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "link.h"
 
-enum { READERS_MAX = 1000, SIPS = 4 }; /* a second */
+/* With the kernel's own room it would take megabytes for each before its reader is slow. */
+enum { READERS_MAX = 1000, SIPS = 4 /* a second */, ROOM = 65536 };
 static const int64_t SECOND = 1000000000;
 static const char wanted[] = "HTTP/1.1 200 ";
 
@@ -46,9 +48,11 @@ static void reader_sip(struct reader *reader)
 static void readers_open(const char *port, const char *target)
 {
     char address[32];
+    int room = ROOM;
     snprintf(address, sizeof address, "http:%s", port);
     for (size_t i = 0; i < count; i++) {
         link_open(address, &readers[i].link);
+        setsockopt(readers[i].link.fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
         link_send(&readers[i].link, target);
         fcntl(readers[i].link.fd, F_SETFL, O_NONBLOCK);
     }
