@@ -11,6 +11,7 @@ import pytest
 
 from support.download import Download
 from support.gate import NUMBER, Gate
+from support.postgres import PgBouncer
 from support.process import alive, resident
 from support.stack import metrics
 from support.waiting import wait_until
@@ -62,11 +63,13 @@ def curl(stack, target, *options):
 
 def test_a_failure_half_way_breaks_the_connection(served):
     before = streams(served, "broken_total")
+    failures = metrics(served).sum("larder_requests_total", route="GET /bad", status="500")
     with Download(served.api.socket, "/bad?most=1000000&at=300000") as download:
         download.finish()
         assert download.broken and not download.whole
         assert download.answer.status == 200 and download.answer.body.count(b"\r\n") > 100_000
     assert streams(served, "broken_total") == before + 1
+    assert metrics(served).sum("larder_requests_total", route="GET /bad", status="500") == failures + 1
     assert "division by zero" in served.log_text()
     assert served.direct("/one").json() == {"a": 1}
 
@@ -162,6 +165,23 @@ def test_a_server_that_says_nothing_holds_nobody_when_the_client_leaves(stack):
         finally:
             server.resume()
     wait_until(lambda: made.direct("/one").status == 200, 20)
+
+
+def test_the_statement_ends_behind_pgbouncer_too(stack, lazy_postgres, work_folder):
+    name = lazy_postgres().create_database()
+    bouncer = PgBouncer(f"{work_folder}/pgbouncer-leaving", lazy_postgres(), name, pool=2)
+    made = stack(ROUTES, schema=SCHEMA, database=name, redis=False, nginx=False,
+                 env=bouncer.environment | {"LARDER_DB_POOLING": "transaction"})
+    try:
+        for target in ("/nothing", "/halt", ENDLESS) * 2:
+            with Download(made.api.socket, target):
+                wait_until(lambda: active(made), what="the statement")
+            wait_until(lambda: not active(made), 1, "the statement's end")
+        wait_until(lambda: streams(made, "running") == 0)
+        assert made.direct("/rows?most=2").body.count(b"\r\n") == 3
+    finally:
+        made.stop(quietly=True)
+        bouncer.stop()
 
 
 # The reader is slow
