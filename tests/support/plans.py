@@ -10,10 +10,12 @@ PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+(?:\.[a-z_]+)*)")
 
 
 def statement(route):
-    """The SQL of "social/routes/feeds.sql"."""
+    """The SQL of "social/routes/feeds.sql"; with @page, of its first page."""
     name, path = route.split("/", 1)
-    lines = read(f"{pack(name)}/{path}").splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("--"))
+    text = read(f"{pack(name)}/{path}")
+    sql = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("--"))
+    page = re.search(r'^-- @page by="(.*)"$', text, re.MULTILINE)
+    return f"SELECT * FROM ({sql}) AS page ORDER BY {page[1]} LIMIT :limit + 1" if page else sql
 
 
 def read(path):
@@ -99,7 +101,19 @@ def check_plan(plan, large, most_pages):
 
 
 def reads(name):
-    """The GET routes of a pack, as "social/routes/feeds.sql"."""
-    folder = f"{pack(name)}/routes"
-    return [f"{name}/routes/{file}" for file in sorted(os.listdir(folder))
-            if "-- @http GET " in read(f"{folder}/{file}")]
+    """The GET routes of a pack that are answered whole, as "social/routes/feeds.sql"."""
+    return [route for route in gets(name) if "\n-- @stream " not in read_route(route)]
+
+
+def downloads(name):
+    return [route for route in gets(name) if "\n-- @stream " in read_route(route)]
+
+
+def gets(name):
+    files = sorted(os.listdir(f"{pack(name)}/routes"))
+    return [route for route in (f"{name}/routes/{file}" for file in files) if "-- @http GET " in read_route(route)]
+
+
+def read_route(route):
+    name, path = route.split("/", 1)
+    return read(f"{pack(name)}/{path}")
