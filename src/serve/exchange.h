@@ -80,6 +80,7 @@ struct exchange {
     bool whole;              /* all of it has arrived: reading its body waits for nobody */
     bool head_only;          /* HEAD: everything but the body */
     bool profile;            /* ?profile=1, where it is allowed */
+    bool led_on;             /* other processes answer, and count, the request */
     struct span path, query; /* raw */
 
     struct live *live; /* a reference */
@@ -97,6 +98,8 @@ struct exchange {
     size_t pair_count; /* of desk->pairs: the query's */
     enum version_kind version_kind;
     struct span version; /* of VERSION_GIVEN; terminated */
+    /* Settles where the row is not there with the version asked for; null: none was asked for. */
+    void (*overtaken)(struct exchange *exchange);
     bool recording;      /* the answer is made to be recorded, within the write's transaction … */
     bool unrecorded;     /* … which was given up, for there was no row to answer with */
     struct queue_watch *watch; /* of WATCHING, until the end; null: none */

@@ -31,6 +31,20 @@ static bool match_make(struct exchange *exchange)
     return true;
 }
 
+static void overtaken(struct exchange *exchange)
+{
+    exchange_problem(exchange, 412, "The resource has changed since, or is gone.");
+}
+
+static bool version_given(const struct exchange *exchange)
+{
+    const struct route *route = exchange->served->route;
+    for (size_t i = 0; i < route->param_count; i++)
+        if (route->params[i].place == PLACE_VERSION && exchange->by_param[i].state == VALUE_TEXT)
+            return true;
+    return false;
+}
+
 static bool record_read(const struct later_filed *filed, struct later *later, struct error *error)
 {
     struct exchange *exchange = &later->exchange;
@@ -46,6 +60,7 @@ static bool record_read(const struct later_filed *filed, struct later *later, st
     exchange->by_param = (struct value *)record.values;
     later->identity = (struct db_identity){.role = record.role, .claims = record.claims};
     exchange->identity = record.role || record.claims ? &later->identity : NULL;
+    exchange->overtaken = version_given(exchange) ? overtaken : NULL;
     return true;
 }
 

@@ -40,31 +40,16 @@ static bool value_write(const struct value *value, struct bytes *out)
     return true;
 }
 
-static const struct value *value_of(const struct route *route, const struct value *by_param,
-                                    struct span name)
-{
-    for (size_t i = 0; i < route->param_count; i++)
-        if (span_is(name, route->params[i].name))
-            return &by_param[i];
-    return NULL;
-}
-
-bool tags_fill(const struct route *route, const struct value *by_param, struct span text,
-               struct bytes *out)
+bool tags_template(const struct exchange *exchange, struct span text, struct bytes *out)
 {
     struct span literal, name;
     while (template_next(&text, &literal, &name)) {
         bytes_append_span(out, literal);
-        const struct value *value = name.data ? value_of(route, by_param, name) : NULL;
+        const struct value *value = name.data ? exchange_parameter(exchange, name) : NULL;
         if (value && !value_write(value, out))
             return false;
     }
     return true;
-}
-
-bool tags_template(const struct exchange *exchange, struct span text, struct bytes *out)
-{
-    return tags_fill(exchange->served->route, exchange->by_param, text, out);
 }
 
 /* Has the path of the exchange's route both a read and a write? */

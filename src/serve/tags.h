@@ -15,13 +15,6 @@
 MUST_CHECK bool tags_write(struct exchange *exchange, struct span narrowed);
 
 /*
- * Appends "feed:{id}" with the values of the route's parameters in its places, as tags_template
- * does.
- */
-MUST_CHECK bool tags_fill(const struct route *route, const struct value *by_param, struct span text,
-                          struct bytes *out);
-
-/*
  * Appends "feed:{id}" with the request's values in its places; one that is long or has controls
  * stands there as its digest. False: memory.
  */

@@ -53,7 +53,7 @@ static void states_clear(struct behind *behind)
 static bool state_add(struct behind *behind, const struct served *served)
 {
     struct route_state *state = &behind->states[behind->count];
-    *state = (struct route_state){.stream = {.served = served}};
+    *state = (struct route_state){.stream = {.live = behind->live, .served = served}};
     if (!served->route->behind.present || behind->count == QUEUE_BEHIND_STREAMS)
         return true;
     behind->count++;

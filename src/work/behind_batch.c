@@ -9,7 +9,7 @@
 #include "http/problem.h"
 #include "queue/record.h"
 #include "serve/answer.h"
-#include "serve/tags.h"
+#include "serve/strike.h"
 #include "work/split.h"
 
 /* A call of Redis may take so long; no request waits for it: µs. */
@@ -32,7 +32,9 @@ struct making {
     struct behind_stream *stream;
     const struct route *route;
     const struct learned *learned;
+    int64_t timeout; /* µs for one statement */
     struct arena *arena;
+    struct desk desk; /* with that arena, and nothing else */
     struct queue_behind_taken taken;
     struct write *writes; /* of each entry taken */
     struct error *error;
@@ -80,7 +82,7 @@ static bool bury(struct making *making, size_t at, const char *why)
         .entry = &making->taken.entries[at],
         .version = making->stream->served->version.hex,
         .statements = making->route->before_count + 1,
-        .timeout = answer_timeout(making->route, options_number(tools->options, OPTION_TIMEOUT)),
+        .timeout = making->timeout,
         .now = clock_wall(),
         .kept = options_number(tools->options, OPTION_DEAD_TTL),
     };
@@ -100,41 +102,51 @@ static bool bury(struct making *making, size_t at, const char *why)
 
 /* From entries to statements */
 
-/* False: memory. */
-static bool tags_make(const struct route *route, const struct value *values, struct arena *arena,
-                      struct db_batch_item *item)
+/* The path's other methods: one of them may be a read that the write strikes. */
+static bool match_make(struct exchange *exchange)
 {
-    struct span *tags = arena_array(arena, route->invalidate_count, sizeof *tags);
-    for (size_t i = 0; tags && i < route->invalidate_count; i++) {
-        struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
-        if (!tags_fill(route, values, route->invalidates[i].text, &text) || text.failed)
-            return false;
-        tags[i] = arena_span(arena, bytes_span(&text));
-        if (!tags[i].data)
-            return false;
+    const struct route *route = exchange->served->route;
+    struct span *segments =
+        arena_array(exchange->desk->arena, route->segment_count, sizeof *segments);
+    for (size_t i = 0; segments && i < route->segment_count; i++) {
+        int param = route->segments[i].param;
+        segments[i] = param < 0 ? route->segments[i].text : exchange->by_param[param].text;
     }
+    if (segments)
+        route_table_match(live_table(exchange->live), segments, route->segment_count,
+                          &exchange->match);
+    return segments != NULL;
+}
+
+/* What of a request its tags are made of. False: memory. */
+static bool tags_make(struct making *making, const struct value *values, struct db_batch_item *item)
+{
+    struct exchange exchange = {.desk = &making->desk,
+                                .live = making->stream->live,
+                                .served = (struct served *)making->stream->served,
+                                .by_param = (struct value *)values};
+    struct span *tags;
+    if (!match_make(&exchange) || !strike_own(&exchange, &tags, &item->tag_count))
+        return false;
     item->tags = tags;
-    item->tag_count = route->invalidate_count;
-    return tags != NULL;
+    return true;
 }
 
 static bool write_make(struct making *making, const struct queue_behind_entry *entry,
                        struct write *write, struct error *error)
 {
     const struct route *route = making->route;
-    const struct options *options = making->tools->options;
     struct queue_record record;
     if (!queue_record_read(entry->document, route, making->arena, &record, error))
         return false;
     write->identity = (struct db_identity){.role = record.role, .claims = record.claims};
     write->item = (struct db_batch_item){
-        .statements = answer_write(route, making->learned, record.values,
-                                   answer_timeout(route, options_number(options, OPTION_TIMEOUT)),
-                                   making->arena),
+        .statements =
+            answer_write(route, making->learned, record.values, making->timeout, making->arena),
         .count = route->before_count + 1,
         .identity = record.role || record.claims ? &write->identity : NULL,
     };
-    return write->item.statements && tags_make(route, record.values, making->arena, &write->item)
+    return write->item.statements && tags_make(making, record.values, &write->item)
                ? true
                : error_set_memory(error);
 }
@@ -335,21 +347,23 @@ static bool learned_ready(struct making *making)
 enum behind_outcome behind_batch(const struct behind_tools *tools, struct behind_stream *stream,
                                  struct error *ret_error)
 {
-    const struct served *served = stream->served;
+    const struct route *route = stream->served->route;
     struct making making = {
         .tools = tools,
         .stream = stream,
-        .route = served->route,
-        .learned = atomic_load_explicit(&served->learned, memory_order_acquire),
+        .route = route,
+        .learned = atomic_load_explicit(&stream->served->learned, memory_order_acquire),
+        .timeout = answer_timeout(route, options_number(tools->options, OPTION_TIMEOUT)),
         .arena = arena_new(),
         .error = ret_error,
     };
     enum behind_outcome outcome = BEHIND_LATER;
+    making.desk.arena = making.arena;
     if (!making.arena)
         (void)memory(&making);
     else if (learned_ready(&making) &&
              queue_behind_take(tools->queue, tools->redis, stream->name,
-                               (size_t)served->route->behind.batch, redis_deadline(), &making.taken,
+                               (size_t)route->behind.batch, redis_deadline(), &making.taken,
                                ret_error) &&
              writes_make(&making))
         outcome = writes_run(&making);

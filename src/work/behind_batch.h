@@ -26,6 +26,7 @@ struct behind_tools {
 
 /* A route's stream, as it is from one batch to the next. */
 struct behind_stream {
+    struct live *live; /* of which `served` is one */
     const struct served *served;
     char name[QUEUE_NAME_SIZE];
     /* A write whose time was over although it was alone, and how often. */

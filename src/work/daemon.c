@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "work/behind.h"
 #include "work/feed.h"
+#include "work/jobs.h"
 #include "work/loop.h"
 #include "work/refresh.h"
 #include "work/routes.h"
@@ -25,10 +26,11 @@ struct daemon {
     struct clocks *clocks;   /* null: nothing is refreshed */
     struct refresh *refresh; /* null: neither */
     struct arena *arena;     /* the texts of LARDER_QUEUE */
-    struct queue *queue;     /* null: no writes are made later; so are the next three */
+    struct queue *queue;     /* null: no writes are made later; so are the next four */
     struct db_pool *pool;
     struct routes *routes;
     struct behind *behind;
+    struct jobs *jobs;  /* null besides: LARDER_WORKERS is 0 */
     const char *status; /* told last; the texts are constant */
 };
 
@@ -173,7 +175,13 @@ static bool later_begin(struct daemon *daemon, const struct options *options, st
                                              .queue = daemon->queue,
                                              .pool = daemon->pool,
                                              .routes = daemon->routes};
-    return behind_start(&settings, &daemon->behind, error);
+    const struct jobs_settings jobs = {.options = options,
+                                       .counters = daemon->counters,
+                                       .queue = daemon->queue,
+                                       .pool = daemon->pool,
+                                       .routes = daemon->routes};
+    return behind_start(&settings, &daemon->behind, error) &&
+           jobs_start(&jobs, &daemon->jobs, error);
 }
 
 static bool daemon_open(struct daemon *daemon, const struct options *options, struct error *error)
@@ -191,8 +199,12 @@ static bool daemon_open(struct daemon *daemon, const struct options *options, st
     return refresh_begin(daemon, options, error) && later_begin(daemon, options, error);
 }
 
+/* Jobs that hang with a server that does not answer are left to the process' end. */
 static void daemon_close(struct daemon *daemon)
 {
+    alarm(JOBS_STOP_SECONDS + PATIENCE);
+    if (!jobs_stop(daemon->jobs))
+        return;
     behind_stop(daemon->behind);
     routes_stop(daemon->routes);
     db_pool_free(daemon->pool);

@@ -165,3 +165,26 @@ def test_a_like_that_can_not_be_is_refused_at_once(social):
     post(social.stack, "/feeds/1/like").problem(401)
     post(social.stack, "/feeds/none/like", **tokens.bearer(7)).problem(422)
     post(social.stack, "/feeds/0/like", **tokens.bearer(7)).problem(422)
+
+
+def view(social, feed):
+    answer = social.stack.direct(f"/feeds/{feed}/view", method="POST")
+    assert (answer.status, answer.json()) == (202, {"status": "accepted"}), answer
+
+
+def test_looks_are_answered_and_then_counted(social):
+    before = social.everywhere("/stats?feed_id=11")["views"]
+    social.kept("/stats?feed_id=12")
+    for _ in range(30):
+        view(social, 11)
+    wait_until(lambda: social.everywhere("/stats?feed_id=11")["views"] == before + 30, 20, "all looks being counted")
+    assert "hit" in social.get("/stats?feed_id=12")["Cache-Status"], "no other feed's answer is struck"
+    assert sum(views for (views,) in social.sql("SELECT views FROM social.views WHERE feed_id = 11")) == 30
+
+
+def test_a_look_at_nothing_is_no_dead_letter(social):
+    view(social, 999_999_999)
+    view(social, 13)
+    wait_until(lambda: social.sql("SELECT views FROM social.views WHERE feed_id = 13") == [(1,)], 10, "the look counted")
+    assert social.stack.queue.client().xlen("larder:q:dead") == 0
+    social.stack.direct("/feeds/none/view", method="POST").problem(422)

@@ -47,17 +47,18 @@ static void orders_numbers(void **state)
 
 static void names_streams_apart(void **state)
 {
-    char feed[QUEUE_BEHIND_NAME_SIZE], user[QUEUE_BEHIND_NAME_SIZE];
-    struct queue_behind *behind = queue_behind_new("p");
+    char feed[QUEUE_NAME_SIZE], user[QUEUE_NAME_SIZE];
+    const struct queue_settings settings = {.prefix = "p", .address = {.path = "/nowhere"}};
+    struct queue *queue = queue_new(&settings);
     struct error error;
     (void)state;
-    assert_non_null(behind);
-    assert_true(queue_behind_name(behind, "POST /feeds/{id}/view", feed, &error));
-    assert_true(queue_behind_name(behind, "POST /users/{id}/view", user, &error));
+    assert_non_null(queue);
+    assert_true(queue_behind_name(queue, "POST /feeds/{id}/view", feed, &error));
+    assert_true(queue_behind_name(queue, "POST /users/{id}/view", user, &error));
     assert_string_not_equal(feed, user);
     assert_memory_equal(feed, "p:q:b:", 6);
     assert_int_equal(strlen(feed), 6 + 22);
-    queue_behind_free(behind);
+    queue_free(queue);
 }
 
 UNIT_MAIN(cmocka_unit_test(writes_what_it_reads), cmocka_unit_test(refuses_what_is_no_number),
