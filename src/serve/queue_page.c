@@ -80,6 +80,25 @@ static bool who_asks(struct exchange *exchange, struct queue_watch *watch)
     return false;
 }
 
+/* The watch's memory and its place go. */
+static void watch_end(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    if (watch->admitted)
+        queue_watcher_release(exchange->server->watcher);
+    queue_look_end(&watch->look);
+    bytes_free(&watch->text);
+    bytes_free(&watch->event);
+    exchange->watch = NULL;
+}
+
+static void watch_begin(struct exchange *exchange, struct queue_watch *watch)
+{
+    exchange->watch = watch;
+    exchange->watch_end = watch_end;
+    exchange->phase = PHASE_WATCHING;
+}
+
 void queue_page_begin(struct exchange *exchange, struct span id)
 {
     struct queue_watch *watch = arena_alloc(exchange->desk->arena, sizeof *watch);
@@ -97,8 +116,7 @@ void queue_page_begin(struct exchange *exchange, struct span id)
         return;
     }
     memcpy(watch->look.id, id.data, id.size);
-    exchange->watch = watch;
-    exchange->phase = PHASE_WATCHING;
+    watch_begin(exchange, watch);
 }
 
 void queue_page_wait(struct exchange *exchange, const char *id, bool again)
@@ -114,8 +132,7 @@ void queue_page_wait(struct exchange *exchange, const char *id, bool again)
     watch->kind = QUEUE_WATCH_WAIT;
     watch->wait = exchange->prefer.wait < WAIT_MOST ? exchange->prefer.wait : WAIT_MOST;
     watch->until = clock_monotonic() + watch->wait * 1000000;
-    exchange->watch = watch;
-    exchange->phase = PHASE_WATCHING;
+    watch_begin(exchange, watch);
 }
 
 /* The text and its tag. False: settled. */
@@ -434,17 +451,4 @@ void step_tell(struct exchange *exchange)
 {
     if (send(exchange, bytes_span(&exchange->watch->event), STALL_HAND))
         sent(exchange, false);
-}
-
-void queue_page_end(struct exchange *exchange)
-{
-    struct queue_watch *watch = exchange->watch;
-    if (!watch)
-        return;
-    if (watch->admitted)
-        queue_watcher_release(exchange->server->watcher);
-    queue_look_end(&watch->look);
-    bytes_free(&watch->text);
-    bytes_free(&watch->event);
-    exchange->watch = NULL;
 }
