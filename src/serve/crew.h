@@ -92,9 +92,9 @@ void crew_seek(struct member *member, struct job **jobs, size_t count);
 /*
  * Looks at the queue's jobs that requests ask for, in one round trip, and parks those that wait.
  * Returns how many of the requests, now first in `jobs`, are still the caller's. At most
- * LISTENER_BATCH.
+ * LISTENER_BATCH. `filed`: only those whose requests have filed them just now.
  */
-size_t crew_watch(struct member *member, struct job **jobs, size_t count);
+size_t crew_watch(struct member *member, struct job **jobs, size_t count, bool filed);
 
 /* The same without parking: for jobs that lead already. */
 void crew_look(struct member *member, struct job **jobs, size_t count);
