@@ -12,9 +12,6 @@
 #include "db/prepared.h"
 #include "db/write.h"
 
-/* How long the transaction's beginning may take, which asks for nothing yet. */
-#define BEGIN_TIME (5 * INT64_C(1000000))
-
 /* libpq keeps a buffer that a row made larger than this. */
 #define ROW_KEEP ((size_t)1024 * 1024)
 
@@ -66,7 +63,7 @@ static bool transaction_begin(struct db_connection *connection,
     char limit[80];
     PGconn *handle = connection->handle;
     PGresult *rows = NULL;
-    int64_t deadline = clock_monotonic() + BEGIN_TIME;
+    int64_t deadline = clock_monotonic() + statement->begin_timeout;
     snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
              db_milliseconds(statement->timeout));
     if (!PQenterPipelineMode(handle) || !send_plain(handle, "BEGIN READ ONLY", 0, NULL) ||

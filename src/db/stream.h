@@ -21,7 +21,8 @@ struct db_stream_statement {
     const char *copy;
     const char *const *values; /* null for NULL */
     int value_count;
-    int64_t timeout;                    /* µs for all of it, as the server counts */
+    int64_t begin_timeout;              /* µs to wait for the transaction */
+    int64_t timeout;                    /* µs for the statement, as the server counts */
     const struct db_identity *identity; /* null: the session's own role */
 };
 

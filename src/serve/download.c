@@ -94,19 +94,20 @@ static const struct format_row {
     [FORMAT_JSON] = {NULL, array_row, array_end},
 };
 
-static void sent(struct download *download, bool broken)
+/* The status is what is counted: the client has seen 200. */
+static void sent(struct download *download, unsigned status, bool broken)
 {
     struct exchange *exchange = download->exchange;
-    exchange->status = 200;
+    exchange->status = status;
     exchange->phase = PHASE_SENT;
     exchange->broken = broken;
     exchange->tier = TIER_DATABASE;
     exchange->opened = outlet_opened(download->outlet);
 }
 
-static void broken(struct download *download, enum counter counter)
+static void broken(struct download *download, unsigned status, enum counter counter)
 {
-    sent(download, true);
+    sent(download, status, true);
     count(download->exchange, counter, 1);
 }
 
@@ -130,7 +131,7 @@ static void failed(struct download *download, struct db_failure *failure)
     count(exchange, COUNTER_QUERY_ERRORS, failure->kind != DB_FAILURE_BUSY);
     count(exchange, COUNTER_QUERY_TIMEOUTS, failure->kind == DB_FAILURE_TIMEOUT);
     if (download->outlet && outlet_opened(download->outlet))
-        broken(download, COUNTER_STREAMS_BROKEN);
+        broken(download, row->status, COUNTER_STREAMS_BROKEN);
     else if (failure->kind == DB_FAILURE_VALUE)
         failure_answer_value(exchange, row);
     else
@@ -162,7 +163,7 @@ static void shut(struct download *download)
     }
     if (state == OUTLET_STALLED)
         log_event(LOG_INFO, "stream", "%s: its reader took nothing for too long", name);
-    broken(download, COUNTER_STREAMS_LEFT);
+    broken(download, 200, COUNTER_STREAMS_LEFT);
 }
 
 /* No row came for a moment: what is at hand goes, and then the time is looked at. */
@@ -194,7 +195,7 @@ static void end_take(struct download *download)
         format_rows[download->format].end(download);
     outlet_end(download->outlet);
     if (outlet_state(download->outlet) == OUTLET_OPEN)
-        sent(download, false);
+        sent(download, 200, false);
     else
         shut(download);
 }
@@ -214,7 +215,7 @@ static void rows_send(struct download *download)
             pause_take(download);
             break;
         case DB_STREAM_LEFT:
-            broken(download, COUNTER_STREAMS_LEFT);
+            broken(download, 200, COUNTER_STREAMS_LEFT);
             break;
         case DB_STREAM_END:
             end_take(download);
@@ -243,6 +244,7 @@ static bool rows_open(struct download *download)
         .copy = download->format == FORMAT_CSV ? learned->table : learned->objects,
         .values = bound.values,
         .value_count = bound.parameter_count,
+        .begin_timeout = exchange->timeout,
         .timeout = options_number(exchange->server->options, OPTION_STREAM_TIMEOUT),
         .identity = exchange->identity};
     if (db_stream_open(exchange->server->pool, &statement, &download->rows, &failure))

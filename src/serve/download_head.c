@@ -4,6 +4,7 @@
 #include "http/media.h"
 #include "route/template.h"
 #include "serve/head.h"
+#include "serve/nginx.h"
 
 static const struct format_row {
     const char *type;    /* what Accept names */
@@ -84,6 +85,7 @@ bool download_head_write(struct exchange *exchange, enum route_format format, bo
 {
     bytes_clear(head);
     head_status(200, head);
+    nginx_append(exchange, 200, head);
     head_line(head, "Content-Type", span_of(format_rows[format].content));
     append_disposition(exchange, format, head);
     bytes_append_span(head, exchange->served->head);

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "serve/answer.h"
-#include "serve/queue_page.h"
 
 bool exchange_detach(struct exchange *exchange)
 {
@@ -39,7 +38,6 @@ struct exchange exchange_for_read(const struct exchange *exchange, const struct 
 
 void exchange_end(struct exchange *exchange)
 {
-    queue_page_end(exchange);
     redis_reply_free(exchange->reply);
     redis_reply_free(exchange->lookup.found.reply);
     kept_unref(exchange->kept);

@@ -80,6 +80,7 @@ struct exchange {
     bool whole;              /* all of it has arrived: reading its body waits for nobody */
     bool head_only;          /* HEAD: everything but the body */
     bool profile;            /* ?profile=1, where it is allowed */
+    bool led_on;             /* other processes answer, and count, the request */
     struct span path, query; /* raw */
 
     struct live *live; /* a reference */

@@ -82,10 +82,14 @@ bool outlet_time_over(const struct outlet *outlet)
     return over_at(outlet, clock_monotonic());
 }
 
-/* Sends in slices, so that an end of the time is seen though the reader takes nothing. */
-static void send(struct outlet *outlet, struct span bytes)
+/*
+ * Sends in slices, so that an end of the time is seen though the reader takes nothing; returns how
+ * much he took.
+ */
+static size_t send(struct outlet *outlet, struct span bytes)
 {
     int64_t now = clock_monotonic(), taken = now;
+    size_t all = bytes.size;
     while (outlet->state == OUTLET_OPEN && bytes.size) {
         size_t before = bytes.size;
         enum writer_outcome outcome = writer_send(outlet->terms.writer, &bytes, now + SLICE);
@@ -101,6 +105,7 @@ static void send(struct outlet *outlet, struct span bytes)
         else if (now - taken >= outlet->terms.stall)
             outlet->state = OUTLET_STALLED;
     }
+    return all - bytes.size;
 }
 
 static void deliver(struct outlet *outlet, struct span bytes)
@@ -111,8 +116,7 @@ static void deliver(struct outlet *outlet, struct span bytes)
         outlet->opened = clock_monotonic();
         send(outlet, outlet->terms.head);
     }
-    send(outlet, bytes);
-    outlet->sent += bytes.size;
+    outlet->sent += send(outlet, bytes);
 }
 
 /* Everything of `bytes`, and whatever the flush has the coder give. */

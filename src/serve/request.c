@@ -30,6 +30,7 @@ static const struct parameter_row {
     ROW("HTTP_IDEMPOTENCY_KEY", idempotency_key),
     ROW("HTTP_PREFER", prefer),
     ROW("LARDER_NGINX", nginx),
+    ROW("LARDER_EXPORT", export_location),
 #undef ROW
 };
 

@@ -6,6 +6,7 @@
 const struct step steps[] = {
     {"receive", step_receive, PHASE_SEEKING, PART_READ},
     {"match", step_match, PHASE_SEEKING, PART_READ},
+    {"pool", step_pool, PHASE_SEEKING, PART_READ},
     {"authenticate", step_authenticate, PHASE_SEEKING, PART_READ},
     {"limit", step_limit, PHASE_SEEKING, PART_READ},
     {"bind", step_bind, PHASE_SEEKING, PART_READ},

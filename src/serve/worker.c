@@ -53,6 +53,18 @@ void crew_hand_over(struct crew *crew, struct job *job)
     pthread_cond_signal(&crew->arrived);
 }
 
+bool crew_offer(struct crew *crew, struct job *job)
+{
+    pthread_mutex_lock(&crew->lock);
+    bool taken = crew->idle > crew->waiting.count;
+    if (taken)
+        job_list_append(&crew->waiting, job);
+    pthread_mutex_unlock(&crew->lock);
+    if (taken)
+        pthread_cond_signal(&crew->arrived);
+    return taken;
+}
+
 void crew_wake(struct crew *crew, struct job_list *jobs)
 {
     pthread_mutex_lock(&crew->lock);

@@ -1,4 +1,5 @@
-"""@stream: downloads as CSV, NDJSON and JSON, their heads, their coding, their parameters, and who may have them."""
+"""@stream: downloads as CSV, NDJSON and JSON, their heads, their coding and their parameters; who may have them:
+test_stream_who.py."""
 
 import csv
 import gzip
@@ -9,6 +10,7 @@ import pytest
 
 from support.postgres import PgBouncer
 from support.stack import metrics
+from support.waiting import wait_until
 
 SCHEMA = """
 CREATE TYPE mood AS ENUM ('happy', 'sad');
@@ -53,6 +55,7 @@ ROUTES = {
     "bad": route("/bad", "SELECT 1 / (i - 1) AS a FROM generate_series(1, 3) AS i", "@stream csv"),
     "writes": route("/writes", "SELECT nextval('counted')", "@stream csv"),
     "slow": route("/slow", "SELECT 1 AS a FROM pg_sleep(60)", "@stream csv", "@timeout 200ms"),
+    "public": route("/public", "SELECT random() AS a", "@stream csv", "@control public, max-age=3600"),
     "timed": route("/timed", "SELECT 1 AS a, current_setting('statement_timeout') AS most", "@stream ndjson"),
 }
 SEQUENCE = "CREATE SEQUENCE counted;"
@@ -208,8 +211,36 @@ def test_head_asks_nothing(served):
     for name in ("Content-Type", "Content-Disposition", "Cache-Control", "Vary", "Content-Encoding"):
         assert answer[name] == get[name], name
     assert metrics(served).sum("larder_queries_total") == before + 1
-    served.request("/limited?most=x", "HEAD")
     assert served.request("/limited?most=x&limit=1", "HEAD").status == 422
+
+
+def test_nginx_keeps_no_download_whatever_it_says_to_browsers(shared_stack):
+    """A stack with a zone: without X-Accel-Expires nginx would go by Cache-Control."""
+    stack = shared_stack({"public": ROUTES["public"]}, env={"LARDER_CORS_ORIGINS": "*", "LARDER_PROFILE": "on"})
+    answers = [stack.get("/public") for _ in range(3)]
+    assert {answer["Cache-Control"] for answer in answers} == {"public, max-age=3600"}
+    assert len({answer.body for answer in answers}) == 3
+    assert stack.get("/public", headers={"Origin": "https://a.example"})["Access-Control-Allow-Origin"] == "*"
+    assert "bind;dur=" in stack.get("/public?profile=1")["Server-Timing"]
+
+
+def test_without_postgresql_a_download_is_503_until_it_is_there(stack):
+    server = stack.postgres()
+    made = stack({"plain": route("/plain", "SELECT 1 AS a", "@stream csv")}, postgres=server, redis=False, nginx=False)
+    server.stop()
+    made.restart()
+    answer = made.direct("/plain")
+    answer.problem(503)
+    assert answer["Retry-After"]
+    server.start()
+    wait_until(lambda: made.direct("/plain").body == b"a\r\n1\r\n", 20)
+
+
+def test_a_statement_that_postgresql_refuses_is_500_and_no_other_route_suffers(stack):
+    made = stack({"plain": ROUTES["plain"], "bad": route("/bad", "SELECT nothing", "@stream csv")}, schema=SCHEMA,
+                 redis=False, nginx=False)
+    wait_until(lambda: made.direct("/bad").status == 500)
+    assert made.direct("/plain").status == 200
 
 
 def test_a_condition_nobody_can_judge(served):
