@@ -225,7 +225,7 @@ bool queue_take(const struct queue_taker *taker, struct redis_connection *connec
         return false;
     /* A read answers [[stream, entries]], or nothing; a claim [next, entries]. */
     const struct redis_reply *part = from == QUEUE_FROM_DEAD ? reply : redis_reply_at(reply, 0);
-    *ret_count = places_read(redis_reply_at(part, 1), most, ret_places);
+    *ret_count = part ? places_read(redis_reply_at(part, 1), most, ret_places) : 0;
     redis_reply_free(reply);
     return true;
 }
