@@ -40,7 +40,7 @@ class Queue:
     """A Redis for jobs."""
 
     def __init__(self, field):
-        self.queue = Redis(f"{field.work}/queue", QUEUE)
+        self.queue = Redis(f"{field.work}/queue", QUEUE | {"appendfsync": "always"})
 
     def sync(self, when):
         self.queue.client().config_set("appendfsync", when)
