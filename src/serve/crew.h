@@ -32,7 +32,7 @@ struct crew {
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
-    size_t idle;             /* hands that wait for a job */
+    size_t idle;      /* hands that wait for a job */
     unsigned reliefs; /* how often no descriptor was left for a connection */
     bool closed;      /* no further job will come */
     size_t started;
@@ -92,9 +92,9 @@ void crew_seek(struct member *member, struct job **jobs, size_t count);
 /*
  * Looks at the queue's jobs that requests ask for, in one round trip, and parks those that wait.
  * Returns how many of the requests, now first in `jobs`, are still the caller's. At most
- * LISTENER_BATCH.
+ * LISTENER_BATCH. `filed`: only those whose requests have filed them just now.
  */
-size_t crew_watch(struct member *member, struct job **jobs, size_t count);
+size_t crew_watch(struct member *member, struct job **jobs, size_t count, bool filed);
 
 /* The same without parking: for jobs that lead already. */
 void crew_look(struct member *member, struct job **jobs, size_t count);

@@ -100,8 +100,8 @@ struct exchange {
     struct span version; /* of VERSION_GIVEN; terminated */
     /* Settles where the row is not there with the version asked for; null: none was asked for. */
     void (*overtaken)(struct exchange *exchange);
-    bool recording;      /* the answer is made to be recorded, within the write's transaction … */
-    bool unrecorded;     /* … which was given up, for there was no row to answer with */
+    bool recording;  /* the answer is made to be recorded, within the write's transaction … */
+    bool unrecorded; /* … which was given up, for there was no row to answer with */
     struct queue_watch *watch; /* of WATCHING, until the end; null: none */
     struct binding *binding;   /* goes on in the body step; null: nothing comes in the body */
     struct value

@@ -6,7 +6,7 @@
 
 #include "db/write.h"
 #include "serve/crew.h"
-#include "serve/queue_watcher.h"
+#include "serve/queue_page.h"
 #include "serve/steps.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
@@ -88,6 +88,12 @@ void crew_answer(struct member *member, struct job *job)
     job_lend(job, &member->tools);
     if (exchange->asks || exchange->phase == PHASE_SEEKING)
         steps_walk(exchange, PART_FILL);
+    if (exchange->phase == PHASE_WATCHING && exchange->watch->filed) {
+        struct job_list watching = {0};
+        job_list_append(&watching, job);
+        crew_wake(crew, &watching);
+        return;
+    }
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
     uint64_t transaction = exchange->transaction;
