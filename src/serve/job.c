@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "cache/compress.h"
-#include "serve/queue_page.h"
 
 /* More body than this is not read to the end: the connection is given up instead. */
 #define DRAIN_MAX ((size_t)16 * 1024 * 1024)
@@ -312,7 +311,6 @@ void job_answered(struct job *job, struct listener *listener)
 
 void job_end(struct job *job)
 {
-    queue_page_end(&job->exchange);
     exchange_end(&job->exchange);
     arena_reset(job->desk.arena);
     if (job->desk.body.capacity > BUFFER_KEEP)

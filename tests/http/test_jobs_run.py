@@ -150,8 +150,8 @@ def sleeping(stack):
 
 
 def test_a_job_runs_as_whoever_filed_it(served):
-    path = file_job(served, "/mine", Authorization=bearer(sub="ann"))
-    told = ended(served, path, Authorization=bearer(sub="ann"))
+    path = file_job(served, "/mine", **bearer(sub="ann"))
+    told = ended(served, path, **bearer(sub="ann"))
     assert told["status"] == "done" and served.sql("SELECT what FROM runs") == [("ann",)]
 
 
