@@ -92,6 +92,13 @@ static void watch_end(struct exchange *exchange)
     exchange->watch = NULL;
 }
 
+static void watch_begin(struct exchange *exchange, struct queue_watch *watch)
+{
+    exchange->watch = watch;
+    exchange->watch_end = watch_end;
+    exchange->phase = PHASE_WATCHING;
+}
+
 void queue_page_begin(struct exchange *exchange, struct span id)
 {
     struct queue_watch *watch = arena_alloc(exchange->desk->arena, sizeof *watch);
@@ -109,9 +116,7 @@ void queue_page_begin(struct exchange *exchange, struct span id)
         return;
     }
     memcpy(watch->look.id, id.data, id.size);
-    exchange->watch = watch;
-    exchange->watch_end = watch_end;
-    exchange->phase = PHASE_WATCHING;
+    watch_begin(exchange, watch);
 }
 
 void queue_page_wait(struct exchange *exchange, const char *id, bool again)
@@ -127,8 +132,7 @@ void queue_page_wait(struct exchange *exchange, const char *id, bool again)
     watch->kind = QUEUE_WATCH_WAIT;
     watch->wait = exchange->prefer.wait < WAIT_MOST ? exchange->prefer.wait : WAIT_MOST;
     watch->until = clock_monotonic() + watch->wait * 1000000;
-    exchange->watch = watch;
-    exchange->phase = PHASE_WATCHING;
+    watch_begin(exchange, watch);
 }
 
 /* The text and its tag. False: settled. */
