@@ -197,6 +197,8 @@ void step_after(struct exchange *exchange)
     int64_t now = clock_monotonic();
     int64_t duration = (exchange->opened ? exchange->opened : now) - exchange->started;
     int64_t slow = options_number(exchange->server->options, OPTION_SLOW);
+    if (exchange->led_on)
+        return;
     counters_request(exchange->counters, exchange->status, exchange->tier, now - exchange->started);
     if (slow && duration > slow)
         log_event(LOG_WARNING, "slow", "%.*s %.*s took %.1f ms: status %u",
