@@ -32,7 +32,7 @@ struct crew {
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
-    size_t idle;             /* hands that wait for a job */
+    size_t idle;      /* hands that wait for a job */
     unsigned reliefs; /* how often no descriptor was left for a connection */
     bool closed;      /* no further job will come */
     size_t started;
