@@ -53,10 +53,26 @@ void crew_hand_over(struct crew *crew, struct job *job)
     pthread_cond_signal(&crew->arrived);
 }
 
+void crew_free(struct member *member)
+{
+    struct crew *crew = member->crew;
+    if (!member->works)
+        return;
+    member->works = false;
+    pthread_mutex_lock(&crew->lock);
+    crew->working--;
+    pthread_mutex_unlock(&crew->lock);
+}
+
+static size_t hand_count(const struct crew *crew)
+{
+    return crew->count - crew->front_count - 1;
+}
+
 bool crew_offer(struct crew *crew, struct job *job)
 {
     pthread_mutex_lock(&crew->lock);
-    bool taken = crew->idle > crew->waiting.count;
+    bool taken = crew->working + crew->waiting.count < hand_count(crew);
     if (taken)
         job_list_append(&crew->waiting, job);
     pthread_mutex_unlock(&crew->lock);
@@ -97,6 +113,7 @@ void crew_answer(struct member *member, struct job *job)
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
     uint64_t transaction = exchange->transaction;
+    crew_free(member); /* before its client knows: he may ask again at once */
     job_answered(job, crew->listener);
     if (refresh) {
         crew_hand_over(crew, job);
