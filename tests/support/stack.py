@@ -36,7 +36,7 @@ class Stack:
     routes: {file name: text}, or a folder to copy. schema: SQL run in a fresh database as the role `larder`;
     `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
     redis: True, False, or a dict of redis.conf's options. redis_proxy, database_proxy: put a Proxy between, found
-    as attributes of these names. export: starts that pool as well. install: runs `larder install` on the routes
+    as attributes of these names. export: starts that pool as well; without it the api pool sends downloads too. install: runs `larder install` on the routes
     first. larderd: True or how many; `self.larderd` is the first, `self.larderds` are all.
     """
 
@@ -87,6 +87,8 @@ class Stack:
         self.api = self.pools[0]
         for pool in self.pools:
             pool.start()
+        if not self.export:
+            os.symlink("api.sock", f"{self.folder}/run/export.sock")
         if self.want["nginx"]:
             self.nginx = Nginx(f"{self.folder}/nginx", f"{self.folder}/run", self.nginx_workers, port=self.nginx_port,
                                secret_file=self.nginx_secret_file)
