@@ -53,8 +53,11 @@ bool tools_make(const struct server *server, struct tools *ret_tools)
     struct tools tools = {.compressor = compressor_new()};
     if (server->store)
         tools.redis = cache_store_connection(server->store);
-    bool connected = limiter_connection(server->limiter, &tools.limits);
-    if (!tools.compressor || (server->store && !tools.redis) || !connected) {
+    if (server->queue)
+        tools.queue = queue_connection(server->queue);
+    bool connected = limiter_connection(server->limiter, &tools.limits) &&
+                     (tools.redis || !server->store) && (tools.queue || !server->queue);
+    if (!tools.compressor || !connected) {
         tools_free(&tools);
         return false;
     }
@@ -66,6 +69,7 @@ void tools_free(struct tools *tools)
 {
     redis_connection_free(tools->redis);
     redis_connection_free(tools->limits);
+    redis_connection_free(tools->queue);
     compressor_free(tools->compressor);
 }
 
@@ -94,6 +98,7 @@ void job_free(struct job *job)
     arena_free(job->desk.arena);
     bytes_free(&job->desk.key);
     bytes_free(&job->desk.body);
+    bytes_free(&job->desk.document);
     bytes_free(&job->desk.head);
     for (size_t i = 0; i < CODING_COUNT; i++)
         bytes_free(&job->desk.compressed[i]);
@@ -234,6 +239,7 @@ const struct exchange *job_exchange_const(const struct job *job)
 void job_lend(struct job *job, const struct tools *tools)
 {
     job->desk.redis = tools->redis;
+    job->desk.queue = tools->queue;
     job->desk.compressor = tools->compressor;
 }
 
@@ -309,6 +315,8 @@ void job_end(struct job *job)
     arena_reset(job->desk.arena);
     if (job->desk.body.capacity > BUFFER_KEEP)
         bytes_free(&job->desk.body);
+    if (job->desk.document.capacity > BUFFER_KEEP)
+        bytes_free(&job->desk.document);
     for (size_t i = 0; i < CODING_COUNT; i++)
         if (job->desk.compressed[i].capacity > BUFFER_KEEP)
             bytes_free(&job->desk.compressed[i]);

@@ -27,6 +27,7 @@ const struct step steps[] = {
     {"suit", step_suit, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
     {"precondition", step_precondition, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
     {"respond", step_respond, PHASE_ANY, PART_ANSWER},
+    {"tell", step_tell, PHASE_WATCHING, PART_ANSWER},
     {"after", step_after, PHASE_ANY | PHASE_SENT, PART_ANSWER},
 };
 

@@ -6,6 +6,7 @@
 
 #include "db/write.h"
 #include "serve/crew.h"
+#include "serve/queue_watcher.h"
 #include "serve/steps.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
@@ -131,6 +132,8 @@ void crew_give_way(struct member *member)
         redis_disconnect(member->tools.redis);
     if (member->tools.limits)
         redis_disconnect(member->tools.limits);
+    if (member->tools.queue)
+        redis_disconnect(member->tools.queue);
 }
 
 /* One a processor; two at least, so that a peer that breaks off can't hold the only one. */
@@ -222,6 +225,7 @@ static void members_join(struct crew *crew, size_t from, size_t to)
 void crew_join(struct crew *crew)
 {
     members_join(crew, 0, crew->front_count);
+    queue_watcher_close(crew->server->watcher);
     pthread_mutex_lock(&crew->lock);
     while (crew->active && crew->started == crew->count)
         pthread_cond_wait(&crew->resting, &crew->lock);

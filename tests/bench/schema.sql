@@ -15,6 +15,9 @@ INSERT INTO bench.single VALUES (1);
 CREATE TABLE bench.pages (id int PRIMARY KEY, version bigint NOT NULL DEFAULT 0);
 INSERT INTO bench.pages SELECT generate_series(1, 10000);
 
+-- What jobs write.
+CREATE TABLE bench.jobs (number int NOT NULL);
+
 -- The study app: users with contents, when each is to be reviewed, and what came of it.
 CREATE TABLE bench.contents (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

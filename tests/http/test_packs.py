@@ -317,7 +317,8 @@ def test_stats_agree_with_the_tables(packs_url, pack_database, busiest):
             "feed_id": feed,
             "likes": number(pack_database, "SELECT count(*) FROM social.likes WHERE feed_id = %s", feed),
             "comments": number(pack_database, "SELECT count(*) FROM social.comments WHERE feed_id = %s", feed),
-            "views": number(pack_database, "SELECT views FROM social.feeds WHERE id = %s", feed),
+            "views": number(pack_database, "SELECT f.views + coalesce(sum(v.views), 0) FROM social.feeds AS f"
+                            " LEFT JOIN social.views AS v ON v.feed_id = f.id WHERE f.id = %s GROUP BY f.id", feed),
         }
 
 
