@@ -32,7 +32,7 @@ struct crew {
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
-    size_t idle;             /* hands that wait for a job */
+    size_t downloads; /* given to the hands and not yet ended */
     unsigned reliefs; /* how often no descriptor was left for a connection */
     bool closed;      /* no further job will come */
     size_t started;
@@ -62,8 +62,13 @@ void crew_give_back(struct crew *crew, struct job *job);
 /* For a hand. */
 void crew_hand_over(struct crew *crew, struct job *job);
 
-/* For a hand that has nothing else to do; false: there is none, and the job stays the caller's. */
-MUST_CHECK bool crew_offer(struct crew *crew, struct job *job);
+/* Is it a download that is still to be sent? */
+bool crew_is_download(const struct job *job);
+
+/*
+ * A download, for a hand. False: each hand has one already, and the job stays the caller's.
+ */
+MUST_CHECK bool crew_hand_download(struct crew *crew, struct job *job);
 
 /* For the usher: parked jobs to be gone on with. */
 void crew_wake(struct crew *crew, struct job_list *jobs);
