@@ -7,6 +7,7 @@
 
 #include "db/connection.h"
 #include "db/depends.h"
+#include "db/page.h"
 #include "db/shape.h"
 #include "route/route.h"
 
@@ -47,6 +48,7 @@ struct learned {
     struct param *params; /* the route's, with the types PostgreSQL told where it has none */
     const struct depends *depends; /* null: not asked, or no GET */
     struct learned_write write;
+    struct learned_page page; /* of a route with @page; `sql` is its first page's then */
 };
 
 enum db_shape learn_shape(enum route_result result);

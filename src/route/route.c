@@ -21,7 +21,6 @@ const struct unserved_name route_unserved_names[] = {
     {UNSERVED_ASYNC, "@async"},
     {UNSERVED_BEHIND, "@behind"},
     {UNSERVED_STREAM, "@stream"},
-    {UNSERVED_PAGE, "@page"},
 };
 
 const size_t route_unserved_count = ARRAY_COUNT(route_unserved_names);

@@ -159,9 +159,16 @@ struct route_stream {
 /* @page by=created_at,id: so many columns at most. */
 #define ROUTE_PAGE_MAX 8
 
+struct route_page_column {
+    struct span name; /* of the result */
+    bool descending;
+};
+
 struct route_page {
-    struct span columns[ROUTE_PAGE_MAX];
+    struct route_page_column columns[ROUTE_PAGE_MAX];
     size_t column_count; /* 0: no pages */
+    unsigned size;       /* n of the $n, behind the statement's own, that is the page's size … */
+    unsigned cursor;     /* … and of the cursor: where the page begins or ends */
 };
 
 /* @depends table.column = :param | = column. */
@@ -178,14 +185,13 @@ enum route_unserved {
     UNSERVED_ASYNC = 1 << 0,
     UNSERVED_BEHIND = 1 << 1,
     UNSERVED_STREAM = 1 << 2,
-    UNSERVED_PAGE = 1 << 3,
 };
 
 /*
  * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
  * The others only cost speed.
  */
-#define UNSERVED_REFUSED (UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_PAGE)
+#define UNSERVED_REFUSED (UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */

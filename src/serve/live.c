@@ -235,9 +235,14 @@ static bool same_before(const struct route *route, const struct learned *left,
     return left->write.known == right->write.known;
 }
 
+static bool same_pages(const struct learned *left, const struct learned *right)
+{
+    return memcmp(left->page.ids, right->page.ids, sizeof left->page.ids) == 0;
+}
+
 static bool same(const struct route *route, const struct learned *left, const struct learned *right)
 {
-    return same_before(route, left, right) && strcmp(left->sql, right->sql) == 0 &&
+    return same_before(route, left, right) && same_pages(left, right) && strcmp(left->sql, right->sql) == 0 &&
            same_depends(left->depends, right->depends) &&
            memcmp(left->types, right->types,
                   route->statement.parameter_count * sizeof *left->types) == 0;

@@ -8,6 +8,7 @@
 #include "http/vary.h"
 #include "serve/limits.h"
 #include "serve/nginx.h"
+#include "serve/page_link.h"
 #include "serve/steps.h"
 
 static enum precondition_verdict judge(const struct exchange *exchange)
@@ -145,6 +146,7 @@ static void append_entry_head(struct exchange *exchange, enum coding coding, str
         nginx_append(exchange, 200, head);
     if (coding != CODING_IDENTITY)
         append_line(head, "Content-Encoding", span_of(coding_names[coding]));
+    page_append_link(exchange, head);
     append_length(entry_length(exchange, coding), head);
 }
 
