@@ -71,6 +71,17 @@ static void print_hazards(const struct route *route, const struct learned *learn
     print_unwatched(route, depends);
 }
 
+/* Where an index can't serve the order of a route's pages. */
+static void print_pages(const struct route *route, const struct learned *learned)
+{
+    for (size_t i = 0; learned && i < route->page.column_count; i++)
+        if (learned->page.nullable[i])
+            printf("%s:%u: note: @page by=%.*s may be NULL for all that PostgreSQL tells, so an "
+                   "index may not serve its pages; take a column that is NOT NULL in its table, "
+                   "in a statement without outer joins\n",
+                   route->file, route->statement.line, SPAN_PRINTF(route->page.columns[i].name));
+}
+
 /* Routes of good files that PostgreSQL, where it was asked, takes too. */
 static size_t good_count(const struct command_folder *folder)
 {
@@ -103,6 +114,7 @@ int command_check(const struct options *options, int count, char **arguments)
     for (size_t i = 0; i < route_table_count(folder.table); i++) {
         print_unserved(route_table_at(folder.table, i));
         print_hazards(route_table_at(folder.table, i), folder.learned[i]);
+        print_pages(route_table_at(folder.table, i), folder.learned[i]);
     }
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);

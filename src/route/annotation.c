@@ -30,7 +30,7 @@ const struct annotation annotations[] = {
     {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
     {"@version", annotate_version, "column [required]", ANY, false, 0},
-    {"@page", annotate_page, "by=column,…", GET, false, 0},
+    {"@page", annotate_page, "by=\"column [desc], …\"", GET, false, 0},
 };
 
 const size_t annotation_count = ARRAY_COUNT(annotations);

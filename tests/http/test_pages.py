@@ -12,6 +12,7 @@ from support import tokens
 from support.coherent import keep
 from support.paths import program
 from support.plans import plan_nodes
+from support.stack import clean_environment, pack
 from support.waiting import wait_until
 
 SCHEMA = """
@@ -190,13 +191,28 @@ def test_users_have_pages_of_their_own(served):
     assert served.direct(target).json() == []
 
 
+def verify(served):
+    done = subprocess.run([program("larder"), "verify", "--sample", "all"], env=served.environment(),
+                          capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
 def test_verify_finds_pages_as_they_are(served):
     targets = ["/kept?author=1", links(served.direct("/kept?author=1"))["next"]]
     for target in targets:
         keep(lambda: served.direct(target))
-    done = subprocess.run([program("larder"), "verify", "--sample", "all"], env=served.environment(), capture_output=True,
-                          text=True, check=False, timeout=60)
-    assert done.returncode == 0 and "GET /kept" in done.stdout, done.stdout + done.stderr
+    status, said = verify(served)
+    assert status == 0 and " 0 differing; 0 skipped" in said and not said.startswith("checked 0"), said
+
+
+def test_verify_hears_of_a_neighbour_that_a_page_does_not_name(served):
+    served.sql("TRUNCATE grown; INSERT INTO grown SELECT n, 4 FROM generate_series(1, 20) AS n")
+    assert keep(lambda: served.direct("/grown/4"))["Link"] is None
+    served.postgres.execute("SET session_replication_role = replica; INSERT INTO grown VALUES (21, 4)", None,
+                            served.database)
+    status, said = verify(served)
+    assert status == 1 and " 1 differing" in said, said
+    served.sql("TRUNCATE grown")
 
 
 def refused(answer):
@@ -315,16 +331,14 @@ def logged(server):
 
 
 def plan_of(server, ask):
-    """The plan by which PostgreSQL ran the one query that `ask` set off, as auto_explain logs it."""
+    """The plan by which PostgreSQL ran the query that `ask` sets off, as auto_explain logs it."""
     before = len(logged(server))
-    ask()
 
     def found():
+        ask()
         return re.findall(r"plan:\n((?:\t.*\n)+)", logged(server)[before:])
 
-    plans = wait_until(found, 10, "a logged plan")
-    assert len(plans) == 1
-    return json.loads(plans[0])["Plan"]
+    return json.loads(wait_until(found, 10, "a logged plan")[-1])["Plan"]
 
 
 @pytest.mark.parametrize("route, order, index", [("many", "made DESC, id DESC", "many_newest"),
@@ -349,6 +363,49 @@ def test_a_page_far_in_is_found_by_index(stack, route, order, index):
         scans = [node for node in nodes if "Index Name" in node]
         assert [node["Index Name"] for node in scans] == [index] and "made" in scans[0]["Index Cond"]
         assert scans[0]["Actual Rows"] == 21 and scans[0].get("Rows Removed by Filter", 0) <= 3
+
+
+def test_the_pack_s_pages_are_found_by_index(stack, tmp_path):
+    server = stack.postgres(settings=EXPLAINED)
+    database = server.create_database()
+    environment = clean_environment() | server.environment | {"PGUSER": "postgres", "PGDATABASE": database}
+    subprocess.run([f"{pack('social')}/load", "--scale", "0.1"], env=environment, check=True, timeout=60,
+                   stdout=subprocess.DEVNULL)
+    server.execute("GRANT USAGE ON SCHEMA social TO larder; GRANT SELECT ON ALL TABLES IN SCHEMA social TO larder",
+                   database=database)
+    with open(f"{pack('social')}/routes/feeds-newest.sql", encoding="utf-8") as route:
+        served = stack({"newest": route.read()}, postgres=server, database=database, redis=False, nginx=False)
+    pages = walk(served.direct, "/feeds/newest?limit=100")
+    assert rows_of(pages) == [row[0] for row in served.sql("SELECT id FROM social.feeds ORDER BY created_at DESC, id DESC")]
+    server.execute("ALTER SYSTEM SET auto_explain.log_min_duration = 0")
+    server.execute("SELECT pg_reload_conf()")
+    wait_until(lambda: "SIGHUP" in logged(server), 10, "PostgreSQL reading its settings")
+    target = links(pages[-3])["next"].replace("limit=100", "limit=20")
+    nodes = list(plan_nodes(plan_of(server, lambda: served.direct(target))))
+    feeds = [node for node in nodes if node.get("Relation Name") == "feeds"]
+    assert [node.get("Index Name") for node in feeds] == ["feeds_newest"] and feeds[0]["Actual Rows"] <= 22
+    assert not [node for node in nodes if node["Node Type"] == "Sort"]
+
+
+@pytest.mark.parametrize("text, words", [
+    (paged("/a", "other", "SELECT id FROM notes"), "@page by=other: the statement gives no column of that name"),
+    (paged("/a", "doc", "SELECT '{}'::json AS doc"), "PostgreSQL: could not identify an ordering operator"),
+    (paged("/a", "score, id", NOTES), "note: @page by=score may be NULL"),
+    (paged("/a", "kind, id", "SELECT n.id, n.kind FROM many AS m LEFT JOIN notes AS n ON n.id = m.id"),
+     "note: @page by=kind may be NULL"),
+])
+def test_check_tells_what_can_not_be_paged(served, tmp_path, text, words):
+    (tmp_path / "a.sql").write_text(text)
+    done = subprocess.run([program("larder"), "check", str(tmp_path)], env=served.environment(), capture_output=True,
+                          text=True, check=False, timeout=60)
+    assert words in done.stdout and done.returncode == (0 if "note" in words else 1), done.stdout + done.stderr
+
+
+def test_check_has_no_note_where_an_index_serves(served):
+    done = subprocess.run([program("larder"), "check", served.routes], env=served.environment(), capture_output=True,
+                          text=True, check=False, timeout=60)
+    noted = set(re.findall(r"([a-z-]+)\.sql:\d+: note: @page", done.stdout))
+    assert done.returncode == 0 and noted == {"nulls-up", "nulls-down", "nulls-mixed"}, done.stdout
 
 
 def test_rows_that_the_key_does_not_tell_apart_are_refused(served):
