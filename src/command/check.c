@@ -13,17 +13,6 @@ static void print_fault(const struct fault *fault)
     printf(": %s\n", fault->text);
 }
 
-static void print_unserved(const struct route *route)
-{
-    for (size_t i = 0; i < route_unserved_count; i++)
-        if (route->unserved & (unsigned)route_unserved_names[i].bit)
-            printf("%s:%u: note: %s is not served yet%s\n", route->file, route->line,
-                   route_unserved_names[i].word,
-                   (unsigned)route_unserved_names[i].bit & UNSERVED_REFUSED
-                       ? ": the route answers 501"
-                       : "");
-}
-
 /* What a note says behind the name, and what to do. */
 static const char *const hazard_words[] = {
     [HAZARD_FUNCTION] = "may read tables that PostgreSQL doesn't tell of; add @depends or @tags "
@@ -112,7 +101,6 @@ int command_check(const struct options *options, int count, char **arguments)
     for (size_t i = 0; i < folder.faults.count; i++)
         print_fault(&folder.faults.faults[i]);
     for (size_t i = 0; i < route_table_count(folder.table); i++) {
-        print_unserved(route_table_at(folder.table, i));
         print_hazards(route_table_at(folder.table, i), folder.learned[i]);
         print_pages(route_table_at(folder.table, i), folder.learned[i]);
     }

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "db/learn_stream.h"
 #include "route/place.h"
 #include "route/statement_kind.h"
 #include "route/template.h"
@@ -341,6 +342,28 @@ static bool shaped_check(struct asking *asking, const struct db_shaped *shaped)
     return true;
 }
 
+static bool offers_objects(const struct route_stream *stream)
+{
+    for (size_t i = 0; i < stream->format_count; i++)
+        if (stream->formats[i] != FORMAT_CSV)
+            return true;
+    return false;
+}
+
+/* Nothing of it is kept, so what it reads is of no interest. */
+static bool stream_take(struct asking *asking, const struct db_description *bare)
+{
+    const struct route *route = asking->route;
+    if (!bare->column_count)
+        fault_add(asking->faults, route->file, asking->statement->line, 0,
+                  "@stream: the statement gives no columns");
+    else if (offers_objects(&route->stream))
+        check_columns_differ(asking, bare);
+    return asking->faults->count ||
+           learn_stream(asking->connection, route, asking->types, ASK_TIMEOUT, asking->arena,
+                        &asking->learned->stream, asking->failure);
+}
+
 /* The statement has the values of the key behind its own; one complaint of several is enough. */
 static bool pages_check(struct asking *asking)
 {
@@ -360,6 +383,8 @@ static bool pages_check(struct asking *asking)
 
 static bool read_take(struct asking *asking, const struct db_description *bare)
 {
+    if (asking->route->stream.format_count)
+        return stream_take(asking, bare);
     const bool paged = asking->route->page.column_count > 0;
     check_columns(asking, bare);
     check_version(asking, bare);

@@ -7,30 +7,31 @@
 #define WRITES (ANY & ~GET)
 
 const struct annotation annotations[] = {
-    {"@http", annotate_http, "METHOD /path/{name}", ANY, false, 0},
+    {"@http", annotate_http, "METHOD /path/{name}", ANY, false},
     {"@param", annotate_param,
      "name [type] [default=] [min=] [max=] [maxlen=] [enum=a,b] [pattern=] "
      "[in=path|query|body|header]",
-     ANY, true, 0},
-    {"@result", annotate_result, "rows|row|value|json|none", ANY, false, 0},
+     ANY, true},
+    {"@result", annotate_result, "rows|row|value|json|none", ANY, false},
     {"@cache", annotate_cache, "ttl= [stale=] [error=] [negative=] [l1=on|off] [compress=on|off]",
-     GET, false, 0},
-    {"@control", annotate_control, "directive, …", ANY, false, 0},
-    {"@nginx", annotate_nginx, "ttl=", GET, false, 0},
-    {"@timeout", annotate_timeout, "2s", ANY, false, 0},
-    {"@depends", annotate_depends, "table.column = :param | = column", GET, true, 0},
-    {"@tags", annotate_tags, "name name:{param} …", GET, true, 0},
-    {"@invalidates", annotate_invalidates, "tag tag:{param} …", WRITES, true, 0},
-    {"@refreshes", annotate_refreshes, "GET /path", WRITES, true, 0},
-    {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
-    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
-    {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
-    {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
-    {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
-    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
-    {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
-    {"@version", annotate_version, "column [required]", ANY, false, 0},
-    {"@page", annotate_page, "by=\"column [desc], …\"", GET, false, 0},
+     GET, false},
+    {"@control", annotate_control, "directive, …", ANY, false},
+    {"@nginx", annotate_nginx, "ttl=", GET, false},
+    {"@timeout", annotate_timeout, "2s", ANY, false},
+    {"@depends", annotate_depends, "table.column = :param | = column", GET, true},
+    {"@tags", annotate_tags, "name name:{param} …", GET, true},
+    {"@invalidates", annotate_invalidates, "tag tag:{param} …", WRITES, true},
+    {"@refreshes", annotate_refreshes, "GET /path", WRITES, true},
+    {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false},
+    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true},
+    {"@async", annotate_async, "[prefer] [retries=] [timeout=] [dedupe=key-{name}]", WRITES, false},
+    {"@behind", annotate_behind, "batch= every= [bound=] [full=refuse|now]", WRITES, false},
+    {"@stream", annotate_stream,
+     "csv|ndjson|json[,…] [filename=] [mark=on|off] [guard=on|off] [compress=on|off]", GET, false},
+    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false},
+    {"@location", annotate_location, "/path/{name}", WRITES, false},
+    {"@version", annotate_version, "column [required]", ANY, false},
+    {"@page", annotate_page, "by=\"column [desc], …\"", GET, false},
 };
 
 const size_t annotation_count = ARRAY_COUNT(annotations);
@@ -117,7 +118,6 @@ void annotation_read(struct draft *draft, struct span text, unsigned *seen,
     *seen |= 1u << row;
     line_of[row] = again ? line_of[row] : draft->line;
     draft->word = annotations[row].word;
-    draft->route->unserved |= annotations[row].unserved;
     annotations[row].read(draft, span_from(text, end));
 }
 
@@ -171,6 +171,25 @@ static void auth_check(struct draft *draft)
                     "public where it is for everybody");
 }
 
+/* One write is made later in one way. */
+static void later_check(struct draft *draft, unsigned seen,
+                        const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    unsigned line = 0;
+    for (size_t i = 0; i < annotation_count; i++) {
+        bool later =
+            annotations[i].read == annotate_async || annotations[i].read == annotate_behind;
+        if (!later || !(seen & 1u << i))
+            continue;
+        if (line) {
+            draft->line = line_of[i];
+            draft_fault(draft, (struct span){0},
+                        "a route has @async or @behind, and line %u has the other", line);
+        }
+        line = line_of[i];
+    }
+}
+
 /* What stands beside @kv; all else is about a statement or what is kept of its answer. */
 static bool goes_with_kv(const char *word)
 {
@@ -201,6 +220,36 @@ static void kv_check(struct draft *draft, unsigned seen,
                 route_method_names[draft->route->method]);
 }
 
+/* Who is answered before the write is made can't be told of a version. */
+static void behind_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    for (size_t i = 0; draft->route->behind.present && i < annotation_count; i++) {
+        if (!(seen & 1u << i) || strcmp(annotations[i].word, "@version") != 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "@version doesn't go with @behind, whose writes are made after the answer");
+    }
+}
+
+/* What is about an answer that is had whole, or kept. */
+static void stream_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    static const char *const words[] = {"@result", "@cache",   "@nginx", "@depends",
+                                        "@tags",   "@version", "@page"};
+    for (size_t i = 0; draft->route->stream.format_count && i < annotation_count; i++) {
+        if (!(seen & 1u << i) ||
+            word_index(span_of(annotations[i].word), words, ARRAY_COUNT(words)) < 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "%s is of no use beside @stream: a download is neither had whole nor kept",
+                    annotations[i].word);
+    }
+}
+
 void annotations_check(struct draft *draft, unsigned seen,
                        const unsigned line_of[static ANNOTATIONS_MAX])
 {
@@ -208,6 +257,9 @@ void annotations_check(struct draft *draft, unsigned seen,
         methods_check(draft, seen, line_of);
     if (draft->method_known)
         kv_check(draft, seen, line_of);
+    later_check(draft, seen, line_of);
+    behind_check(draft, seen, line_of);
+    stream_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }

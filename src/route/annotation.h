@@ -15,7 +15,6 @@ struct annotation {
     const char *usage; /* for prose: what may stand behind the word */
     unsigned methods;  /* bits 1 << METHOD_x it makes sense with */
     bool repeatable;
-    unsigned unserved; /* enum route_unserved bits; 0: served, or the reader decides */
 };
 
 extern const struct annotation annotations[];

@@ -131,6 +131,9 @@ struct route_async {
     struct span dedupe; /* with {name} places: one job at a time of the same text; empty: any */
 };
 
+/* So many writes a transaction at most. */
+#define BEHIND_BATCH_MAX 4000
+
 /* @behind: the write is queued, and a daemon makes many of them in one transaction. */
 struct route_behind {
     bool present;
@@ -180,19 +183,6 @@ struct route_depend {
     unsigned line;
 };
 
-/* Annotations whose behaviour this version parses but does not serve yet, one bit each. */
-enum route_unserved {
-    UNSERVED_ASYNC = 1 << 0,
-    UNSERVED_BEHIND = 1 << 1,
-    UNSERVED_STREAM = 1 << 2,
-};
-
-/*
- * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
- * The others only cost speed.
- */
-#define UNSERVED_REFUSED (UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM)
-
 struct route {
     const char *file; /* as named on the command line or found in the folder */
     struct span text; /* the whole file */
@@ -235,8 +225,6 @@ struct route {
     struct route_stream stream;
     struct route_page page;
 
-    unsigned unserved; /* enum route_unserved bits */
-
     struct statement *before; /* of a write: the statements before the last, in their order */
     size_t before_count;
     struct statement statement; /* the only one or the last, whose rows answer; empty for @kv */
@@ -253,13 +241,5 @@ MUST_CHECK struct route *route_parse(const char *file, struct span text, struct 
 
 /* Frees what an arena can't: the compiled patterns. Call before the arena goes. Null is allowed. */
 void route_release(struct route *route);
-
-/* The words behind a mask of enum route_unserved: "@auth", "@stream", … */
-struct unserved_name {
-    enum route_unserved bit;
-    const char *word;
-};
-extern const struct unserved_name route_unserved_names[];
-extern const size_t route_unserved_count;
 
 #endif

@@ -107,6 +107,8 @@ struct exchange exchange_for_read(const struct exchange *exchange, const struct 
 
 void exchange_end(struct exchange *exchange)
 {
+    if (exchange->watch)
+        exchange->watch_end(exchange);
     redis_reply_free(exchange->reply);
     redis_reply_free(exchange->lookup.found.reply);
     kept_unref(exchange->kept);

@@ -7,6 +7,8 @@ static void given_take(struct exchange *exchange)
 {
     char text[VERSION_MAX + 1];
     exchange->version_kind = version_tag_read(exchange->request.if_match, text);
+    if (exchange->version_kind == VERSION_GIVEN || exchange->version_kind == VERSION_OTHER)
+        exchange->overtaken = version_answer;
     if (exchange->version_kind == VERSION_SEVERAL)
         exchange_problem(exchange, 400, "If-Match must name one version of the resource, or be *.");
     if (exchange->version_kind != VERSION_GIVEN)
@@ -29,16 +31,11 @@ void version_ask(struct exchange *exchange)
                          "change made since is overwritten.");
 }
 
-bool version_asked(const struct exchange *exchange)
-{
-    return exchange->version_kind == VERSION_GIVEN || exchange->version_kind == VERSION_OTHER;
-}
-
 /* The read at the same path with the same query, by the same client; false: there is none. */
 static bool read_begin(const struct exchange *exchange, struct exchange *ret_read)
 {
     const struct route *route = exchange->match.by_method[METHOD_GET];
-    if (!route || route->unserved & UNSERVED_REFUSED || !route->version.column.size)
+    if (!route || !route->version.column.size)
         return false;
     *ret_read = exchange_for_read(exchange, route);
     ret_read->path = exchange->path;

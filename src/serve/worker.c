@@ -6,6 +6,7 @@
 
 #include "db/write.h"
 #include "serve/crew.h"
+#include "serve/queue_watcher.h"
 #include "serve/steps.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
@@ -52,6 +53,18 @@ void crew_hand_over(struct crew *crew, struct job *job)
     pthread_cond_signal(&crew->arrived);
 }
 
+bool crew_offer(struct crew *crew, struct job *job)
+{
+    pthread_mutex_lock(&crew->lock);
+    bool taken = crew->idle > crew->waiting.count;
+    if (taken)
+        job_list_append(&crew->waiting, job);
+    pthread_mutex_unlock(&crew->lock);
+    if (taken)
+        pthread_cond_signal(&crew->arrived);
+    return taken;
+}
+
 void crew_wake(struct crew *crew, struct job_list *jobs)
 {
     pthread_mutex_lock(&crew->lock);
@@ -89,6 +102,15 @@ void crew_answer(struct member *member, struct job *job)
     crew_give_back(crew, job);
 }
 
+bool crew_busy(const struct member *member)
+{
+    struct crew *crew = member->crew;
+    pthread_mutex_lock(&crew->lock);
+    bool active = crew->active > 0;
+    pthread_mutex_unlock(&crew->lock);
+    return active;
+}
+
 void crew_relieve(struct member *member)
 {
     struct crew *crew = member->crew;
@@ -110,6 +132,8 @@ void crew_give_way(struct member *member)
         redis_disconnect(member->tools.redis);
     if (member->tools.limits)
         redis_disconnect(member->tools.limits);
+    if (member->tools.queue)
+        redis_disconnect(member->tools.queue);
 }
 
 /* One a processor; two at least, so that a peer that breaks off can't hold the only one. */
@@ -201,6 +225,7 @@ static void members_join(struct crew *crew, size_t from, size_t to)
 void crew_join(struct crew *crew)
 {
     members_join(crew, 0, crew->front_count);
+    queue_watcher_close(crew->server->watcher);
     pthread_mutex_lock(&crew->lock);
     while (crew->active && crew->started == crew->count)
         pthread_cond_wait(&crew->resting, &crew->lock);

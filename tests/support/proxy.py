@@ -20,7 +20,7 @@ class Proxy:
         self.target = target
         self.port = free_port()
         self.connections = 0
-        self.open = set()
+        self.open, self.held = set(), set()
         self.lock = threading.Lock()
         self.changed = threading.Condition()
         self.mode, self.seconds, self.reply = "pass", 0.0, b""
@@ -47,6 +47,16 @@ class Proxy:
     def stall(self):
         """Nothing comes through in either direction; new connections are accepted all the same."""
         self.behave("stall")
+
+    def hold(self):
+        """Nothing comes through the connections that are open now, until release; new ones are as always."""
+        with self.lock:
+            self.held = set(self.open)
+
+    def release(self):
+        with self.changed:
+            self.held = set()
+            self.changed.notify_all()
 
     def cut(self):
         """Closes every connection, open or new, at once."""
@@ -117,7 +127,7 @@ class Proxy:
 
     def treat(self, data, source, sink, upstream):
         with self.changed:
-            self.changed.wait_for(lambda: self.mode != "stall")
+            self.changed.wait_for(lambda: self.mode != "stall" and source not in self.held)
             mode, seconds, reply = self.mode, self.seconds, self.reply
         if mode == "answer":
             if upstream:

@@ -86,7 +86,6 @@ static void reads_a_whole_file(void **state)
     assert_int_equal(route->cache.negative, 5 * SECOND);
     assert_int_equal(route->timeout, 2 * SECOND);
     assert_true(span_is(route->control, "public, max-age=60"));
-    assert_int_equal(route->unserved, 0);
 }
 
 static void reads_a_write(void **state)
@@ -100,13 +99,16 @@ static void reads_a_write(void **state)
                    "-- @limit 5/s by=id\n"
                    "-- @invalidates feeds feed:{id} user:{auth.sub}\n"
                    "-- @refreshes GET /feeds/{id}\n"
-                   "-- @async retries=3 timeout=5s dedupe={id}\n"
-                   "-- @behind batch=500 every=200ms\n"
+                   "-- @async prefer retries=3 timeout=5s dedupe={id}:{note}\n"
                    "-- @location /feeds/{id}\n"
                    "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_ASYNC | UNSERVED_BEHIND);
+    assert_true(route->async.present && route->async.preferred);
+    assert_int_equal(route->async.retries, 3);
+    assert_int_equal(route->async.timeout, 5 * SECOND);
+    assert_true(span_is(route->async.dedupe, "{id}:{note}"));
+    assert_false(route->behind.present);
     assert_int_equal(route->limit_count, 2);
     assert_int_equal(route->limits[0].by, LIMIT_BY_IP);
     assert_int_equal(route->limits[0].count, 100);
@@ -125,6 +127,23 @@ static void reads_a_write(void **state)
     assert_int_equal(route->params[3].place, PLACE_WHOLE_BODY);
     assert_string_equal(route->params[4].name, "auth.sub");
     assert_int_equal(route->params[4].place, PLACE_CLAIM);
+}
+
+static void reads_writes_in_batches(void **state)
+{
+    struct parsed parsed CLEANUP(parsed_free) =
+        parse_good("-- @http POST /a\n-- @behind batch=500 every=200ms bound=20000 full=now\n"
+                   "SELECT 1");
+    struct parsed plain CLEANUP(parsed_free) =
+        parse_good("-- @http POST /a\n-- @behind every=1s batch=1 full=refuse\nSELECT 1");
+    (void)state;
+    const struct route_behind *behind = &parsed.route->behind;
+    assert_true(behind->present && behind->full_now);
+    assert_int_equal(behind->batch, 500);
+    assert_int_equal(behind->every, SECOND / 5);
+    assert_int_equal(behind->bound, 20000);
+    assert_true(plain.route->behind.present && !plain.route->behind.full_now);
+    assert_int_equal(plain.route->behind.bound, 10000);
 }
 
 static void shares_parameters_between_statements(void **state)
@@ -169,49 +188,44 @@ static void reads_tags_and_depends(void **state)
     assert_true(span_is(route->tags[1].text, "feed:{id}"));
     assert_true(span_is(route->tags[2].text, "more"));
     assert_int_equal(route->nginx_ttl, 60 * SECOND);
-    assert_int_equal(route->unserved, 0);
 }
 
-/* Files without a fault, and what they don't serve yet. */
-static const struct {
-    const char *text;
-    unsigned unserved;
-} good[] = {
-    {"--@http GET /\nSELECT 1", 0},
-    {"  -- \t@http \tGET\t/a  \nSELECT 1", 0},
-    {"-- @http GET /a\rSELECT 1", 0},
-    {"-- @http GET /a\n-- @param a double precision\n-- @param b timestamp with time zone\n"
-     "-- @param c numeric(10, 2)\n-- @param d my.enum []\nSELECT :a, :b, :c, :d",
-     0},
-    {"-- @http GET /a\n-- @auth none\nSELECT 1", 0},
-    {"-- @http GET /a\n-- @auth optional\nSELECT :auth.sub", 0},
-    {"-- @http GET /a\n-- @auth required\n-- @control public, s-maxage=5\nSELECT 1", 0},
-    {"-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1", UNSERVED_STREAM},
-    {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", 0},
-    {"-- @http GET /a\n-- @page by=\"a desc, b ASC,c\"\n-- @param limit bigint default=5 min=1 "
-     "max=9\n"
-     "SELECT (SELECT a FROM t ORDER BY b LIMIT 1) AS a, t.\"limit\" AS b, 'order by' AS c FROM t",
-     0},
-    {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
-    {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", 0},
-    {"-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s", 0},
-    {"-- @http DELETE /a/{key}\n-- @kv delete key={key}", 0},
-    {"-- @http PUT /{a}/{b}\n-- @param v json in=query\n-- @kv set key={a}:{b} value={v}{v}", 0},
-    {"-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id", 0},
-    {"-- @http GET /a\n-- @control private, no-cache, max-age=0\nSELECT 1", 0},
-    {"-- @http GET /a/{slug}\nSELECT 1", 0},
-    {"-- @http GET /a\n-- @param s text default='null'\nSELECT :s", 0},
-    {"-- @http GET /a\n-- @param u text pattern='^[a-f0-9]{8}-([a-f0-9]{4}-){3}[a-f0-9]{12}$'\n"
-     "SELECT :u",
-     0},
+/* Files without a fault. */
+static const char *const good[] = {
+    "--@http GET /\nSELECT 1",
+    "  -- \t@http \tGET\t/a  \nSELECT 1",
+    "-- @http GET /a\rSELECT 1",
+    "-- @http GET /a\n-- @param a double precision\n-- @param b timestamp with time zone\n"
+    "-- @param c numeric(10, 2)\n-- @param d my.enum []\nSELECT :a, :b, :c, :d",
+    "-- @http GET /a\n-- @auth none\nSELECT 1",
+    "-- @http GET /a\n-- @auth optional\nSELECT :auth.sub",
+    "-- @http GET /a\n-- @auth required\n-- @control public, s-maxage=5\nSELECT 1",
+    "-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1",
+    "-- @http GET /a\n-- @stream ndjson,csv,json mark=on guard=on compress=off\nSELECT 1",
+    "-- @http GET /a/{b}\n-- @stream csv filename={b}.csv\n-- @control private\nSELECT :b",
+    "-- @http GET /a\n-- @page by=created_at,id\nSELECT 1",
+    "-- @http GET /a\n-- @page by=\"a desc, b ASC,c\"\n-- @param limit bigint default=5 min=1 "
+    "max=9\n"
+    "SELECT (SELECT a FROM t ORDER BY b LIMIT 1) AS a, t.\"limit\" AS b, 'order by' AS c FROM t",
+    "-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1",
+    "-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n",
+    "-- @http POST /set\n-- @kv set key={key} value={value} ttl=60s",
+    "-- @http DELETE /a/{key}\n-- @kv delete key={key}",
+    "-- @http PUT /{a}/{b}\n-- @param v json in=query\n-- @kv set key={a}:{b} value={v}{v}",
+    "-- @http DELETE /a\n-- @param id int\nDELETE FROM a WHERE id = :id",
+    "-- @http GET /a\n-- @control private, no-cache, max-age=0\nSELECT 1",
+    "-- @http GET /a/{slug}\nSELECT 1",
+    "-- @http GET /a\n-- @param s text default='null'\nSELECT :s",
+    "-- @http GET /a\n-- @param u text pattern='^[a-f0-9]{8}-([a-f0-9]{4}-){3}[a-f0-9]{12}$'\n"
+    "SELECT :u",
 };
 
 static void accepts(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
-        struct parsed parsed CLEANUP(parsed_free) = parse_good(good[i].text);
-        assert_int_equal(parsed.route->unserved, good[i].unserved);
+        struct parsed parsed CLEANUP(parsed_free) = parse_good(good[i]);
+        assert_non_null(parsed.route);
     }
 }
 
@@ -287,7 +301,16 @@ static const struct {
     {"@limit 1/day by=ip burst=366", 2, 11, "@limit: burst=366 is more than 1/day gives back"},
     {"-- @http POST /a\n-- @param key text\n-- @limit 5/s by=key\nSELECT :key", 3, 0,
      "@limit: by=key must be in the path, the query or a header"},
-    {"@stream xml", 2, 12, "@stream: \"xml\" must be csv or ndjson"},
+    {"@stream", 2, 0, "@stream needs csv, ndjson or json"},
+    {"@stream xml", 2, 12, "@stream: \"xml\" must be csv, ndjson or json"},
+    {"@stream csv,", 2, 16, "@stream: \"\" must be csv, ndjson or json"},
+    {"@stream csv,json,csv", 2, 21, "@stream: csv stands there twice"},
+    {"@stream csv mark=yes", 2, 21, "@stream: mark=yes must be on or off"},
+    {"@stream csv filename=a-{b}", 2, 28, "b: it has no source"},
+    {"@stream ndjson mark=on", 2, 0, "@stream: mark=on is for csv, which is not offered"},
+    {"@stream json guard=on", 2, 0, "@stream: guard=on is for csv, which is not offered"},
+    {"@stream csv\n-- @cache ttl=1m", 3, 0, "@cache is of no use beside @stream"},
+    {"@result row\n-- @stream csv", 2, 0, "@result is of no use beside @stream"},
     {"@stream csv filename=a/b", 2, 25, "@stream: filename=a/b must be printable ASCII"},
     {"@page by=a,,b", 2, 13, "@page: by=a,,b must be up to 8 different columns"},
     {"@page by=a,b,a", 2, 13, "@page: by=a,b,a must be up to 8 different columns"},
@@ -324,6 +347,23 @@ static const struct {
     {"@depends a.b", 2, 13, "@depends: \"a.b\" must be"},
     {"@depends a.b = :id", 2, 20, "id: it has no source"},
     {"-- @http POST /a\n-- @refreshes POST /a\nSELECT 1", 2, 0, "@refreshes needs GET and a path"},
+    {"-- @http POST /a\n-- @behind batch=0 every=1s\nSELECT 1", 2, 18,
+     "@behind: batch=0 must be a whole number from 1"},
+    {"-- @http POST /a\n-- @behind batch=5\nSELECT 1", 2, 0, "@behind: every= is missing"},
+    {"-- @http POST /a\n-- @behind batch=5 every=0s\nSELECT 1", 2, 26,
+     "@behind: every=0s must be a duration above 0"},
+    {"-- @http POST /a\n-- @behind batch=5 every=1s full=wait\nSELECT 1", 2, 34,
+     "@behind: full=wait must be refuse or now"},
+    {"-- @http POST /a\n-- @behind batch=5 every=1s bound=4\nSELECT 1", 2, 0,
+     "@behind: bound=4 must be at least batch=5"},
+    {"-- @http POST /a\n-- @behind batch=4001 every=1s bound=20000\nSELECT 1", 2, 0,
+     "@behind: batch=4001 must be at most 4000"},
+    {"-- @http PUT /a\n-- @version v\n-- @result row\n-- @behind batch=5 every=1s\n"
+     "UPDATE a SET v = v + 1 WHERE v = :version RETURNING v",
+     2, 0, "@version doesn't go with @behind"},
+    {"-- @http POST /a\n-- @async\n-- @behind batch=5 every=1s\nSELECT 1", 3, 0,
+     "a route has @async or @behind, and line 2 has the other"},
+    {"-- @http POST /a\n-- @async dedupe={b\nSELECT 1", 2, 18, "@async: a place is written {name}"},
     {"-- @http POST /a\n-- @async retries=x\nSELECT 1", 2, 19, "@async: retries=x must be a whole"},
     {"-- @http POST /a\n-- @location feeds\nSELECT 1", 2, 14,
      "@location: \"feeds\": a path begins"},
@@ -451,20 +491,9 @@ static void refuses_nul(void **state)
     arena_free(arena);
 }
 
-static void names_every_unserved_bit(void **state)
-{
-    unsigned named = 0;
-    (void)state;
-    for (size_t i = 0; i < route_unserved_count; i++) {
-        assert_int_equal(named & (unsigned)route_unserved_names[i].bit, 0);
-        named |= (unsigned)route_unserved_names[i].bit;
-    }
-    assert_int_equal(__builtin_popcount(named), route_unserved_count);
-    assert_int_equal(UNSERVED_REFUSED & ~named, 0);
-}
-
 UNIT_MAIN(cmocka_unit_test(reads_a_whole_file), cmocka_unit_test(reads_a_write),
+          cmocka_unit_test(reads_writes_in_batches),
           cmocka_unit_test(shares_parameters_between_statements),
           cmocka_unit_test(reads_tags_and_depends), cmocka_unit_test(accepts),
           cmocka_unit_test(tells_the_fault), cmocka_unit_test(tells_every_fault),
-          cmocka_unit_test(refuses_nul), cmocka_unit_test(names_every_unserved_bit))
+          cmocka_unit_test(refuses_nul))
