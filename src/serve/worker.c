@@ -44,12 +44,45 @@ void crew_give_back(struct crew *crew, struct job *job)
         job_free(job);
 }
 
+/* Off the stack; the crew is locked. */
+static void hand_leave(struct crew *crew, struct member *hand)
+{
+    struct member **at = &crew->hands;
+    while (*at != hand)
+        at = &(*at)->next;
+    *at = hand->next;
+    hand->resting = false;
+}
+
+/* The last to have worked is called first: what it needs is still near the processor. */
+void crew_rest(struct member *hand)
+{
+    struct crew *crew = hand->crew;
+    hand->next = crew->hands;
+    crew->hands = hand;
+    hand->resting = true;
+    pthread_cond_wait(&hand->called, &crew->lock);
+    if (hand->resting)
+        hand_leave(crew, hand);
+}
+
 void crew_hand_over(struct crew *crew, struct job *job)
 {
     pthread_mutex_lock(&crew->lock);
     job_list_append(&crew->waiting, job);
+    struct member *hand = crew->hands;
+    if (hand)
+        hand_leave(crew, hand);
     pthread_mutex_unlock(&crew->lock);
-    pthread_cond_signal(&crew->arrived);
+    if (hand)
+        pthread_cond_signal(&hand->called);
+}
+
+/* The crew is locked. */
+static void hands_call_all(struct crew *crew)
+{
+    for (struct member *hand = crew->hands; hand; hand = hand->next)
+        pthread_cond_signal(&hand->called);
 }
 
 void crew_wake(struct crew *crew, struct job_list *jobs)
@@ -96,8 +129,8 @@ void crew_relieve(struct member *member)
     pthread_mutex_lock(&crew->lock);
     crew->reliefs++;
     crew_give_way(member);
+    hands_call_all(crew);
     pthread_mutex_unlock(&crew->lock);
-    pthread_cond_broadcast(&crew->arrived);
     pthread_cond_signal(&crew->rung);
 }
 
@@ -133,10 +166,14 @@ static bool member_start(struct crew *crew, size_t index, const pthread_attr_t *
                                      : index == crew->front_count ? 1
                                                                   : 2];
     member->crew = crew;
-    if (!tools_make(crew->server, &member->tools))
+    pthread_cond_init(&member->called, NULL);
+    if (!tools_make(crew->server, &member->tools)) {
+        pthread_cond_destroy(&member->called);
         return false;
+    }
     if (pthread_create(&member->thread, attributes, kind->run, member) != 0) {
         tools_free(&member->tools);
+        pthread_cond_destroy(&member->called);
         return false;
     }
     pthread_setname_np(member->thread, kind->name);
@@ -154,7 +191,6 @@ static struct crew *crew_new(struct server *server, struct listener *listener, s
     crew->count = fronts + 1 + hands;
     crew->front_count = fronts;
     pthread_mutex_init(&crew->lock, NULL);
-    pthread_cond_init(&crew->arrived, NULL);
     pthread_cond_init(&crew->resting, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -194,6 +230,7 @@ static void members_join(struct crew *crew, size_t from, size_t to)
     for (size_t i = from; i < to && i < crew->started; i++) {
         pthread_join(crew->members[i].thread, NULL);
         tools_free(&crew->members[i].tools);
+        pthread_cond_destroy(&crew->members[i].called);
     }
 }
 
@@ -205,14 +242,13 @@ void crew_join(struct crew *crew)
     while (crew->active && crew->started == crew->count)
         pthread_cond_wait(&crew->resting, &crew->lock);
     crew->closed = true;
+    hands_call_all(crew);
     pthread_mutex_unlock(&crew->lock);
-    pthread_cond_broadcast(&crew->arrived);
     pthread_cond_broadcast(&crew->rung);
     members_join(crew, crew->front_count, crew->count);
     struct job *job;
     while ((job = job_list_take(&crew->spare)))
         job_free(job);
-    pthread_cond_destroy(&crew->arrived);
     pthread_cond_destroy(&crew->rung);
     pthread_cond_destroy(&crew->resting);
     pthread_mutex_destroy(&crew->lock);
