@@ -7,6 +7,7 @@
 #include "db/write.h"
 #include "serve/crew.h"
 #include "serve/steps.h"
+#include "serve/strike.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
 #define STACK_SIZE ((size_t)512 * 1024)
@@ -110,12 +111,13 @@ void crew_answer(struct member *member, struct job *job)
         steps_walk(exchange, PART_FILL);
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
-    uint64_t transaction = exchange->transaction;
     job_answered(job, crew->listener);
+    strike_settle(exchange);
     if (refresh) {
         crew_hand_over(crew, job);
         return;
     }
+    uint64_t transaction = exchange->transaction;
     job_end(job);
     if (transaction)
         db_pool_struck(crew->server->pool, &transaction, 1);
