@@ -23,7 +23,7 @@ enum purpose {
 };
 
 /* Beside the statements, of which each may need a setting, its preparing, and itself. */
-#define COMMANDS_AROUND 14
+#define COMMANDS_AROUND 17
 #define COMMANDS_EACH 3
 
 struct command {
@@ -111,18 +111,6 @@ static bool limit_fits(const struct attempt *attempt)
     return more >= 0 && more < LIMIT_SLACK;
 }
 
-/* The session's own limit is left as it is: a write knows only how much time is left. */
-static void send_begin(struct attempt *attempt)
-{
-    char limit[80];
-    send(attempt, PURPOSE_BEGIN, "BEGIN READ WRITE");
-    if (!attempt->connection->settings->transaction_pooling && limit_fits(attempt))
-        return;
-    snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
-             db_milliseconds(attempt->terms->timeout));
-    send(attempt, PURPOSE_SETTING, limit);
-}
-
 /* PostgreSQL's limit is each statement's: the later ones get what the earlier ones have left. */
 static void send_time_left(struct attempt *attempt)
 {
@@ -191,6 +179,26 @@ static void send_statement(struct attempt *attempt, const struct db_statement *s
                                NULL, NULL, 0));
 }
 
+/* Those of every write: prepared once, they need no parsing and little more. */
+static const struct db_statement begin_statement = {.id = UINT64_C(0x6c61726465726d03),
+                                                    .sql = "BEGIN READ WRITE"};
+static const struct db_statement constraints_statement = {.id = UINT64_C(0x6c61726465726d04),
+                                                          .sql = "SET CONSTRAINTS ALL IMMEDIATE"};
+static const struct db_statement commit_statement = {.id = UINT64_C(0x6c61726465726d05),
+                                                     .sql = "COMMIT"};
+
+/* The session's own limit is left as it is: a write knows only how much time is left. */
+static void send_begin(struct attempt *attempt)
+{
+    char limit[80];
+    send_statement(attempt, &begin_statement, PURPOSE_BEGIN, 0);
+    if (!attempt->connection->settings->transaction_pooling && limit_fits(attempt))
+        return;
+    snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
+             db_milliseconds(attempt->terms->timeout));
+    send(attempt, PURPOSE_SETTING, limit);
+}
+
 static const struct db_statement tags_statement = {
     .id = UINT64_C(0x6c61726465726d01),
     .sql = "SELECT tag, xid::pg_catalog.text FROM larder.mine()"};
@@ -217,7 +225,7 @@ static void send_statements(struct attempt *attempt)
             send_time_left(attempt);
         send_statement(attempt, &attempt->write->statements[i], PURPOSE_STATEMENT, i);
     }
-    send(attempt, PURPOSE_CONSTRAINTS, "SET CONSTRAINTS ALL IMMEDIATE");
+    send_statement(attempt, &constraints_statement, PURPOSE_CONSTRAINTS, 0);
     if (attempt->terms->tags)
         send_statement(attempt, &tags_statement, PURPOSE_TAGS, 0);
 }
@@ -443,7 +451,7 @@ static bool once_end(struct attempt *attempt, const struct db_written *written,
                "SELECT larder.once_done($1::pg_catalog.bytea, $2::pg_catalog.bytea, "
                "$3::pg_catalog.bytea)",
                values, ARRAY_COUNT(values));
-    send(attempt, PURPOSE_COMMIT, "COMMIT");
+    send_statement(attempt, &commit_statement, PURPOSE_COMMIT, 0);
     return attempt_round(attempt, failure);
 }
 
@@ -462,7 +470,7 @@ static bool attempt_run(struct attempt *attempt, struct db_written *ret_written,
     send_identity(attempt);
     send_statements(attempt);
     if (!once)
-        send(attempt, PURPOSE_COMMIT, "COMMIT");
+        send_statement(attempt, &commit_statement, PURPOSE_COMMIT, 0);
     if (!attempt_round(attempt, failure) || !stayed_within(attempt, failure))
         return false;
     ret_written->result = reply_take(attempt, PURPOSE_STATEMENT);
