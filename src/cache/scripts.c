@@ -48,7 +48,7 @@ const char script_lookup[] =
     "n = math.max(n, time[1] * 1000000 + time[2])\n"
     "local text = string.format('%.0f', n)\n"
     "local lease, refusal = '-', false\n"
-    "if ARGV[3] ~= '0' then\n"
+    "if ARGV[3] ~= '0' and redis.call('EXISTS', KEYS[2] .. ':' .. ARGV[2]) == 0 then\n"
     "  local got = redis.pcall('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3])\n"
     "  if not got and redis.call('GET', KEYS[2]) == ARGV[2] then got = {ok = 'OK'} end\n"
     "  if got and got.err then lease = 'U' text = '0' refusal = got.err\n"
@@ -120,3 +120,7 @@ const char script_keep[] =
 const char script_release[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end\n"
     "return 0\n";
+
+const char script_bar[] =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end\n"
+    "return redis.call('SET', KEYS[1] .. ':' .. ARGV[1], '', 'PX', ARGV[2])\n";

@@ -36,4 +36,12 @@ extern const char script_keep[];
  */
 extern const char script_release[];
 
+/*
+ * Ends a lease that a look-up may have taken or, if it has not, keeps it from taking it when Redis
+ * comes to it: "<lease>:<owner>" stands for that long.
+ *   KEYS  lease
+ *   ARGV  owner, ms
+ */
+extern const char script_bar[];
+
 #endif

@@ -18,7 +18,6 @@
 struct store_ghost {
     char name[STORE_NAME_SIZE];
     char owner[STORE_OWNER_SIZE];
-    int64_t ended; /* monotonic µs of the first time; 0: not yet */
 };
 
 struct store_ghosts {
@@ -62,9 +61,15 @@ MUST_CHECK bool store_lease_name(const struct cache_store *store, struct span ke
 /* Notes that a look-up which failed may have taken its lease all the same. */
 void store_ghost_add(struct cache_store *store, const struct store_query *query);
 
-/* Before a call over this connection: ends the leases that were noted. Sent, not waited for. */
-void store_ghosts_end(struct cache_store *store, struct redis_connection *connection,
-                      int64_t deadline);
+/*
+ * Before a call over this connection: ends the leases that were noted, up to STORE_BATCH, and gives
+ * how many. Sent, not waited for; whether Redis has it the call tells.
+ */
+size_t store_ghosts_end(struct cache_store *store, struct redis_connection *connection,
+                        int64_t deadline, struct store_ghost ret_ghosts[static STORE_BATCH]);
+
+/* The call failed: they are to be ended by the next. */
+void store_ghosts_return(struct cache_store *store, const struct store_ghost *ghosts, size_t count);
 
 /* A post of one script, under the breaker's rules; its time is taken off the budget. */
 bool store_post(struct cache_store *store, struct redis_connection *connection,

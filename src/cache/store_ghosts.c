@@ -1,74 +1,74 @@
 /*
  * Ghosts: leases that a look-up may have taken although its caller never heard so, since Redis
  * answered too late. Nobody would fill under them, and everybody would wait for their end; so they
- * are ended as soon as Redis is spoken to again, and once more a little later, for Redis may find
- * the late look-up behind the first ending of its lease.
+ * are ended as soon as Redis is spoken to again. It may come to the late look-up only then, by
+ * another connection; so what is ended is barred too.
  */
-#include "base/clock.h"
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "cache/store_base.h"
 
-/* When a ghost is ended for the second time: µs after the first. */
-#define AGAIN INT64_C(50000)
+/* EVAL, the script, "1", the name, the owner, the time. */
+#define BAR_WORDS 6
 
-/* EVAL, the script, "1", the name, the owner. */
-#define RELEASE_WORDS 5
+static void append(struct store_ghosts *ghosts, const struct store_ghost *ghost)
+{
+    size_t count = atomic_load(&ghosts->count);
+    if (count == STORE_GHOSTS_MAX)
+        return;
+    ghosts->items[count] = *ghost;
+    atomic_store(&ghosts->count, count + 1);
+}
 
 void store_ghost_add(struct cache_store *store, const struct store_query *query)
 {
-    struct store_ghosts *ghosts = &store->ghosts;
-    if (!query->lease_wanted)
+    struct store_ghost ghost;
+    if (!query->lease_wanted || !store_lease_name(store, query->key, ghost.name))
         return;
-    pthread_mutex_lock(&ghosts->lock);
-    struct store_ghost *ghost = &ghosts->items[ghosts->count % STORE_GHOSTS_MAX];
-    bool room = ghosts->count < STORE_GHOSTS_MAX;
-    if (room && store_lease_name(store, query->key, ghost->name)) {
-        memcpy(ghost->owner, query->lease.owner, sizeof ghost->owner);
-        ghost->ended = 0;
-        atomic_store(&ghosts->count, ghosts->count + 1);
-    }
-    pthread_mutex_unlock(&ghosts->lock);
+    memcpy(ghost.owner, query->lease.owner, sizeof ghost.owner);
+    store_ghosts_return(store, &ghost, 1);
 }
 
-/* Takes those whose time has come; the ones ended for the first time stay for the second. */
+void store_ghosts_return(struct cache_store *store, const struct store_ghost *ghosts, size_t count)
+{
+    pthread_mutex_lock(&store->ghosts.lock);
+    for (size_t i = 0; i < count; i++)
+        append(&store->ghosts, &ghosts[i]);
+    pthread_mutex_unlock(&store->ghosts.lock);
+}
+
 static size_t take(struct store_ghosts *ghosts, struct store_ghost *ret_taken, size_t most)
 {
-    int64_t now = clock_monotonic();
-    size_t taken = 0, left = 0;
     pthread_mutex_lock(&ghosts->lock);
-    for (size_t i = 0; i < ghosts->count; i++) {
-        struct store_ghost *ghost = &ghosts->items[i];
-        bool due = taken < most && now - ghost->ended >= AGAIN;
-        if (due)
-            ret_taken[taken++] = *ghost;
-        if (due && ghost->ended)
-            continue;
-        if (due)
-            ghost->ended = now;
-        ghosts->items[left++] = *ghost;
-    }
-    atomic_store(&ghosts->count, left);
+    size_t count = atomic_load(&ghosts->count);
+    size_t taken = count < most ? count : most;
+    memcpy(ret_taken, ghosts->items + count - taken, taken * sizeof *ret_taken);
+    atomic_store(&ghosts->count, count - taken);
     pthread_mutex_unlock(&ghosts->lock);
     return taken;
 }
 
-void store_ghosts_end(struct cache_store *store, struct redis_connection *connection,
-                      int64_t deadline)
+size_t store_ghosts_end(struct cache_store *store, struct redis_connection *connection,
+                        int64_t deadline, struct store_ghost ret_ghosts[static STORE_BATCH])
 {
-    struct store_ghost ghosts[STORE_BATCH];
-    struct span words[STORE_BATCH][RELEASE_WORDS];
+    char lasting[24];
+    struct span words[STORE_BATCH][BAR_WORDS];
     struct redis_command commands[STORE_BATCH];
     if (atomic_load_explicit(&store->ghosts.count, memory_order_relaxed) == 0)
-        return;
-    size_t count = take(&store->ghosts, ghosts, STORE_BATCH);
+        return 0;
+    snprintf(lasting, sizeof lasting, "%" PRId64, (store->settings.lease + 999) / 1000);
+    size_t count = take(&store->ghosts, ret_ghosts, STORE_BATCH);
     for (size_t i = 0; i < count; i++) {
-        const struct span each[RELEASE_WORDS] = {SPAN_LITERAL("EVAL"), span_of(script_release),
-                                                 SPAN_LITERAL("1"), span_of(ghosts[i].name),
-                                                 span_of(ghosts[i].owner)};
+        const struct span each[BAR_WORDS] = {
+            SPAN_LITERAL("EVAL"),        span_of(script_bar),          SPAN_LITERAL("1"),
+            span_of(ret_ghosts[i].name), span_of(ret_ghosts[i].owner), span_of(lasting)};
         memcpy(words[i], each, sizeof each);
-        commands[i] = (struct redis_command){words[i], RELEASE_WORDS};
+        commands[i] = (struct redis_command){words[i], BAR_WORDS};
     }
     /* What fails here fails for the look-up behind it too, which tells. */
     struct error failure;
     if (count && !redis_post(connection, commands, count, deadline, &failure))
-        return;
+        return count;
+    return count;
 }

@@ -179,11 +179,12 @@ static bool call(struct cache_store *store, struct redis_connection *connection,
                  struct redis_reply **ret_replies, bool *ret_tried, struct error *ret_event)
 {
     struct error failure;
+    struct store_ghost ghosts[STORE_BATCH];
     *ret_tried = store_allowed(store, call_count, *budget);
     if (!*ret_tried)
         return false;
     int64_t begin = clock_monotonic();
-    store_ghosts_end(store, connection, begin + *budget);
+    size_t ghost_count = store_ghosts_end(store, connection, begin + *budget, ghosts);
     bool answered =
         redis_script_run(connection, calls, call_count, begin + *budget, ret_replies, &failure) &&
         replies_judge(ret_replies, call_count, &failure);
@@ -192,6 +193,8 @@ static bool call(struct cache_store *store, struct redis_connection *connection,
         store_succeeded(store, connection, ret_event);
     else
         store_failed(store, call_count, &failure, ret_event);
+    if (!answered)
+        store_ghosts_return(store, ghosts, ghost_count);
     return answered;
 }
 

@@ -46,22 +46,53 @@ static bool lost_if_unavailable(struct db_connection *connection, const struct d
 }
 
 /*
- * Opens a transaction and asks; on false there is none open. Index scans, unlike others, stop at
- * the limit and mark dead entries for those that come after them.
+ * What every look is made with. Index scans, unlike others, stop at the limit and mark dead entries
+ * for those that come after them.
  */
+static const char *const ways[] = {
+    "synchronous_commit = off",
+    "enable_seqscan = off",
+    "enable_bitmapscan = off",
+    "jit = off",
+    "plan_cache_mode = force_generic_plan",
+    "work_mem = '32MB'",
+    "idle_in_transaction_session_timeout = '" IDLE_LIMIT "'",
+};
+
+static void ways_append(struct bytes *sql, const char *set)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(ways); i++)
+        bytes_append_format(sql, "%s %s; ", set, ways[i]);
+}
+
+/* A session of our own is told once; it takes a third of an idle look otherwise. */
+static bool ways_set(struct db_connection *connection, int64_t timeout, struct db_failure *failure)
+{
+    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (connection->ways_set || connection->settings->transaction_pooling)
+        return true;
+    ways_append(&sql, "SET");
+    if (sql.failed)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    connection->ways_set = command(connection, sql.data, timeout, failure);
+    return connection->ways_set;
+}
+
+/* Opens a transaction and asks; on false there is none open. */
 static bool begin(struct db_connection *connection, const char *query, int64_t timeout,
                   PGresult **ret_rows, struct db_failure *failure)
 {
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
     struct db_failure local = {0};
-    bytes_append_format(&sql,
-                        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
-                        "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off; "
-                        "SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off; "
-                        "SET LOCAL plan_cache_mode = force_generic_plan; "
-                        "SET LOCAL work_mem = '32MB'; SET LOCAL statement_timeout = %" PRId64 "; "
-                        "SET LOCAL idle_in_transaction_session_timeout = '" IDLE_LIMIT "'; %s",
-                        db_milliseconds(timeout), query);
+    if (!ways_set(connection, timeout, failure))
+        return false;
+    bytes_append_text(&sql, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
+    if (!connection->ways_set)
+        ways_append(&sql, "SET LOCAL");
+    if (connection->session_timeout != timeout)
+        bytes_append_format(&sql, "SET LOCAL statement_timeout = %" PRId64 "; ",
+                            db_milliseconds(timeout));
+    bytes_append_text(&sql, query);
     if (sql.failed)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     if (execute(connection, sql.data, timeout, ret_rows, &local))
@@ -79,17 +110,18 @@ static bool begin(struct db_connection *connection, const char *query, int64_t t
  * were not all taken has some that a peer holds; that is only asked when the limit was not reached.
  *
  * The values are, in this order, the pending numbers, the first of the newer ones, the limit, the
- * lanes, and the snapshot to look with, NULL for the one of now.
+ * lanes, the snapshot to look with, NULL for the one of now, and where to end, NULL for its end.
  * Each number is looked up by itself (LATERAL), so that whenever the plan was made it reads the
  * index by number, never all of it.
  */
 #define LANES "o.lane = ANY (%4$s) AND "
 #define NEWER                                                                                      \
     "FROM larder.outbox AS o WHERE " LANES "o.xid >= %2$s "                                        \
-    "AND o.xid < (SELECT pg_catalog.pg_snapshot_xmax(snapshot) FROM now) "
+    "AND o.xid < (SELECT upper FROM now) "
 static const char take_format[] =
     "WITH now AS MATERIALIZED (SELECT "
-    "  coalesce(%5$s, pg_catalog.pg_current_snapshot()) AS snapshot), "
+    "    snapshot, least(pg_catalog.pg_snapshot_xmax(snapshot), %6$s) AS upper FROM (SELECT "
+    "    coalesce(%5$s, pg_catalog.pg_current_snapshot()) AS snapshot) AS seen_with), "
     "pending AS MATERIALIZED (SELECT number FROM pg_catalog.unnest(%1$s) AS number, now "
     "  WHERE pg_catalog.pg_visible_in_snapshot(number, snapshot)), "
     "older AS MATERIALIZED (SELECT o.place, o.xid FROM pending CROSS JOIN LATERAL ("
@@ -141,8 +173,9 @@ static bool take_prepare(struct db_connection *connection, int64_t timeout,
     if (connection->take_prepared)
         return true;
     bytes_append_text(&sql, "PREPARE larder_take (pg_catalog.xid8[], pg_catalog.xid8, "
-                            "pg_catalog.int8, pg_catalog.int2[], pg_catalog.pg_snapshot) AS ");
-    bytes_append_format(&sql, take_format, "$1", "$2", "$3", "$4", "$5");
+                            "pg_catalog.int8, pg_catalog.int2[], pg_catalog.pg_snapshot, "
+                            "pg_catalog.xid8) AS ");
+    bytes_append_format(&sql, take_format, "$1", "$2", "$3", "$4", "$5", "$6");
     if (sql.failed)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     connection->take_prepared = command(connection, sql.data, timeout, failure);
@@ -153,7 +186,8 @@ static bool take_prepare(struct db_connection *connection, int64_t timeout,
 #define OWN_LANES "'{16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31}'::pg_catalog.int2[]"
 
 struct asking {
-    const struct position *position; /* null: the start */
+    const struct position *position; /* null: from `from` to below `until` */
+    uint64_t from, until;
     const char *lanes;
     struct span snapshot; /* empty: of now */
     int limit;
@@ -165,20 +199,23 @@ static void take_append(const struct db_connection *connection, const struct ask
 {
     struct bytes pending CLEANUP(bytes_free) = BYTES_EMPTY, next CLEANUP(bytes_free) = BYTES_EMPTY;
     struct bytes snapshot CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes until CLEANUP(bytes_free) = BYTES_EMPTY;
     char most[16];
     bytes_append_format(&pending, "'{%s}'::pg_catalog.xid8[]",
                         asking->position ? bytes_text(&asking->position->pending) : "");
     bytes_append_format(&next, "'%" PRIu64 "'::pg_catalog.xid8",
-                        asking->position ? asking->position->next : 0);
+                        asking->position ? asking->position->next : asking->from);
+    bytes_append_format(&until, asking->position ? "NULL" : "'%" PRIu64 "'::pg_catalog.xid8",
+                        asking->until);
     bytes_append_format(&snapshot,
                         asking->snapshot.size ? "'%.*s'::pg_catalog.pg_snapshot" : "NULL",
                         (int)asking->snapshot.size, asking->snapshot.data);
     snprintf(most, sizeof most, "%d", asking->limit);
     const char *format =
-        connection->take_prepared ? "EXECUTE larder_take(%s, %s, %s, %s, %s)" : take_format;
+        connection->take_prepared ? "EXECUTE larder_take(%s, %s, %s, %s, %s, %s)" : take_format;
     bytes_append_format(out, format, bytes_text(&pending), bytes_text(&next), most, asking->lanes,
-                        bytes_text(&snapshot));
-    out->failed |= pending.failed || next.failed || snapshot.failed;
+                        bytes_text(&snapshot), bytes_text(&until));
+    out->failed |= pending.failed || next.failed || snapshot.failed || until.failed;
 }
 
 static bool take(struct db_connection *connection, const struct asking *asking,
@@ -203,6 +240,15 @@ bool db_outbox_take(struct db_connection *connection, const struct position *pos
 {
     const struct asking asking = {
         .position = position, .lanes = SHARED_LANES, .limit = limit, .timeout = timeout};
+    return take(connection, &asking, ret_batch, failure);
+}
+
+bool db_outbox_take_between(struct db_connection *connection, uint64_t from, uint64_t until,
+                            int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
+                            struct db_failure *failure)
+{
+    const struct asking asking = {
+        .from = from, .until = until, .lanes = SHARED_LANES, .limit = limit, .timeout = timeout};
     return take(connection, &asking, ret_batch, failure);
 }
 

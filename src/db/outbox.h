@@ -30,13 +30,22 @@ struct db_outbox_batch {
 };
 
 /*
- * Takes up to `limit` rows (of those pending and of those new, each): from `position`, or with null
- * all there are. `timeout` µs bound the statement. A missing schema is DB_FAILURE_STATEMENT with
- * db_outbox_missing. After false no transaction is open.
+ * Takes up to `limit` rows (of those pending and of those new, each) from `position` on. `timeout`
+ * µs bound the statement. A missing schema is DB_FAILURE_STATEMENT with db_outbox_missing. After
+ * false no transaction is open.
  */
 MUST_CHECK bool db_outbox_take(struct db_connection *connection, const struct position *position,
                                int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
                                struct db_failure *failure);
+
+/*
+ * The same for transactions with numbers from `from` to below `until`, wherever the position is.
+ * `more` and `shared` speak of these.
+ */
+MUST_CHECK bool db_outbox_take_between(struct db_connection *connection, uint64_t from,
+                                       uint64_t until, int limit, int64_t timeout,
+                                       struct db_outbox_batch *ret_batch,
+                                       struct db_failure *failure);
 
 /*
  * The same for what responders wrote (their lanes of the outbox) and should have struck: what

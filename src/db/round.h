@@ -25,9 +25,10 @@ struct db_connection {
     int64_t session_timeout;         /* µs: the session's statement_timeout as it is now */
     uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
     unsigned prepared_count;
-    bool writer;        /* the session's larder.writer is on: triggers leave its tags to it */
-    unsigned answered;  /* results of db_round_trip's last round before its first failure */
-    bool take_prepared; /* db_outbox_take's own statement; such a connection runs no routes */
+    bool writer;       /* the session's larder.writer is on: triggers leave its tags to it */
+    unsigned answered; /* results of db_round_trip's last round before its first failure */
+    /* db_outbox_take's own statement, and its settings; such a connection runs no routes. */
+    bool take_prepared, ways_set;
 };
 
 /* For statement_timeout, where 0 would mean none. */

@@ -43,6 +43,9 @@ struct crew {
     struct member members[];
 };
 
+/* Is any request being worked on? */
+bool crew_busy(const struct member *member);
+
 /*
  * No descriptor is left for another connection: those to PostgreSQL that nobody uses, the member's
  * own to Redis, and soon those of all idle threads are closed; they are opened again when needed.

@@ -63,6 +63,11 @@ static size_t whole_first(int *connections, size_t count)
     return whole;
 }
 
+static bool busy(void *argument)
+{
+    return crew_busy(argument);
+}
+
 static void relieve(void *argument)
 {
     crew_relieve(argument);
@@ -71,7 +76,7 @@ static void relieve(void *argument)
 void *front_run(void *argument)
 {
     struct member *member = argument;
-    const struct listener_relief relief = {.run = relieve, .context = member};
+    const struct listener_relief relief = {.busy = busy, .run = relieve, .context = member};
     int connections[LISTENER_BATCH];
     size_t count;
     while ((count = listener_next(member->crew->listener, &relief, connections)) > 0) {

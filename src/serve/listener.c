@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -118,9 +119,24 @@ static bool watch_once(struct listener *listener, int connection, int operation)
     return epoll_ctl(listener->epoll, operation, connection, &event) == 0;
 }
 
+/* Is the last quarter of the descriptors all that is left? The lowest free one tells. */
+static bool crowded(const struct listener *listener)
+{
+    struct rlimit limit;
+    int lowest = fcntl(listener->socket, F_DUPFD_CLOEXEC, 0);
+    if (lowest < 0)
+        return true;
+    close(lowest);
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+           (rlim_t)lowest >= limit.rlim_cur - limit.rlim_cur / 4;
+}
+
 /* A new connection that can be read at once, or -1: none, or it is watched from now on. */
 static int accept_ready(struct listener *listener, const struct listener_relief *relief)
 {
+    /* What is at work may need descriptors of its own before others come. */
+    if (crowded(listener) && relief->busy(relief->context))
+        poll(NULL, 0, 10);
     int connection = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0) {
         /* Out of descriptors or memory the socket stays readable: don't spin. */

@@ -38,9 +38,10 @@ void listener_free(struct listener *listener);
 /* The most connections handed out at once. */
 #define LISTENER_BATCH 16
 
-/* What is done where no descriptor is left for a new connection: something else gives way. */
+/* What is asked where few descriptors are left, and done where none is for a new connection. */
 struct listener_relief {
-    void (*run)(void *context);
+    bool (*busy)(void *context); /* is a request at work, which may need one sooner? */
+    void (*run)(void *context);  /* something else gives way */
     void *context;
 };
 

@@ -124,6 +124,15 @@ void crew_answer(struct member *member, struct job *job)
     crew_give_back(crew, job);
 }
 
+bool crew_busy(const struct member *member)
+{
+    struct crew *crew = member->crew;
+    pthread_mutex_lock(&crew->lock);
+    bool active = crew->active > 0;
+    pthread_mutex_unlock(&crew->lock);
+    return active;
+}
+
 void crew_relieve(struct member *member)
 {
     struct crew *crew = member->crew;

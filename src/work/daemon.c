@@ -49,6 +49,12 @@ static int64_t run_left(void *context, int64_t now)
     return feed_left(daemon->feed, now);
 }
 
+static int64_t run_sweep(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    return feed_sweep(daemon->feed, now);
+}
+
 static int64_t run_forget(void *context, int64_t now)
 {
     struct daemon *daemon = context;
@@ -82,9 +88,13 @@ static int64_t run_watchdog(void *context, int64_t now)
 }
 
 static const struct loop_task tasks[] = {
-    {"feed", run_feed, fd_of_feed, wake_feed}, {"left", run_left, NULL, NULL},
-    {"forget", run_forget, NULL, NULL},        {"definitions", run_definitions, NULL, NULL},
-    {"status", run_status, NULL, NULL},        {"watchdog", run_watchdog, NULL, NULL},
+    {"feed", run_feed, fd_of_feed, wake_feed},
+    {"left", run_left, NULL, NULL},
+    {"sweep", run_sweep, NULL, NULL},
+    {"forget", run_forget, NULL, NULL},
+    {"definitions", run_definitions, NULL, NULL},
+    {"status", run_status, NULL, NULL},
+    {"watchdog", run_watchdog, NULL, NULL},
 };
 
 static bool counters_begin(struct daemon *daemon, const struct options *options,

@@ -10,6 +10,7 @@
 #include "work/condition.h"
 #include "work/left.h"
 #include "work/pace.h"
+#include "work/sweep.h"
 
 #define SECOND INT64_C(1000000)
 
@@ -25,10 +26,6 @@
 /* How long a responder has for striking what it wrote itself, µs, at most. */
 #define LEFT_AGE (SECOND / 2)
 
-/* All of the outbox is looked at anew this often, and no more than this part of the time. */
-#define SWEEP_INTERVAL SECOND
-#define SWEEP_PART 20
-
 struct feed {
     struct counters *counters;
     struct bumper *bumper;
@@ -41,8 +38,7 @@ struct feed {
     struct pace pace;
     struct backoff backoff;
     int limit;
-    bool sweeping;
-    int64_t sweep_due;
+    struct sweep sweep;
     struct left left;
     int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
     int64_t beaten;
@@ -157,11 +153,6 @@ static void judge(struct feed *feed, const struct db_outbox_batch *batch, int64_
         feed->limit *= 5;
     if (!batch->more && !batch->shared)
         feed->drained = begin;
-    if (feed->sweeping && !batch->more) {
-        int64_t now = clock_monotonic(), pause = SWEEP_PART * (now - begin);
-        feed->sweeping = false;
-        feed->sweep_due = now + (pause > SWEEP_INTERVAL ? pause : SWEEP_INTERVAL);
-    }
 }
 
 /* Bumps what was taken and commits that; *position moves on. */
@@ -188,9 +179,8 @@ static bool deliver(struct feed *feed, struct db_outbox_batch *ret_batch, int64_
     struct db_outbox_batch batch;
     struct db_failure failure = {0};
     int64_t begin = clock_monotonic();
-    feed->sweeping = feed->sweeping || begin >= feed->sweep_due;
-    if (!db_outbox_take(feed->connection, feed->sweeping ? NULL : &feed->position, feed->limit,
-                        STATEMENT_TIMEOUT, &batch, &failure)) {
+    if (!db_outbox_take(feed->connection, &feed->position, feed->limit, STATEMENT_TIMEOUT, &batch,
+                        &failure)) {
         *ret_due = database_failed(feed, &failure);
         return false;
     }
@@ -284,6 +274,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     if (!ready(feed, &due) || !deliver(feed, &batch, &due))
         return due;
     const struct pace_poll poll = {.found = batch.row_count > 0 || batch.more,
+                                   .rows = batch.row_count,
                                    .more = batch.more,
                                    .flag = batch.asleep,
                                    .oldest_running = batch.oldest_running};
@@ -312,6 +303,40 @@ int64_t feed_left(struct feed *feed, int64_t now)
     if (idle(feed) || !db_usable(feed->connection) || !bumper_ready(feed->bumper, &error))
         return due;
     (void)!deliver_left(feed, &due);
+    return due;
+}
+
+/* One piece of what polls look at no more; what is locked there a peer has in hand. */
+static bool deliver_piece(struct feed *feed, int64_t *ret_due)
+{
+    struct db_outbox_batch batch;
+    struct db_failure failure = {0};
+    uint64_t from, until, end = feed->position.next;
+    int64_t begin = clock_monotonic();
+    sweep_piece(&feed->sweep, end, &from, &until);
+    if (!db_outbox_take_between(feed->connection, from, until, LIMIT_LEAST, STATEMENT_TIMEOUT,
+                                &batch, &failure)) {
+        *ret_due = database_failed(feed, &failure);
+        return false;
+    }
+    bool more = batch.more;
+    int64_t rows = batch.row_count;
+    if (!finish(feed, &batch, NULL, ret_due))
+        return false;
+    counters_add(feed->counters, COUNTER_OUTBOX_ROWS, rows);
+    int64_t now = clock_monotonic();
+    *ret_due = now + sweep_done(&feed->sweep, until, end, more, now - begin);
+    return true;
+}
+
+int64_t feed_sweep(struct feed *feed, int64_t now)
+{
+    int64_t due = now + SWEEP_INTERVAL;
+    struct error error;
+    if (idle(feed) || !db_usable(feed->connection) || feed->position.next == 0 ||
+        !bumper_ready(feed->bumper, &error))
+        return due;
+    (void)!deliver_piece(feed, &due);
     return due;
 }
 

@@ -28,6 +28,9 @@ int64_t feed_poll(struct feed *feed, int64_t now);
 /* Strikes what responders wrote and did not strike themselves; gives when to look again. */
 int64_t feed_left(struct feed *feed, int64_t now);
 
+/* Looks at one piece of all the outbox (work/sweep.h); gives when to look at the next. */
+int64_t feed_sweep(struct feed *feed, int64_t now);
+
 /* Forgets answers kept for longer than LARDER_IDEMPOTENCY_TTL; gives when to do so again. */
 int64_t feed_forget(struct feed *feed, int64_t now);
 

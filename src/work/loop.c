@@ -97,7 +97,9 @@ static void wait_for_work(struct loop *loop)
                                  .events = POLLIN};
     fds[loop->count] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
     int64_t now = clock_monotonic();
-    if (poll(fds, loop->count + 1, clock_remaining_ms(earliest(loop), now)) <= 0)
+    int64_t left = earliest(loop) > now ? earliest(loop) - now : 0;
+    const struct timespec wait = {.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
+    if (ppoll(fds, loop->count + 1, &wait, NULL) <= 0)
         return;
     for (size_t i = 0; i < loop->count; i++)
         if (fds[i].revents && loop->tasks[i].woken(loop->context))

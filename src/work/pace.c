@@ -5,13 +5,15 @@ static int64_t doubled(const struct pace *pace)
 {
     int64_t most = pace->state == PACE_AWAKE ? PACE_AWAKE_MOST : PACE_MOST;
     int64_t next = pace->delay ? 2 * pace->delay : PACE_LEAST;
+    if (pace->state == PACE_AWAKE && pace->delay && pace->empty <= PACE_LULL)
+        return pace->delay;
     return next < most ? next : most;
 }
 
 /* One row alone is no load: it is taken, and a sleeper sleeps on. */
 static enum pace_wish polled_full(struct pace *pace, const struct pace_poll *poll, bool again)
 {
-    pace->delay = poll->more ? 0 : PACE_LEAST;
+    pace->delay = poll->more ? 0 : poll->rows > PACE_FEW ? PACE_MANY : PACE_LEAST;
     pace->empty = 0;
     if (!again)
         return PACE_STAY;

@@ -1,8 +1,9 @@
 /*
  * When the outbox is polled next, and when larderd says that it sleeps. Pure.
  *
- * While rows keep coming it polls every millisecond, so that writers and their batches have the
- * time between, and at once where a poll reached its limit. When none come for some polls it lies
+ * While rows keep coming it polls every half a millisecond; where they are many every millisecond,
+ * so that writers and their batches have the time between, and at once where a poll reached its
+ * limit. When none come for some polls it lies
  * down: the flag larder.asleep asks writers to notify. NOTIFY takes a lock of the whole cluster at
  * commit, so under load writers must not use it, and the flag says when they need to.
  *
@@ -21,9 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PACE_LEAST INT64_C(1000)
+#define PACE_LEAST INT64_C(500)
+#define PACE_MANY INT64_C(1000)
 #define PACE_AWAKE_MOST INT64_C(2000)
 #define PACE_MOST INT64_C(50000)
+
+/* Rows of one poll that are not many: below them polls cost less than what they spare. */
+#define PACE_FEW 8
+
+/* Polls without a row that are no reason yet to poll less often. */
+#define PACE_LULL 8
 
 /* Polls without a row, after which it lies down. */
 #define PACE_TIRED 25
@@ -42,6 +50,7 @@ struct pace {
 /* What a poll saw. */
 struct pace_poll {
     bool found;
+    int64_t rows;
     bool more; /* it left rows behind its limit */
     bool flag; /* larder.asleep asks writers to notify */
     uint64_t oldest_running;

@@ -384,6 +384,18 @@ def test_no_heartbeat_while_changes_wait(stack):
     connection.close()
 
 
+# What polls don't look at
+
+def test_a_row_below_all_that_polls_look_at_is_found(stack):
+    """Of a transaction that by all they know was over long ago."""
+    served = daemons(stack)
+    assert_delivers(served, "a")
+    watch(served, "lost")
+    served.sql("INSERT INTO larder.outbox (tag, xid) VALUES ('lost', '3')")
+    wait_raised(served, "lost")
+    wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
+
+
 # A long transaction
 
 def entries_read(stack):

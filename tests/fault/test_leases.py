@@ -47,6 +47,25 @@ def test_a_lookup_that_was_given_up_leaves_no_lease(served, fault):
         keep(lambda: ask(served, f"/far/{number}"))
 
 
+def test_a_lookup_that_redis_comes_to_late_gets_no_lease(served):
+    """It lies in the network until its lease has been ended by another connection."""
+    client, number = served.redis.client(), person()
+    client.config_set("slowlog-max-len", 1000)
+    served.redis_proxy.hold()
+    try:
+        assert detail(ask(served, f"/far/{number}")) == "redis-down"
+        wait_until(lambda: detail(ask(served, f"/far/{person()}")) != "redis-down", 10, "Redis spoken to again")
+        assert client.keys("larder:l:*:*.*"), "the lease is barred"
+        client.config_set("slowlog-log-slower-than", 0)
+        client.slowlog_reset()
+    finally:
+        served.redis_proxy.release()
+    wait_until(lambda: any(b"far" in entry["command"] for entry in client.slowlog_get(1000)), 10, "the late look-up")
+    client.config_set("slowlog-log-slower-than", 10000)
+    assert ask(served, f"/far/{number}").seconds < 2 + SLACK
+    keep(lambda: ask(served, f"/far/{number}"))
+
+
 def longest_script(client):
     """Seconds of the longest script since SLOWLOG RESET, by the server's own clock."""
     def durations():

@@ -250,14 +250,30 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def descriptors(stack):
+    return {int(each) for each in os.listdir(f"/proc/{stack.api.pids[0]}/fd")}
+
+
+def accepted(stack):
+    """How many connections of clients the responders have."""
+    with open("/proc/net/unix", encoding="ascii") as sockets:
+        fields = [line.split() for line in sockets]
+    return sum(each[-1] == stack.api.socket and each[5] == "03" for each in fields)
+
+
 def test_its_own_connections_give_way_to_clients(fresh):
     """Redis and PostgreSQL have every descriptor: those nobody uses are closed for a client's sake."""
     served = fresh()
     together(lambda number: ask(served.api.socket, f"/items/{number + 1}"), range(64))
-    used = {int(each) for each in os.listdir(f"/proc/{served.api.pids[0]}/fd")}
-    limit_descriptors(served, min(set(range(len(used) + 1)) - used))
+    wait_until(lambda: accepted(served) == 0, what="all clients gone")
+    used = descriptors(served)
+    limit_descriptors(served, max(used) + 1)
+    idle = [served.connect() for _ in range(max(used) + 1 - len(used))]
+    wait_until(lambda: accepted(served) == len(idle), what="every place below the bound taken")
     for number in range(3):
         assert ask(served.api.socket, f"/items/{number + 100}", timeout=20).status in (200, 503)
+    for each in idle:
+        each.close()
     limit_descriptors(served, 1024)
     keep_item(served)
 

@@ -62,10 +62,10 @@ def test_nobody_believes_what_redis_has_not_bumped_yet(served):
     user = next(ids)
     kept(served, user)
     before = metrics(served)
-    served.redis_proxy.hold(FEED)
+    served.redis_proxy.keep_back(FEED)
     rename(served, user, "new")
     assert grown(served, before, "larder_struck_tags_total") == 0, "answered ahead of Redis"
-    assert served.redis_proxy.held > 0, "which had been told"
+    assert served.redis_proxy.kept_back > 0, "which had been told"
     assert_fresh_everywhere(served, user, "new")
     assert detail(served.direct(f"/far/{user}")) == "struck"
     served.redis_proxy.pass_on()
@@ -80,7 +80,7 @@ def test_a_look_up_of_before_the_bump_is_not_believed_after_it(served):
     user = next(ids)
     kept(served, user)
     before = metrics(served)
-    served.redis_proxy.hold(FEED, 2.0)
+    served.redis_proxy.keep_back(FEED, 2.0)
     rename(served, user, "new")
     with ThreadPoolExecutor(1) as pool:
         answers = pool.submit(served.direct, f"/far/{user}", timeout=20)
@@ -94,7 +94,7 @@ def test_others_pages_are_believed_meanwhile(served):
     user, other = next(ids), next(ids)
     kept(served, user)
     kept(served, other)
-    served.redis_proxy.hold(FEED)
+    served.redis_proxy.keep_back(FEED)
     rename(served, user, "new")
     for page in PAGES:
         assert is_hit(served.direct(page.format(other)))
@@ -105,7 +105,7 @@ def test_a_process_killed_before_redis_was_told(served):
     """Its answer is out: the host's other processes know that a bump is on its way, until larderd sees to it."""
     user = next(ids)
     kept(served, user)
-    served.redis_proxy.hold(FEED)
+    served.redis_proxy.keep_back(FEED)
     rename(served, user, "new")
     served.api.signal(signal.SIGKILL)
     wait_until(lambda: not served.api.running(), 20, "the end of all processes")
@@ -121,7 +121,7 @@ def test_a_redis_that_was_told_and_never_answers(served):
     user = next(ids)
     kept(served, user)
     before = metrics(served)
-    served.redis_proxy.hold(FEED)
+    served.redis_proxy.keep_back(FEED)
     rename(served, user, "new")
     served.redis_proxy.drop()
     wait_until(lambda: grown(served, before, "larder_strikes_left_total") > 0, 20, "a strike of the host's own")

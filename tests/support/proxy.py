@@ -20,11 +20,11 @@ class Proxy:
         self.target = target
         self.port = free_port()
         self.connections = 0
-        self.open = set()
+        self.open, self.held = set(), set()
         self.lock = threading.Lock()
         self.changed = threading.Condition()
         self.mode, self.seconds, self.reply, self.pattern = "pass", 0.0, b"", b""
-        self.held = self.delayed = 0
+        self.kept_back = self.delayed = 0
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -49,10 +49,20 @@ class Proxy:
         """Nothing comes through in either direction; new connections are accepted all the same."""
         self.behave("stall")
 
-    def hold(self, pattern, seconds=0.0):
+    def keep_back(self, pattern, seconds=0.0):
         """What has `pattern` in it reaches the server when the proxy does something else. Every answer comes so many
-        seconds later. `held` and `delayed` count them."""
-        self.behave("hold", seconds, pattern=pattern)
+        seconds later. `kept_back` and `delayed` count them."""
+        self.behave("keep", seconds, pattern=pattern)
+
+    def hold(self):
+        """Nothing comes through the connections that are open now, until release; new ones are as always."""
+        with self.lock:
+            self.held = set(self.open)
+
+    def release(self):
+        with self.changed:
+            self.held = set()
+            self.changed.notify_all()
 
     def cut(self):
         """Closes every connection, open or new, at once."""
@@ -123,16 +133,16 @@ class Proxy:
 
     def treat(self, data, source, sink, upstream):
         with self.changed:
-            self.changed.wait_for(lambda: self.mode != "stall")
-            if self.mode == "hold" and upstream and self.pattern in data:
-                self.held += 1
-                self.changed.wait_for(lambda: self.mode != "hold")
+            self.changed.wait_for(lambda: self.mode != "stall" and source not in self.held)
+            if self.mode == "keep" and upstream and self.pattern in data:
+                self.kept_back += 1
+                self.changed.wait_for(lambda: self.mode != "keep")
             mode, seconds, reply = self.mode, self.seconds, self.reply
         if mode == "answer":
             if upstream:
                 source.sendall(reply * max(1, len(COMMAND.findall(data))))
             return
-        if mode in ("delay", "hold") and seconds and not upstream:
+        if mode in ("delay", "keep") and seconds and not upstream:
             self.delayed += 1
             time.sleep(seconds)
         sink.sendall(data)

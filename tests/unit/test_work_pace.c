@@ -43,14 +43,25 @@ static void rows_are_followed_by_a_poll_soon_and_more_by_one_at_once(void **stat
     assert_int_equal(pace_wait(&pace, LONGEST), 0);
 }
 
+static void many_rows_leave_time_for_more(void **state)
+{
+    struct pace pace = {0};
+    struct pace_poll many = {.found = true, .rows = PACE_FEW + 1};
+    (void)state;
+    pace_polled(&pace, &many);
+    assert_int_equal(pace_wait(&pace, LONGEST), PACE_MANY);
+}
+
 static void idleness_slows_down_and_ends_in_sleep(void **state)
 {
     struct pace pace = {0};
     (void)state;
+    for (int i = 0; i < PACE_LULL; i++) {
+        pace_polled(&pace, &nothing);
+        assert_int_equal(pace_wait(&pace, LONGEST), PACE_LEAST);
+    }
     pace_polled(&pace, &nothing);
-    assert_int_equal(pace_wait(&pace, LONGEST), 1000);
-    pace_polled(&pace, &nothing);
-    assert_int_equal(pace_wait(&pace, LONGEST), 2000);
+    assert_int_equal(pace_wait(&pace, LONGEST), 2 * PACE_LEAST);
     int64_t waited = tire(&pace);
     assert_in_range(waited, 10 * PACE_AWAKE_MOST, 30 * PACE_AWAKE_MOST);
 }
@@ -124,6 +135,7 @@ static void no_wait_is_longer_than_the_longest(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(rows_are_followed_by_a_poll_soon_and_more_by_one_at_once),
+          cmocka_unit_test(many_rows_leave_time_for_more),
           cmocka_unit_test(idleness_slows_down_and_ends_in_sleep),
           cmocka_unit_test(it_is_drowsy_until_all_who_may_have_seen_it_awake_have_ended),
           cmocka_unit_test(a_single_row_does_not_end_the_sleep),

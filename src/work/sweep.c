@@ -1,0 +1,28 @@
+#include "work/sweep.h"
+
+/* From the start on, where there is mostly nothing, pieces soon grow to all there is. */
+#define WIDTH_FIRST 1024
+#define WIDTH_MOST (UINT64_MAX / 4)
+
+void sweep_piece(struct sweep *sweep, uint64_t end, uint64_t *ret_from, uint64_t *ret_end)
+{
+    if (sweep->width == 0)
+        sweep->width = WIDTH_FIRST;
+    if (sweep->next >= end)
+        sweep->next = 0; /* the server counts anew */
+    *ret_from = sweep->next;
+    *ret_end = end - sweep->next > sweep->width ? sweep->next + sweep->width : end;
+}
+
+int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more, int64_t took)
+{
+    if (more)
+        return 0;
+    if (took > SWEEP_PIECE && sweep->width > 1)
+        sweep->width /= 2;
+    else if (took < SWEEP_PIECE / 2 && sweep->width < WIDTH_MOST)
+        sweep->width *= 2;
+    sweep->next = until < end ? until : 0;
+    int64_t pause = SWEEP_PART * took;
+    return sweep->next == 0 && pause < SWEEP_INTERVAL ? SWEEP_INTERVAL : pause;
+}

@@ -1,0 +1,92 @@
+#include "unit.h"
+
+#include "work/sweep.h"
+
+/* Sweeps up to `end` once; every piece takes what `cost` µs a number make. Gives how many pieces.
+ */
+static unsigned sweep_once(struct sweep *sweep, uint64_t end, double cost, int64_t *ret_longest)
+{
+    unsigned pieces = 0;
+    uint64_t from, until, reached = 0;
+    *ret_longest = 0;
+    do {
+        sweep_piece(sweep, end, &from, &until);
+        assert_int_equal(from, reached);
+        assert_true(until > from && until <= end);
+        int64_t took = (int64_t)((double)(until - from) * cost);
+        *ret_longest = took > *ret_longest ? took : *ret_longest;
+        assert_true(sweep_done(sweep, until, end, false, took) >= SWEEP_PART * took);
+        reached = until;
+        assert_true(++pieces < 100000);
+    } while (reached < end);
+    return pieces;
+}
+
+static void every_number_is_looked_at_once(void **state)
+{
+    struct sweep sweep = {0};
+    int64_t longest;
+    (void)state;
+    sweep_once(&sweep, 1, 0, &longest);
+    sweep_once(&sweep, 5000000, 0.5, &longest);
+    assert_int_equal(sweep.next, 0);
+}
+
+static void where_nothing_is_few_pieces_do(void **state)
+{
+    struct sweep sweep = {0};
+    int64_t longest;
+    (void)state;
+    assert_true(sweep_once(&sweep, UINT64_C(1) << 62, 0, &longest) < 64);
+    assert_int_equal(sweep_once(&sweep, UINT64_C(1) << 40, 0, &longest), 1);
+}
+
+static void pieces_stay_short_however_much_there_is(void **state)
+{
+    struct sweep sweep = {0};
+    int64_t longest;
+    (void)state;
+    sweep_once(&sweep, 4000000, 1, &longest);
+    sweep_once(&sweep, 4000000, 1, &longest);
+    assert_true(longest <= 2 * SWEEP_PIECE);
+}
+
+static void between_sweeps_is_a_pause(void **state)
+{
+    struct sweep sweep = {0};
+    uint64_t from, until;
+    (void)state;
+    sweep_piece(&sweep, 10, &from, &until);
+    assert_int_equal(sweep_done(&sweep, until, 10, false, 0), SWEEP_INTERVAL);
+    sweep_piece(&sweep, 10, &from, &until);
+    assert_int_equal(sweep_done(&sweep, until, 10, false, SWEEP_INTERVAL),
+                     SWEEP_PART * SWEEP_INTERVAL);
+}
+
+static void what_was_not_all_taken_comes_again_at_once(void **state)
+{
+    struct sweep sweep = {0};
+    uint64_t from, until, again;
+    (void)state;
+    sweep_piece(&sweep, 10000, &from, &until);
+    assert_int_equal(sweep_done(&sweep, until, 10000, true, 50000), 0);
+    sweep_piece(&sweep, 10000, &again, &until);
+    assert_int_equal(again, from);
+}
+
+static void a_server_that_counts_anew_is_swept_from_the_start(void **state)
+{
+    struct sweep sweep = {.next = 5000, .width = 10};
+    uint64_t from, until;
+    (void)state;
+    sweep_piece(&sweep, 100, &from, &until);
+    assert_int_equal(from, 0);
+    assert_int_equal(until, 10);
+}
+
+UNIT_MAIN(cmocka_unit_test(every_number_is_looked_at_once),
+          cmocka_unit_test(where_nothing_is_few_pieces_do),
+          cmocka_unit_test(pieces_stay_short_however_much_there_is),
+          cmocka_unit_test(between_sweeps_is_a_pause),
+          cmocka_unit_test(what_was_not_all_taken_comes_again_at_once),
+          cmocka_unit_test(a_server_that_counts_anew_is_swept_from_the_start))
