@@ -87,6 +87,7 @@ static bool serve(struct server *server, struct listener *listener, const sigset
     wait_for_end(server, waited);
     log_event(LOG_INFO, "stop", "ending when the requests in work are answered");
     listener_stop(listener);
+    server_drain(server);
     crew_join(crew);
     return true;
 }

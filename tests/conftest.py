@@ -133,7 +133,7 @@ def pytest_runtest_makereport(item, call):
     own = [each for each in item.funcargs.values() if isinstance(each, Stack)]
     for each in own or living:
         daemons = [f"run/{daemon.name}.log" for daemon in each.larderds]
-        for place in (*daemons, "run/api.log", "nginx/error.log", "redis/redis.log"):
+        for place in (*daemons, "run/api.log", "nginx/error.log", "redis/redis.log", "queue/redis.log"):
             path = f"{each.folder}/{place}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as log:

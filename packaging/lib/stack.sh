@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# A private PostgreSQL, Redis, two pools of responders, larderd and nginx. To be sourced, after service.sh and folder.sh.
+# A private PostgreSQL, two Redis, two pools of responders, larderd and nginx. To be sourced, after service.sh and folder.sh.
 #
 # Each start_… function returns when its service answers. Nothing listens anywhere but on 127.0.0.1 and on sockets.
 
-services=(postgresql redis api export larderd nginx)
+services=(postgresql redis queue api export larderd nginx)
 packs=(social catalog review kv)
 
 # PostgreSQL
@@ -88,29 +88,35 @@ redis_answers() {
     [[ $(REDISCLI_AUTH=$2 redis-cli -p "$1" ping 2>/dev/null) == PONG ]]
 }
 
+# start_redis_server SERVICE VARIABLE LINE...: with these lines of redis.conf; its URL is put into the variable.
 # Every user of this machine can reach a loopback port: hence the password.
-start_redis() {
-    local port password
+start_redis_server() {
+    local name=$1 port password
+    local -n variable=$2
     port=$(free_port)
     password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-    service_folder "$web_user" 700 "$state/redis"
+    service_folder "$web_user" 700 "$state/$name"
     (
         umask 077
-        cat >"$state/redis/redis.conf" <<END
-bind 127.0.0.1
-port $port
-requirepass $password
-dir $state/redis
-save ""
-appendonly no
-maxmemory 128mb
-maxmemory-policy allkeys-lru
-END
+        printf '%s\n' "bind 127.0.0.1" "port $port" "requirepass $password" "dir $state/$name" 'save ""' "${@:3}" \
+            >"$state/$name/redis.conf"
     )
-    give "$web_user" "$state/redis/redis.conf"
-    export LARDER_REDIS=redis://default:$password@127.0.0.1:$port/0
-    start_service redis "$web_user" "$log/redis.log" redis-server "$state/redis/redis.conf"
-    wait_for_service redis 20 redis_answers "$port" "$password"
+    give "$web_user" "$state/$name/redis.conf"
+    variable=redis://default:$password@127.0.0.1:$port/0
+    start_service "$name" "$web_user" "$log/$name.log" redis-server "$state/$name/redis.conf"
+    wait_for_service "$name" 20 redis_answers "$port" "$password"
+}
+
+# Answers: what does not fit is forgotten, and nothing outlives a stop.
+start_redis() {
+    export LARDER_REDIS
+    start_redis_server redis LARDER_REDIS "appendonly no" "maxmemory 128mb" "maxmemory-policy allkeys-lru"
+}
+
+# Jobs: nothing that was said yes to is forgotten.
+start_queue() {
+    export LARDER_QUEUE
+    start_redis_server queue LARDER_QUEUE "appendonly yes" "appendfsync always" "maxmemory-policy noeviction"
 }
 
 # Packs
@@ -305,7 +311,7 @@ any_left() {
 # The reverse of the order in which they started; nginx ends its requests (QUIT), PostgreSQL cuts its clients (INT).
 stop_all() {
     local position name
-    local -A signal=([postgresql]=INT [redis]=TERM [api]=TERM [export]=TERM [larderd]=TERM [nginx]=QUIT)
+    local -A signal=([postgresql]=INT [redis]=TERM [queue]=TERM [api]=TERM [export]=TERM [larderd]=TERM [nginx]=QUIT)
     for ((position = ${#services[@]} - 1; position >= 0; position--)); do
         name=${services[position]}
         [[ ! -e $pids/$name ]] || stop_service "$name" "${signal[$name]}"

@@ -177,6 +177,97 @@ BEGIN
 END
 $function$;
 
+-- Jobs that were done, with their answers: so one that is delivered again is not run again.
+CREATE TABLE IF NOT EXISTS larder_kept.job (
+    key    bytea       PRIMARY KEY,
+    record bytea       NOT NULL,
+    made   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS job_made ON larder_kept.job (made);
+
+-- Begins a transaction of jobs: which of them, by their places from 1, were done before, and what was recorded then.
+-- Nobody else has any of them in work before the end of the transaction: they are waited for, in one order.
+CREATE FUNCTION larder.jobs_begin(keys pg_catalog.bytea[], OUT place pg_catalog.int8, OUT record pg_catalog.bytea)
+RETURNS SETOF record LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $function$
+BEGIN
+    PERFORM pg_advisory_xact_lock(l.number) FROM (
+        SELECT hashtextextended(encode(k, 'escape'), 8241) AS number FROM unnest(keys) AS k ORDER BY 1 OFFSET 0) AS l;
+    RETURN QUERY
+        SELECT k.place, j.record FROM unnest(keys) WITH ORDINALITY AS k (key, place)
+        JOIN larder_kept.job AS j ON j.key = k.key;
+END
+$function$;
+
+-- Ends it. Where an old snapshot hid that one was done before, this transaction can't commit (unique_violation).
+CREATE FUNCTION larder.jobs_done(keys pg_catalog.bytea[], records pg_catalog.bytea[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    INSERT INTO larder_kept.job (key, record)
+    SELECT d.key, d.record FROM unnest(keys, records) AS d (key, record) ORDER BY d.key;
+END
+$function$;
+
+-- Forgets some of the jobs that were done longer ago than so many seconds; says how many.
+CREATE FUNCTION larder.jobs_forget(seconds pg_catalog.float8) RETURNS pg_catalog.int8
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    gone bigint;
+BEGIN
+    DELETE FROM larder_kept.job AS j WHERE j.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM larder_kept.job AS o WHERE o.made < clock_timestamp() - make_interval(secs => seconds)
+        ORDER BY o.made LIMIT 5000 FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END
+$function$;
+
+-- Leaves tags for larderd, as the triggers do.
+CREATE FUNCTION larder.leave(tags pg_catalog.text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    INSERT INTO larder.outbox (tag) SELECT DISTINCT t FROM unnest(tags) AS t;
+    IF pg_sequence_last_value('larder.asleep') = 2 THEN
+        PERFORM larder.wake();
+    END IF;
+END
+$function$;
+
+-- How far each stream of writes that wait (@behind) is made. Stands in the transaction of what it counts, so a write that
+-- comes again is known, whatever became of the queue or of who made it.
+CREATE TABLE IF NOT EXISTS larder_kept.behind (
+    queue text NOT NULL, -- which Redis: numbers of another, or of one that was emptied, mean nothing to this one
+    route text NOT NULL,
+    last  text NOT NULL, -- the number in the stream of the last write made, "milliseconds-sequence"
+    moved timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (queue, route)
+);
+
+-- Begins a batch: how far its stream is made, held until the end of the transaction. NULL: a peer is at it.
+CREATE FUNCTION larder.behind_begin(wanted_queue pg_catalog.text, wanted_route pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    found_last text;
+BEGIN
+    INSERT INTO larder_kept.behind (queue, route, last)
+    SELECT wanted_queue, wanted_route, '0-0'
+    WHERE NOT EXISTS (SELECT FROM larder_kept.behind AS b WHERE b.queue = wanted_queue AND b.route = wanted_route)
+    ON CONFLICT DO NOTHING;
+    SELECT b.last INTO found_last FROM larder_kept.behind AS b
+    WHERE b.queue = wanted_queue AND b.route = wanted_route FOR UPDATE SKIP LOCKED;
+    RETURN found_last;
+END
+$function$;
+
+-- Ends it: all up to this number are made if the transaction commits.
+CREATE FUNCTION larder.behind_done(wanted_queue pg_catalog.text, wanted_route pg_catalog.text, reached pg_catalog.text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    UPDATE larder_kept.behind AS b SET last = reached, moved = clock_timestamp()
+    WHERE b.queue = wanted_queue AND b.route = wanted_route;
+END
+$function$;
+
 -- For the WHEN of a narrowed watch's triggers, whose settings end in `key`: whether one of the two values is new to the
 -- transaction. Settings made here end with it, and are undone with a savepoint, as the rows in the outbox are.
 -- v: the values' hashes, 33 characters each; '*' past 100 of them. m: the values of the row before.

@@ -3,4 +3,7 @@
 GRANT USAGE ON SCHEMA social TO :"role";
 GRANT SELECT ON ALL TABLES IN SCHEMA social TO :"role";
 GRANT INSERT (user_id, content, image) ON social.feeds TO :"role";
+GRANT INSERT (feed_id, user_id) ON social.likes TO :"role";
+GRANT INSERT (user_id, actor_id, kind, feed_id) ON social.notifications TO :"role";
 GRANT UPDATE (display_name, bio, profile_image, version) ON social.users TO :"role";
+GRANT INSERT, UPDATE (views) ON social.views TO :"role";

@@ -21,7 +21,7 @@ CREATE TABLE social.feeds (
     user_id    bigint      NOT NULL,
     content    text        NOT NULL CHECK (length(content) BETWEEN 1 AND 2000),
     image      text,
-    views      bigint      NOT NULL DEFAULT 0 CHECK (views >= 0),
+    views      bigint      NOT NULL DEFAULT 0 CHECK (views >= 0), -- before those in social.views
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -37,6 +37,13 @@ CREATE TABLE social.comments (
     user_id    bigint      NOT NULL,
     content    text        NOT NULL CHECK (length(content) BETWEEN 1 AND 1000),
     created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- How often a feed was looked at on a day.
+CREATE TABLE social.views (
+    feed_id bigint NOT NULL,
+    day     date   NOT NULL,
+    views   bigint NOT NULL CHECK (views > 0)
 );
 
 CREATE TABLE social.follows (
@@ -69,6 +76,8 @@ ALTER TABLE social.likes
     ADD PRIMARY KEY (feed_id, user_id);
 ALTER TABLE social.comments
     ADD PRIMARY KEY (id);
+ALTER TABLE social.views
+    ADD PRIMARY KEY (feed_id, day);
 ALTER TABLE social.follows
     ADD PRIMARY KEY (follower_id, followee_id);
 ALTER TABLE social.notifications
@@ -94,6 +103,8 @@ ALTER TABLE social.likes
 ALTER TABLE social.comments
     ADD FOREIGN KEY (feed_id) REFERENCES social.feeds ON DELETE CASCADE,
     ADD FOREIGN KEY (user_id) REFERENCES social.users ON DELETE CASCADE;
+ALTER TABLE social.views
+    ADD FOREIGN KEY (feed_id) REFERENCES social.feeds ON DELETE CASCADE;
 ALTER TABLE social.follows
     ADD FOREIGN KEY (follower_id) REFERENCES social.users ON DELETE CASCADE,
     ADD FOREIGN KEY (followee_id) REFERENCES social.users ON DELETE CASCADE;

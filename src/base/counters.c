@@ -216,6 +216,11 @@ void counters_add(struct counters *counters, enum counter counter, int64_t amoun
         add(&counters->own[counter], amount);
 }
 
+void counters_set(struct counters *counters, enum counter gauge, int64_t value)
+{
+    atomic_store_explicit(&counters->shared->plain[gauge], value, memory_order_relaxed);
+}
+
 static void row_wait(const struct route_counters *row)
 {
     /* Another process is between two stores; if it was killed there, the row stays nameless. */

@@ -49,6 +49,9 @@ void counters_close(struct counters *counters);
 
 void counters_add(struct counters *counters, enum counter counter, int64_t amount);
 
+/* Of a gauge that any process of the host may measure: what it is from now on. */
+void counters_set(struct counters *counters, enum counter gauge, int64_t value);
+
 /*
  * The row of the route called `name` ("GET /feeds"), made at the first asking. Never null: when
  * the table is full, the row "other". Thread-safe.

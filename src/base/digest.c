@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 /* HMAC's two inner states with the key block already taken in (RFC 2104, section 4). */
@@ -120,4 +121,9 @@ void digest_base64url(const unsigned char *bytes, size_t size, char *out)
     if (held)
         *out++ = digits[bits << (6 - held) & 63];
     *out = '\0';
+}
+
+bool digest_same(struct span one, struct span other)
+{
+    return one.size == other.size && CRYPTO_memcmp(one.data, other.data, one.size) == 0;
 }

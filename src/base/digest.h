@@ -30,6 +30,9 @@ void digest_key_free(struct digest_key *key);
 MUST_CHECK bool digest_keyed(const struct digest_key *key, struct span data,
                              unsigned char ret_digest[static DIGEST_SIZE], struct error *error);
 
+/* Are both the same? It takes as long for any two texts of one size. */
+bool digest_same(struct span one, struct span other);
+
 /* Lower-case hexadecimal of `size` bytes, terminated: `out` has room for 2 * size + 1. */
 void digest_hex(const unsigned char *bytes, size_t size, char *out);
 

@@ -89,13 +89,18 @@ static void item_add(struct command_folder *folder, const struct route *route,
     line->cells[COLUMN_COLUMNS] = columns_text(folder, &item->watch);
 }
 
-/* A route that reads nothing, or of which it is not known, has a line of its own. */
+/*
+ * A route that reads nothing, or of which it is not known, has a line of its own; so has a
+ * download, which nobody keeps, so that it is not asked what it reads.
+ */
 static void route_add(struct command_folder *folder, size_t index, struct bytes *lines)
 {
     const struct route *route = route_table_at(folder->table, index);
     const struct learned *learned = folder->learned[index];
     const struct depends *depends = learned ? learned->depends : NULL;
-    bool known = depends && !(depends->hazard_count && depends->hazards[0].kind == HAZARD_REFUSED);
+    bool known =
+        route->stream.format_count ||
+        (depends && !(depends->hazard_count && depends->hazards[0].kind == HAZARD_REFUSED));
     size_t before = lines->size;
     for (size_t i = 0; depends && i < depends->count; i++)
         if (!depends->items[i].spare)

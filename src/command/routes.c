@@ -71,12 +71,13 @@ static void cell_cache(const struct route *route, struct bytes *out)
         bytes_append_text(out, "-");
 }
 
-/* Nobody keeps the answer to a write, nor a value that may be set anew at any time. */
+/* Nobody keeps the answer to a write, a download, nor a value that may be set anew at any time. */
 static struct span control_of(const struct route *route)
 {
     if (route->control.size)
         return route->control;
-    bool kept_by_none = route->method != METHOD_GET || route->kv.kind != KV_NONE;
+    bool kept_by_none =
+        route->method != METHOD_GET || route->kv.kind != KV_NONE || route->stream.format_count;
     return kept_by_none ? SPAN_LITERAL("no-store") : SPAN_LITERAL("no-cache");
 }
 

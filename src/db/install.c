@@ -220,7 +220,8 @@ static void grant_add(struct planning *planning, const char *role)
         "GRANT SELECT, INSERT, UPDATE, DELETE ON larder.outbox, larder.marker TO %s;\n"
         "GRANT SELECT, UPDATE ON SEQUENCE larder.asleep TO %s;\n"
         "GRANT EXECUTE ON FUNCTION larder.changed_definitions, larder.bumped, larder.once,"
-        " larder.once_done, larder.once_forget TO %s;\n"
+        " larder.once_done, larder.once_forget, larder.jobs_begin, larder.jobs_done,"
+        " larder.jobs_forget, larder.leave, larder.behind_begin, larder.behind_done TO %s;\n"
         "UPDATE larder.meta SET daemon = ",
         bytes_text(&name), bytes_text(&name), bytes_text(&name));
     watch_append_literal(role, &sql);
@@ -269,7 +270,8 @@ static void removal_add(struct planning *planning, const struct install_state *s
 /* What outlives the schema's versions. */
 static void kept_removal_add(struct planning *planning)
 {
-    text_step_add(planning, "DROP TABLE IF EXISTS larder_kept.request;\n"
+    text_step_add(planning, "DROP TABLE IF EXISTS larder_kept.request, larder_kept.job,"
+                            " larder_kept.behind;\n"
                             "DROP SCHEMA IF EXISTS larder_kept;\n");
 }
 

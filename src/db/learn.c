@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "db/learn_stream.h"
 #include "route/place.h"
 #include "route/statement_kind.h"
 #include "route/template.h"
@@ -290,8 +291,32 @@ static bool shaped_check(struct asking *asking, const struct db_shaped *shaped)
     return true;
 }
 
+static bool offers_objects(const struct route_stream *stream)
+{
+    for (size_t i = 0; i < stream->format_count; i++)
+        if (stream->formats[i] != FORMAT_CSV)
+            return true;
+    return false;
+}
+
+/* Nothing of it is kept, so what it reads is of no interest. */
+static bool stream_take(struct asking *asking, const struct db_description *bare)
+{
+    const struct route *route = asking->route;
+    if (!bare->column_count)
+        fault_add(asking->faults, route->file, asking->statement->line, 0,
+                  "@stream: the statement gives no columns");
+    else if (offers_objects(&route->stream))
+        check_columns_differ(asking, bare);
+    return asking->faults->count ||
+           learn_stream(asking->connection, route, asking->types, ASK_TIMEOUT, asking->arena,
+                        &asking->learned->stream, asking->failure);
+}
+
 static bool read_take(struct asking *asking, const struct db_description *bare)
 {
+    if (asking->route->stream.format_count)
+        return stream_take(asking, bare);
     check_columns(asking, bare);
     check_version(asking, bare);
     if (asking->faults->count)

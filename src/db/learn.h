@@ -33,6 +33,22 @@ struct learned_write {
     size_t column_count;
 };
 
+/*
+ * What only a download has; texts are null until PostgreSQL was asked. A COPY takes no parameters:
+ * their values are bound to $1, $2, … of `settings`, and read by the others where $n stood.
+ */
+struct learned_stream {
+    const char *settings; /* null too where the statement has no parameters */
+    const char *table;    /* COPY … TO STDOUT as CSV with a header line */
+    const char *objects;  /* … as JSON, an object a row, see LEARNED_OBJECT_QUOTE */
+};
+
+/*
+ * A row of `objects` is a JSON text as it is, unless it has line breaks, between its values; then
+ * it begins and ends with this, which no JSON text has.
+ */
+#define LEARNED_OBJECT_QUOTE '\x02'
+
 /* A learned route; never changes once made. */
 struct learned {
     uint64_t id; /* of this text and these types: names the prepared statement; never 0 */
@@ -47,6 +63,7 @@ struct learned {
     struct param *params; /* the route's, with the types PostgreSQL told where it has none */
     const struct depends *depends; /* null: not asked, or no GET */
     struct learned_write write;
+    struct learned_stream stream;
 };
 
 enum db_shape learn_shape(enum route_result result);

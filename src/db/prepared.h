@@ -17,6 +17,9 @@
     "CASE $1::pg_catalog.text WHEN session_user::pg_catalog.text THEN ''"                          \
     " ELSE coalesce($1::pg_catalog.text, 'none') END"
 
+/* Takes an identity's role and claims: values, never spliced; both end with the transaction. */
+extern const char db_identity_sql[];
+
 /* The name that the server knows the statement by. */
 void prepared_name(uint64_t id, char ret_name[static PREPARED_NAME_SIZE]);
 

@@ -94,7 +94,7 @@ static void field_copy(const PGresult *result, int field, char ret_name[static D
     snprintf(ret_name, DB_NAME_SIZE, "%s", text ? text : "");
 }
 
-static void failure_of_result(const PGresult *result, struct db_failure *failure)
+void db_failure_of_result(const PGresult *result, struct db_failure *failure)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -124,7 +124,7 @@ static void round_take(struct round *round, PGresult *result)
     if (!result_good(result)) {
         /* What follows the first failure in a pipeline is only its echo. */
         if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED && !round->failure.kind)
-            failure_of_result(result, &round->failure);
+            db_failure_of_result(result, &round->failure);
         PQclear(result);
     } else if (PQresultStatus(result) == PGRES_TUPLES_OK ||
                (PQresultStatus(result) == PGRES_COMMAND_OK &&
@@ -208,7 +208,7 @@ static void collect(void *context, PGresult *result)
     }
     /* A result without SQLSTATE is libpq's own word on a lost connection. */
     if (!good && !replies->refused && PQresultErrorField(result, PG_DIAG_SQLSTATE)) {
-        failure_of_result(result, &collecting->failure);
+        db_failure_of_result(result, &collecting->failure);
         replies->refused = true;
         replies->fatal = is_fatal(result);
     }

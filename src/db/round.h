@@ -57,6 +57,9 @@ bool db_socket_wait(PGconn *handle, short events, int64_t deadline);
 /* Marks the connection dead and says what libpq says. Always returns false. */
 bool db_lost(struct db_connection *connection, struct db_failure *failure);
 
+/* What a result that is an error says. */
+void db_failure_of_result(const PGresult *result, struct db_failure *failure);
+
 /*
  * Sends what libpq holds, takes all results until the deadline (monotonic µs), and hands out the
  * one with rows, or else the last without (PQclear is the caller's; may be null).

@@ -15,8 +15,7 @@
 #define BEGIN_NAME "larder_begin"
 #define IDENTITY_NAME "larder_identity"
 
-/* Values, never spliced; both end with the transaction. */
-static const char identity_sql[] =
+const char db_identity_sql[] =
     "SELECT pg_catalog.set_config('request.jwt.claims', $2::pg_catalog.text, true),"
     " pg_catalog.set_config('role', " DB_ROLE_SQL ", true)";
 
@@ -66,7 +65,7 @@ bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t
     bool sent = PQenterPipelineMode(handle) &&
                 PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
                 PQsendPrepare(handle, BEGIN_NAME, "BEGIN READ ONLY", 0, NULL) &&
-                PQsendPrepare(handle, IDENTITY_NAME, identity_sql, 0, NULL);
+                PQsendPrepare(handle, IDENTITY_NAME, db_identity_sql, 0, NULL);
     if (!pipeline_run(connection, sent, deadline, &rows, failure))
         return false;
     PQclear(rows);
@@ -125,7 +124,8 @@ static bool send_identity(const struct db_connection *connection,
         return true;
     const char *const values[] = {identity->role, identity->claims};
     if (connection->settings->transaction_pooling)
-        return PQsendQueryParams(connection->handle, identity_sql, 2, NULL, values, NULL, NULL, 0);
+        return PQsendQueryParams(connection->handle, db_identity_sql, 2, NULL, values, NULL, NULL,
+                                 0);
     return send_prepared(connection->handle, IDENTITY_NAME, 2, values);
 }
 

@@ -366,16 +366,31 @@ static bool ready(struct redis_connection *connection, int64_t deadline, bool *r
     return *ret_reused || redis_wire_connect(connection, deadline, error);
 }
 
+/* Has the server closed the connection while it lay idle, with nothing left to read? */
+static bool ended(const struct redis_connection *connection)
+{
+    char byte;
+    ssize_t got = recv(connection->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void redis_set_once(struct redis_connection *connection, bool once)
+{
+    connection->once = once;
+}
+
 bool redis_ask(struct redis_connection *connection, const struct redis_command *commands,
                size_t count, int64_t deadline, struct redis_reply **ret_replies,
                struct error *error)
 {
     redisReply **replies = (redisReply **)ret_replies;
     bool reused;
+    if (connection->once && connection->context && ended(connection))
+        redis_disconnect(connection);
     if (!ready(connection, deadline, &reused, error))
         return false;
     bool done = exchange(connection, commands, count, deadline, replies, error);
-    if (!done && reused && connection->closed_by_peer)
+    if (!done && reused && connection->closed_by_peer && !connection->once)
         done = redis_wire_connect(connection, deadline, error) &&
                exchange(connection, commands, count, deadline, replies, error);
     return done;
@@ -405,14 +420,6 @@ static bool post_all(struct redis_connection *connection, const struct redis_com
         connection->owed++;
     }
     return redis_wire_flush(connection, deadline, error);
-}
-
-/* Has the server closed the connection while it lay idle, with nothing left to read? */
-static bool ended(const struct redis_connection *connection)
-{
-    char byte;
-    ssize_t got = recv(connection->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 /* A post waits for no reply that could tell of a closed connection: it looks beforehand. */

@@ -29,6 +29,13 @@ void redis_connection_free(struct redis_connection *connection);
 void redis_disconnect(struct redis_connection *connection);
 
 /*
+ * For commands that must not be run twice: with `once`, what was sent is not sent again by the
+ * calls that follow, though the connection broke before any reply. One that the server closed while
+ * it lay idle is opened anew all the same, where that is seen before anything is sent.
+ */
+void redis_set_once(struct redis_connection *connection, bool once);
+
+/*
  * How often the connection was opened. A call may have reopened it: whoever must know that two
  * calls reached the same server compares this around them.
  */

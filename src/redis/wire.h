@@ -20,6 +20,7 @@ struct redis_connection {
     int64_t block_limit;   /* µs a read or write on the socket waits by itself */
     bool may_block;        /* the next read may do so within the call's deadline */
     bool closed_by_peer;   /* why the last call failed: worth one attempt on a new connection */
+    bool once;             /* nothing is sent twice */
     unsigned dropped_errors;
     char dropped_text[128];
 };

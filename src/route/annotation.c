@@ -24,9 +24,12 @@ const struct annotation annotations[] = {
     {"@refreshes", annotate_refreshes, "GET /path", WRITES, true, 0},
     {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
     {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
-    {"@async", annotate_async, "[retries=] [timeout=] [dedupe=]", WRITES, false, UNSERVED_ASYNC},
-    {"@behind", annotate_behind, "batch= every=", WRITES, false, UNSERVED_BEHIND},
-    {"@stream", annotate_stream, "csv|ndjson [filename=]", GET, false, UNSERVED_STREAM},
+    {"@async", annotate_async, "[prefer] [retries=] [timeout=] [dedupe=key-{name}]", WRITES, false,
+     0},
+    {"@behind", annotate_behind, "batch= every= [bound=] [full=refuse|now]", WRITES, false, 0},
+    {"@stream", annotate_stream,
+     "csv|ndjson|json[,…] [filename=] [mark=on|off] [guard=on|off] [compress=on|off]", GET, false,
+     0},
     {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
     {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
     {"@version", annotate_version, "column [required]", ANY, false, 0},
@@ -171,6 +174,25 @@ static void auth_check(struct draft *draft)
                     "public where it is for everybody");
 }
 
+/* One write is made later in one way. */
+static void later_check(struct draft *draft, unsigned seen,
+                        const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    unsigned line = 0;
+    for (size_t i = 0; i < annotation_count; i++) {
+        bool later =
+            annotations[i].read == annotate_async || annotations[i].read == annotate_behind;
+        if (!later || !(seen & 1u << i))
+            continue;
+        if (line) {
+            draft->line = line_of[i];
+            draft_fault(draft, (struct span){0},
+                        "a route has @async or @behind, and line %u has the other", line);
+        }
+        line = line_of[i];
+    }
+}
+
 /* What stands beside @kv; all else is about a statement or what is kept of its answer. */
 static bool goes_with_kv(const char *word)
 {
@@ -201,6 +223,36 @@ static void kv_check(struct draft *draft, unsigned seen,
                 route_method_names[draft->route->method]);
 }
 
+/* Who is answered before the write is made can't be told of a version. */
+static void behind_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    for (size_t i = 0; draft->route->behind.present && i < annotation_count; i++) {
+        if (!(seen & 1u << i) || strcmp(annotations[i].word, "@version") != 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "@version doesn't go with @behind, whose writes are made after the answer");
+    }
+}
+
+/* What is about an answer that is had whole, or kept. */
+static void stream_check(struct draft *draft, unsigned seen,
+                         const unsigned line_of[static ANNOTATIONS_MAX])
+{
+    static const char *const words[] = {"@result", "@cache",   "@nginx", "@depends",
+                                        "@tags",   "@version", "@page"};
+    for (size_t i = 0; draft->route->stream.format_count && i < annotation_count; i++) {
+        if (!(seen & 1u << i) ||
+            word_index(span_of(annotations[i].word), words, ARRAY_COUNT(words)) < 0)
+            continue;
+        draft->line = line_of[i];
+        draft_fault(draft, (struct span){0},
+                    "%s is of no use beside @stream: a download is neither had whole nor kept",
+                    annotations[i].word);
+    }
+}
+
 void annotations_check(struct draft *draft, unsigned seen,
                        const unsigned line_of[static ANNOTATIONS_MAX])
 {
@@ -208,6 +260,9 @@ void annotations_check(struct draft *draft, unsigned seen,
         methods_check(draft, seen, line_of);
     if (draft->method_known)
         kv_check(draft, seen, line_of);
+    later_check(draft, seen, line_of);
+    behind_check(draft, seen, line_of);
+    stream_check(draft, seen, line_of);
     nginx_check(draft);
     auth_check(draft);
 }

@@ -3,23 +3,30 @@
  */
 #include "route/annotation.h"
 
+/* How often a job that failed is tried again where the file does not say. */
+#define RETRIES_DEFAULT 5
+
+/* {name} places may also be fields of the body. */
+static bool read_dedupe(struct draft *draft, const struct word *word, struct span value,
+                        void *field)
+{
+    return attribute_text(draft, word, value, field) && draft_refer_places(draft, value, true);
+}
+
+static const struct attribute async_attributes[] = {
+    {.name = "prefer", .offset = offsetof(struct route_async, preferred), .flag = true},
+    {.name = "retries",
+     .read = attribute_count_or_zero,
+     .offset = offsetof(struct route_async, retries)},
+    {.name = "timeout",
+     .read = attribute_duration_positive,
+     .offset = offsetof(struct route_async, timeout)},
+    {.name = "dedupe", .read = read_dedupe, .offset = offsetof(struct route_async, dedupe)},
+};
+
 void annotate_async(struct draft *draft, struct span rest)
 {
-    struct {
-        int64_t retries, timeout;
-        struct span dedupe;
-    } async;
-    const struct attribute rows[] = {
-        {.name = "retries",
-         .read = attribute_count_or_zero,
-         .offset = offsetof(__typeof__(async), retries)},
-        {.name = "timeout",
-         .read = attribute_duration_positive,
-         .offset = offsetof(__typeof__(async), timeout)},
-        {.name = "dedupe",
-         .read = attribute_template,
-         .offset = offsetof(__typeof__(async), dedupe)},
-    };
-    if (!attributes_read(draft, rest, rows, ARRAY_COUNT(rows), &async))
-        return;
+    struct route_async async = {.present = true, .retries = RETRIES_DEFAULT};
+    if (attributes_read(draft, rest, async_attributes, ARRAY_COUNT(async_attributes), &async))
+        draft->route->async = async;
 }

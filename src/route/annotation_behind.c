@@ -3,21 +3,44 @@
  */
 #include "route/annotation.h"
 
+/* Where bound= is not given. */
+#define BOUND 10000
+
+static bool read_full(struct draft *draft, const struct word *word, struct span value, void *field)
+{
+    static const char *const words[] = {"refuse", "now"};
+    int chosen = word_index(value, words, ARRAY_COUNT(words));
+    if (chosen < 0)
+        draft_fault(draft, word->value, "@behind: full=%.*s must be refuse or now",
+                    SPAN_PRINTF(word->value));
+    else
+        *(bool *)field = chosen == 1;
+    return chosen >= 0;
+}
+
 void annotate_behind(struct draft *draft, struct span rest)
 {
-    struct {
-        int64_t batch, every;
-    } behind;
+    struct route_behind behind = {.present = true, .bound = BOUND};
     const struct attribute rows[] = {
         {.name = "batch",
          .read = attribute_count,
-         .offset = offsetof(__typeof__(behind), batch),
+         .offset = offsetof(struct route_behind, batch),
          .required = true},
         {.name = "every",
          .read = attribute_duration_positive,
-         .offset = offsetof(__typeof__(behind), every),
+         .offset = offsetof(struct route_behind, every),
          .required = true},
+        {.name = "bound", .read = attribute_count, .offset = offsetof(struct route_behind, bound)},
+        {.name = "full", .read = read_full, .offset = offsetof(struct route_behind, full_now)},
     };
     if (!attributes_read(draft, rest, rows, ARRAY_COUNT(rows), &behind))
         return;
+    if (behind.batch > BEHIND_BATCH_MAX)
+        draft_fault(draft, (struct span){0}, "@behind: batch=%lld must be at most %d",
+                    (long long)behind.batch, BEHIND_BATCH_MAX);
+    else if (behind.batch > behind.bound)
+        draft_fault(draft, (struct span){0},
+                    "@behind: bound=%lld must be at least batch=%lld, or no batch is ever full",
+                    (long long)behind.bound, (long long)behind.batch);
+    draft->route->behind = behind;
 }

@@ -131,6 +131,9 @@ struct route_async {
     struct span dedupe; /* with {name} places: one job at a time of the same text; empty: any */
 };
 
+/* So many writes a transaction at most. */
+#define BEHIND_BATCH_MAX 4000
+
 /* @behind: the write is queued, and a daemon makes many of them in one transaction. */
 struct route_behind {
     bool present;
@@ -175,9 +178,6 @@ struct route_depend {
 
 /* Annotations whose behaviour this version parses but does not serve yet, one bit each. */
 enum route_unserved {
-    UNSERVED_ASYNC = 1 << 0,
-    UNSERVED_BEHIND = 1 << 1,
-    UNSERVED_STREAM = 1 << 2,
     UNSERVED_PAGE = 1 << 3,
 };
 
@@ -185,7 +185,7 @@ enum route_unserved {
  * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
  * The others only cost speed.
  */
-#define UNSERVED_REFUSED (UNSERVED_ASYNC | UNSERVED_BEHIND | UNSERVED_STREAM | UNSERVED_PAGE)
+#define UNSERVED_REFUSED (UNSERVED_PAGE)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */

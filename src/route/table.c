@@ -8,6 +8,7 @@ struct route_table {
     struct arena *arena;
     struct route **routes; /* sorted by shape, then method */
     size_t count;
+    bool files_jobs;
 };
 
 static bool is_parameter(const struct route_segment *segment)
@@ -80,8 +81,10 @@ static bool source_add(struct route_table *table, const struct route_source *sou
     if (!file || !text.data)
         return false;
     struct route *route = route_parse(file, text, table->arena, faults);
-    if (route)
+    if (route) {
+        table->files_jobs = table->files_jobs || route->async.present;
         route_insert(table, route, faults);
+    }
     return !faults->failed;
 }
 
@@ -142,6 +145,24 @@ static void refreshes_check(const struct route_table *table, struct fault_list *
     }
 }
 
+static bool is_below_jobs(const struct route *route)
+{
+    return route->segment_count > 1 && route->segments[0].param < 0 &&
+           span_is(route->segments[0].text, "jobs");
+}
+
+static void jobs_check(const struct route_table *table, struct fault_list *faults)
+{
+    for (size_t i = 0; table->files_jobs && i < table->count; i++) {
+        const struct route *route = table->routes[i];
+        if (is_below_jobs(route))
+            fault_add(faults, route->file, route->line, 0,
+                      "%s lies below /jobs/, where Larder tells of the jobs that @async files; "
+                      "give it another path",
+                      route->name);
+    }
+}
+
 struct route_table *route_table_new(const struct route_source *sources, size_t count,
                                     bool keep_good, struct fault_list *faults)
 {
@@ -152,6 +173,8 @@ struct route_table *route_table_new(const struct route_source *sources, size_t c
         good = source_add(table, &sources[i], faults);
     if (good && faults->count == before)
         refreshes_check(table, faults);
+    if (good)
+        jobs_check(table, faults);
     if (!good)
         faults->failed = true;
     if (good && (keep_good || faults->count == before))
@@ -175,6 +198,11 @@ void route_table_unref(struct route_table *table)
         route_release(table->routes[i]);
     arena_free(table->arena);
     free(table);
+}
+
+bool route_table_files_jobs(const struct route_table *table)
+{
+    return table->files_jobs;
 }
 
 size_t route_table_count(const struct route_table *table)

@@ -33,6 +33,9 @@ struct route_table *route_table_new(const struct route_source *sources, size_t c
 struct route_table *route_table_ref(struct route_table *table);
 void route_table_unref(struct route_table *table);
 
+/* Is there an @async route? Then everything below /jobs/ is Larder's own. */
+bool route_table_files_jobs(const struct route_table *table);
+
 size_t route_table_count(const struct route_table *table);
 
 /* In the order of their paths (segment by segment, parameters after literals), then methods. */

@@ -120,3 +120,32 @@ void bearer_forbid(struct exchange *exchange, const char *detail)
     exchange_problem(exchange, 403, detail);
     exchange_header(exchange, "WWW-Authenticate", REALM ", error=\"insufficient_scope\"");
 }
+
+static void principal_take(struct exchange *exchange, struct principal *principal,
+                           struct span token)
+{
+    struct server *server = exchange->server;
+    struct error error = {0};
+    bool known;
+    if (auth_verify(server->auth, token, exchange->now, exchange->desk->arena, principal, &known,
+                    &error)) {
+        exchange->principal = principal;
+        counters_add(server->counters, known ? COUNTER_TOKENS_KNOWN : COUNTER_TOKENS_VERIFIED, 1);
+    } else if (error.kind == ERROR_INVALID) {
+        bearer_refuse(exchange, error.text);
+    } else {
+        exchange_memory(exchange);
+    }
+}
+
+void bearer_take(struct exchange *exchange, bool required)
+{
+    struct span token = bearer_token(exchange->request.authorization);
+    struct principal *principal = arena_alloc(exchange->desk->arena, sizeof *principal);
+    if (!principal)
+        exchange_memory(exchange);
+    else if (token.data)
+        principal_take(exchange, principal, token);
+    else if (required)
+        bearer_ask(exchange, "The route needs a bearer token.");
+}

@@ -22,6 +22,10 @@ void bearer_tick(struct server *server);
 /* The token of an Authorization field; data null: none, or of another scheme. */
 struct span bearer_token(struct span authorization);
 
+/* Learns who asks by the request's token, where there is one; 401 without one that is required, and
+ * for one that does not count. */
+void bearer_take(struct exchange *exchange, bool required);
+
 /* 401: nobody is signed in. */
 void bearer_ask(struct exchange *exchange, const char *detail);
 

@@ -1,6 +1,6 @@
 /*
  * What the kinds of threads of a responder share. Not for other files than theirs: worker.c (their
- * life), front.c, admit.c, seek.c, hand.c, usher.c.
+ * life), front.c, admit.c, seek.c, watch.c, hand.c, usher.c.
  *
  * Invariant: a job is with one thread, or in one of the crew's lists, or parked in a flight; it is
  * counted in `active` from crew_take until crew_give_back.
@@ -69,6 +69,9 @@ void crew_rest(struct member *hand);
 /* For a hand. */
 void crew_hand_over(struct crew *crew, struct job *job);
 
+/* For a hand that has nothing else to do; false: there is none, and the job stays the caller's. */
+MUST_CHECK bool crew_offer(struct crew *crew, struct job *job);
+
 /* For the usher: parked jobs to be gone on with. */
 void crew_wake(struct crew *crew, struct job_list *jobs);
 
@@ -92,6 +95,13 @@ void crew_admit(struct member *member, struct job *const *jobs, size_t count);
  * the cache for the others in one round trip, and dispatches them. At most LISTENER_BATCH.
  */
 void crew_seek(struct member *member, struct job **jobs, size_t count);
+
+/*
+ * Looks at the queue's jobs that requests ask for, in one round trip, and parks those that wait.
+ * Returns how many of the requests, now first in `jobs`, are still the caller's. At most
+ * LISTENER_BATCH.
+ */
+size_t crew_watch(struct member *member, struct job **jobs, size_t count);
 
 /* The same without parking: for jobs that lead already. */
 void crew_look(struct member *member, struct job **jobs, size_t count);

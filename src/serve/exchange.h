@@ -11,6 +11,7 @@
 #include "auth/principal.h"
 #include "cache/version_tag.h"
 #include "http/cache_status.h"
+#include "http/prefer.h"
 #include "http/problem.h"
 #include "http/query.h"
 #include "limit/limiter.h"
@@ -22,12 +23,15 @@
 struct kept;
 
 enum phase {
-    PHASE_SEEKING = 1 << 0, /* no answer yet */
-    PHASE_FILLED = 1 << 1,  /* an answer made by this request's query */
-    PHASE_HELD = 1 << 2,    /* an answer out of the cache */
-    PHASE_SETTLED = 1 << 3, /* an answer without an entry: problems, OPTIONS, 304, metrics */
+    PHASE_SEEKING = 1 << 0,  /* no answer yet */
+    PHASE_FILLED = 1 << 1,   /* an answer made by this request's query */
+    PHASE_HELD = 1 << 2,     /* an answer out of the cache */
+    PHASE_SETTLED = 1 << 3,  /* an answer without an entry: problems, OPTIONS, 304, metrics */
+    PHASE_SENT = 1 << 4,     /* the answer went out as it came, or as much of it as there was */
+    PHASE_WATCHING = 1 << 5, /* no answer yet: what it asks of is a job of the queue */
 };
 
+/* What is still to be answered. */
 #define PHASE_ANY (PHASE_SEEKING | PHASE_FILLED | PHASE_HELD | PHASE_SETTLED)
 
 /* More parameters in one query string than this is a 400. */
@@ -41,9 +45,11 @@ struct desk {
     struct server *server;
     struct arena *arena;
     struct redis_connection *redis; /* null: without Redis */
+    struct redis_connection *queue; /* null: nothing is made later */
     struct compressor *compressor;
     struct bytes key;
-    struct bytes body; /* the request's */
+    struct bytes body;     /* the request's */
+    struct bytes document; /* of the job that it files */
     struct query_pair pairs[QUERY_PAIRS_MAX];
     struct bytes head;                     /* the answer's header */
     struct bytes compressed[CODING_COUNT]; /* of a fresh answer */
@@ -71,8 +77,10 @@ struct exchange {
     int64_t started; /* monotonic µs */
     int64_t now;     /* wall clock µs: the request's one time */
     struct request request;
+    bool whole;              /* all of it has arrived: reading its body waits for nobody */
     bool head_only;          /* HEAD: everything but the body */
     bool profile;            /* ?profile=1, where it is allowed */
+    bool led_on;             /* other processes answer, and count, the request */
     struct span path, query; /* raw */
 
     struct live *live; /* a reference */
@@ -90,13 +98,17 @@ struct exchange {
     size_t pair_count; /* of desk->pairs: the query's */
     enum version_kind version_kind;
     struct span version; /* of VERSION_GIVEN; terminated */
-    bool recording;      /* the answer is made to be recorded, within the write's transaction … */
-    bool unrecorded;     /* … which was given up, for there was no row to answer with */
-    struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
+    /* Settles where the row is not there with the version asked for; null: none was asked for. */
+    void (*overtaken)(struct exchange *exchange);
+    bool recording;  /* the answer is made to be recorded, within the write's transaction … */
+    bool unrecorded; /* … which was given up, for there was no row to answer with */
+    struct queue_watch *watch; /* of WATCHING, until the end; null: none */
+    struct binding *binding;   /* goes on in the body step; null: nothing comes in the body */
     struct value
         *by_param;        /* of each of the route's parameters; the body's from the body step on */
     struct value *values; /* of each $n */
     struct coding_accept accept;
+    struct prefer prefer;
     int64_t timeout;           /* µs for the statement */
     int64_t redis_budget;      /* µs this request may still wait for Redis */
     bool asks;                 /* the cache is to be asked what `lookup` says */
@@ -131,6 +143,8 @@ struct exchange {
     struct cache_status cache;
     enum counter_tier tier;
     struct route_counters *counters;
+    bool broken;    /* SENT: but not whole, so that the connection must not end as if it were */
+    int64_t opened; /* SENT: monotonic µs: when its first byte went out */
 
     int64_t step_ends[STEP_COUNT_MAX]; /* monotonic µs; 0: the step did not run */
 };

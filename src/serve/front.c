@@ -38,12 +38,14 @@ static size_t jobs_begin(struct member *member, const int *connections, size_t c
     return begun;
 }
 
-static void batch_serve(struct member *member, const int *connections, size_t count)
+static void batch_serve(struct member *member, const int *connections, size_t count, bool whole)
 {
     struct job *jobs[LISTENER_BATCH];
     size_t begun = jobs_begin(member, connections, count, jobs);
-    for (size_t i = 0; i < begun; i++)
+    for (size_t i = 0; i < begun; i++) {
+        job_exchange(jobs[i])->whole = whole;
         steps_walk(job_exchange(jobs[i]), PART_READ);
+    }
     crew_admit(member, jobs, begun);
     crew_seek(member, jobs, begun);
 }
@@ -80,9 +82,9 @@ void *front_run(void *argument)
     int connections[LISTENER_BATCH];
     size_t count;
     while ((count = listener_next(member->crew->listener, &relief, connections)) > 0) {
-        size_t whole = count > 1 ? whole_first(connections, count) : count;
-        batch_serve(member, connections, whole);
-        batch_serve(member, connections + whole, count - whole);
+        size_t whole = whole_first(connections, count);
+        batch_serve(member, connections, whole, true);
+        batch_serve(member, connections + whole, count - whole, false);
     }
     return NULL;
 }

@@ -1,8 +1,13 @@
 #include "serve/job.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
+#include <fastcgi.h>
 #include <fcgiapp.h>
 
 #include "base/clock.h"
@@ -17,9 +22,16 @@
 /* Buffers that one huge answer made large are not kept for the next. */
 #define BUFFER_KEEP ((size_t)256 * 1024)
 
+/* What a record's length has room for (FastCGI 1.0, section 3.3), kept to multiples of eight. */
+#define RECORD_MAX ((size_t)65528)
+
 struct fcgi_writer {
     struct writer writer;
     FCGX_Stream *out;
+    int request; /* its number on the connection */
+    /* Of the record being sent by fcgi_send: what is left of it. */
+    unsigned char header[8];
+    size_t header_left, content_left;
 };
 
 struct fcgi_reader {
@@ -41,8 +53,11 @@ bool tools_make(const struct server *server, struct tools *ret_tools)
     struct tools tools = {.compressor = compressor_new()};
     if (server->store)
         tools.redis = cache_store_connection(server->store);
-    bool connected = limiter_connection(server->limiter, &tools.limits);
-    if (!tools.compressor || (server->store && !tools.redis) || !connected) {
+    if (server->queue)
+        tools.queue = queue_connection(server->queue);
+    bool connected = limiter_connection(server->limiter, &tools.limits) &&
+                     (tools.redis || !server->store) && (tools.queue || !server->queue);
+    if (!tools.compressor || !connected) {
         tools_free(&tools);
         return false;
     }
@@ -54,6 +69,7 @@ void tools_free(struct tools *tools)
 {
     redis_connection_free(tools->redis);
     redis_connection_free(tools->limits);
+    redis_connection_free(tools->queue);
     compressor_free(tools->compressor);
 }
 
@@ -82,6 +98,7 @@ void job_free(struct job *job)
     arena_free(job->desk.arena);
     bytes_free(&job->desk.key);
     bytes_free(&job->desk.body);
+    bytes_free(&job->desk.document);
     bytes_free(&job->desk.head);
     for (size_t i = 0; i < CODING_COUNT; i++)
         bytes_free(&job->desk.compressed[i]);
@@ -98,6 +115,68 @@ static bool fcgi_write(struct writer *writer, struct span bytes)
         bytes = span_from(bytes, (size_t)size);
     }
     return true;
+}
+
+static void record_begin(struct fcgi_writer *fcgi, size_t size)
+{
+    size_t content = size < RECORD_MAX ? size : RECORD_MAX;
+    const unsigned char header[] = {FCGI_VERSION_1,
+                                    FCGI_STDOUT,
+                                    (unsigned char)(fcgi->request >> 8),
+                                    (unsigned char)fcgi->request,
+                                    (unsigned char)(content >> 8),
+                                    (unsigned char)content,
+                                    0,
+                                    0};
+    memcpy(fcgi->header, header, sizeof header);
+    fcgi->header_left = sizeof header;
+    fcgi->content_left = content;
+}
+
+static ssize_t record_send(const struct fcgi_writer *fcgi, struct span rest)
+{
+    struct iovec parts[] = {
+        {.iov_base = (void *)(uintptr_t)(fcgi->header + sizeof fcgi->header - fcgi->header_left),
+         .iov_len = fcgi->header_left},
+        {.iov_base = (void *)(uintptr_t)rest.data, .iov_len = fcgi->content_left}};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_COUNT(parts)};
+    return sendmsg(fcgi->writer.peer, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void record_sent(struct fcgi_writer *fcgi, size_t size, struct span *rest)
+{
+    size_t header = size < fcgi->header_left ? size : fcgi->header_left;
+    fcgi->header_left -= header;
+    fcgi->content_left -= size - header;
+    *rest = span_from(*rest, size - header);
+}
+
+/* Waits until there is room, or the peer is gone, which sending tells then. */
+static bool room_wait(int connection, int64_t until)
+{
+    struct pollfd polled = {.fd = connection, .events = POLLOUT};
+    return poll(&polled, 1, clock_remaining_ms(until, clock_monotonic())) != 0;
+}
+
+/*
+ * Past libfcgi, whose records hold 8 kB and whose writes wait as long as the socket's own limit
+ * says. Nothing of it is in libfcgi's buffer, which ends the stream as it would any other.
+ */
+static enum writer_outcome fcgi_send(struct writer *writer, struct span *rest, int64_t until)
+{
+    struct fcgi_writer *fcgi = (struct fcgi_writer *)writer;
+    while (rest->size) {
+        if (!fcgi->header_left && !fcgi->content_left)
+            record_begin(fcgi, rest->size);
+        ssize_t sent = record_send(fcgi, *rest);
+        if (sent >= 0)
+            record_sent(fcgi, (size_t)sent, rest);
+        else if (errno != EAGAIN && errno != EINTR)
+            return WRITER_GONE;
+        else if (!room_wait(writer->peer, until))
+            return WRITER_LATE;
+    }
+    return WRITER_SENT;
 }
 
 static bool fcgi_read(struct reader *reader, char *into, size_t room, size_t *ret_size)
@@ -129,7 +208,10 @@ bool job_begin(struct job *job, int connection, const struct tools *tools)
         counters_add(server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
         return false;
     }
-    job->writer = (struct fcgi_writer){.writer.write = fcgi_write, .out = job->request.out};
+    job->writer = (struct fcgi_writer){
+        .writer = {.write = fcgi_write, .send = fcgi_send, .peer = job->request.ipcFd},
+        .out = job->request.out,
+        .request = job->request.requestId};
     job->reader = (struct fcgi_reader){.reader.read = fcgi_read, .in = job->request.in};
     job->exchange = (struct exchange){.desk = &job->desk,
                                       .server = server,
@@ -157,6 +239,7 @@ const struct exchange *job_exchange_const(const struct job *job)
 void job_lend(struct job *job, const struct tools *tools)
 {
     job->desk.redis = tools->redis;
+    job->desk.queue = tools->queue;
     job->desk.compressor = tools->compressor;
 }
 
@@ -196,6 +279,13 @@ static bool request_drain(struct job *job)
     return drained;
 }
 
+/* The answer is not whole, and only the connection can say so: no record ends the request. */
+static void request_break(struct job *job)
+{
+    FCGX_Free(&job->request, true);
+    counters_add(job->desk.server->counters, COUNTER_CONNECTIONS_BROKEN, 1);
+}
+
 /* The connection, if it is to be kept; -1: it is closed. */
 static int request_finish(struct job *job)
 {
@@ -212,6 +302,10 @@ static int request_finish(struct job *job)
 
 void job_answered(struct job *job, struct listener *listener)
 {
+    if (job->exchange.broken) {
+        request_break(job);
+        return;
+    }
     int connection = request_finish(job);
     if (connection >= 0)
         listener_keep(listener, connection);
@@ -223,6 +317,8 @@ void job_end(struct job *job)
     arena_reset(job->desk.arena);
     if (job->desk.body.capacity > BUFFER_KEEP)
         bytes_free(&job->desk.body);
+    if (job->desk.document.capacity > BUFFER_KEEP)
+        bytes_free(&job->desk.document);
     for (size_t i = 0; i < CODING_COUNT; i++)
         if (job->desk.compressed[i].capacity > BUFFER_KEEP)
             bytes_free(&job->desk.compressed[i]);

@@ -20,6 +20,7 @@
 struct tools {
     struct redis_connection *redis;  /* null: without Redis */
     struct redis_connection *limits; /* to the Redis that counts requests; null: none does */
+    struct redis_connection *queue;  /* to the Redis of jobs; null: there is none */
     struct compressor *compressor;
 };
 

@@ -39,7 +39,8 @@ static void append_vary(const struct route *route, unsigned bits, struct bytes *
 {
     struct bytes vary = BYTES_EMPTY;
     vary_write(bits | (route->cache.compress ? VARY_ACCEPT_ENCODING : 0U) |
-                   (route->auth.kind != AUTH_NONE ? VARY_AUTHORIZATION : 0U),
+                   (route->auth.kind != AUTH_NONE ? VARY_AUTHORIZATION : 0U) |
+                   (route->stream.format_count > 1 ? VARY_ACCEPT : 0U),
                &vary);
     for (size_t i = 0; i < route->param_count; i++) {
         if (route->params[i].place != PLACE_HEADER)
@@ -56,14 +57,21 @@ static void append_vary(const struct route *route, unsigned bits, struct bytes *
     bytes_free(&vary);
 }
 
+/* What is sent where the route says nothing: a download is not worth a cache's room. */
+static struct span control_fallback(const struct route *route)
+{
+    return route->stream.format_count ? SPAN_LITERAL("no-store") : SPAN_LITERAL("no-cache");
+}
+
 /* An answer to somebody is nobody else's, unless the route says so in words. */
 static void append_control(const struct route *route, struct bytes *head)
 {
-    struct cache_control control = cache_control_parse(route->control);
+    struct span value = route->control.size ? route->control : control_fallback(route);
+    struct cache_control control = cache_control_parse(value);
     bool ours =
         route->auth.kind != AUTH_NONE && !control.public && !control.private && !control.no_store;
     bytes_append_text(head, ours ? "Cache-Control: private, " : "Cache-Control: ");
-    bytes_append_span(head, route->control.size ? route->control : SPAN_LITERAL("no-cache"));
+    bytes_append_span(head, value);
     bytes_append_text(head, "\r\n");
 }
 
@@ -235,10 +243,21 @@ static bool same_before(const struct route *route, const struct learned *left,
     return left->write.known == right->write.known;
 }
 
+static bool texts_equal(const char *left, const char *right)
+{
+    return left && right ? strcmp(left, right) == 0 : left == right;
+}
+
+/* The texts name types, which may have got another name. */
+static bool same_stream(const struct learned_stream *left, const struct learned_stream *right)
+{
+    return texts_equal(left->table, right->table) && texts_equal(left->settings, right->settings);
+}
+
 static bool same(const struct route *route, const struct learned *left, const struct learned *right)
 {
-    return same_before(route, left, right) && strcmp(left->sql, right->sql) == 0 &&
-           same_depends(left->depends, right->depends) &&
+    return same_before(route, left, right) && same_stream(&left->stream, &right->stream) &&
+           strcmp(left->sql, right->sql) == 0 && same_depends(left->depends, right->depends) &&
            memcmp(left->types, right->types,
                   route->statement.parameter_count * sizeof *left->types) == 0;
 }

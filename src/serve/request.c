@@ -28,7 +28,9 @@ static const struct parameter_row {
     ROW("HTTP_IF_MODIFIED_SINCE", if_modified_since),
     ROW("HTTP_IF_UNMODIFIED_SINCE", if_unmodified_since),
     ROW("HTTP_IDEMPOTENCY_KEY", idempotency_key),
+    ROW("HTTP_PREFER", prefer),
     ROW("LARDER_NGINX", nginx),
+    ROW("LARDER_EXPORT", export_location),
 #undef ROW
 };
 

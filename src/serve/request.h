@@ -28,9 +28,11 @@ struct request {
     struct span if_modified_since;
     struct span if_unmodified_since;
     struct span idempotency_key;
-    struct span nginx;       /* LARDER_NGINX: see serve/nginx.h */
-    size_t header_size;      /* all header fields' names and values */
-    char *const *parameters; /* NAME=value texts, null-terminated */
+    struct span prefer;          /* the last line of several */
+    struct span nginx;           /* LARDER_NGINX: see serve/nginx.h */
+    struct span export_location; /* LARDER_EXPORT: nginx' way to the processes of downloads */
+    size_t header_size;          /* all header fields' names and values */
+    char *const *parameters;     /* NAME=value texts, null-terminated */
 };
 
 /* Reads the parameters in one pass. */

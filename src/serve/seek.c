@@ -2,7 +2,9 @@
  * Finding answers for a batch of requests, and giving each to the thread it suits.
  */
 #include "base/clock.h"
+#include "queue/file.h"
 #include "serve/crew.h"
+#include "serve/filing.h"
 #include "serve/flight.h"
 #include "serve/steps.h"
 
@@ -10,6 +12,7 @@
 #define QUICK_BODY_MAX ((size_t)256 * 1024)
 
 _Static_assert(LISTENER_BATCH <= STORE_BATCH, "one round trip asks for a whole batch");
+_Static_assert(LISTENER_BATCH <= QUEUE_BATCH, "one round trip files a whole batch");
 
 static bool asks_now(const struct exchange *exchange)
 {
@@ -56,7 +59,23 @@ static bool is_quick(const struct exchange *exchange)
     size_t size = exchange->settled_body.size;
     for (enum coding coding = 0; coding < CODING_COUNT; coding++)
         size += exchange->bodies[coding].size;
-    return exchange->phase != PHASE_SEEKING && size <= QUICK_BODY_MAX;
+    return !(exchange->phase & (PHASE_SEEKING | PHASE_WATCHING)) && size <= QUICK_BODY_MAX;
+}
+
+/* A download may take as long as its reader likes, so none waits for another to end. */
+static bool is_download(const struct exchange *exchange)
+{
+    return exchange->phase == PHASE_SEEKING && exchange->served->route->stream.format_count;
+}
+
+static void download_dispatch(struct member *member, struct job *job)
+{
+    struct exchange *exchange = job_exchange(job);
+    if (crew_offer(member->crew, job))
+        return;
+    exchange_problem(exchange, 503, "As many downloads as may run at a time are running.");
+    exchange_header(exchange, "Retry-After", "5");
+    crew_answer(member, job);
 }
 
 void crew_dispatch(struct member *member, struct job *job)
@@ -66,13 +85,33 @@ void crew_dispatch(struct member *member, struct job *job)
         crew_queue(member->crew, job);
     else if (is_quick(exchange))
         crew_answer(member, job);
+    else if (is_download(exchange))
+        download_dispatch(member, job);
     else
         crew_hand_over(member->crew, job);
 }
 
+/* Files every write of the batch that is ready for it, in one round trip. */
+static void batch_file(struct member *member, struct job *const *jobs, size_t count)
+{
+    struct exchange *filing[LISTENER_BATCH];
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct exchange *exchange = job_exchange(jobs[i]);
+        if (exchange->phase == PHASE_SEEKING)
+            filing_body(exchange);
+        if (exchange->phase == PHASE_SEEKING && filing_ready(exchange))
+            filing[found++] = exchange;
+    }
+    if (found)
+        filing_run(member->crew->server, member->tools.queue, filing, found);
+}
+
 void crew_look(struct member *member, struct job **jobs, size_t count)
 {
+    count = crew_watch(member, jobs, count);
     batch_lookup(member, jobs, count);
+    batch_file(member, jobs, count);
     for (size_t i = 0; i < count; i++) {
         job_lend(jobs[i], &member->tools);
         steps_walk(job_exchange(jobs[i]), PART_LOOK);

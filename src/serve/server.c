@@ -9,6 +9,8 @@
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
 #include "serve/flight.h"
+#include "serve/installed.h"
+#include "serve/queue_watcher.h"
 
 static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
 {
@@ -37,6 +39,8 @@ static bool counters_begin(struct server *server, struct error *error)
         return error_set_memory(error);
     server->unrouted = counters_route(server->counters, "none");
     server->internal = counters_route(server->counters, "/_larder/");
+    server->job_pages[0] = counters_route(server->counters, "GET /jobs/{id}");
+    server->job_pages[1] = counters_route(server->counters, "DELETE /jobs/{id}");
     return true;
 }
 
@@ -60,6 +64,8 @@ static void tick_resolve(struct server *server)
         log_event(LOG_WARNING, "redis", "%s", error.text);
     if (!limiter_resolve(server->limiter, clock_monotonic(), &error))
         log_event(LOG_WARNING, "limits", "%s", error.text);
+    if (server->queue && !queue_resolve(server->queue, clock_monotonic(), &error))
+        log_event(LOG_WARNING, "queue", "%s", error.text);
 }
 
 static bool store_begin(struct server *server, struct error *error)
@@ -79,6 +85,27 @@ static bool store_begin(struct server *server, struct error *error)
     if (!server->store)
         return error_set_memory(error);
     return true;
+}
+
+static void queue_wake(void *context, struct job_list *jobs)
+{
+    struct server *server = context;
+    server->wake(server->crew, jobs);
+}
+
+static bool queue_begin(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    struct queue_watcher_settings settings = {
+        .counters = server->counters,
+        .most = (size_t)options_number(options, OPTION_JOB_WAITS),
+        .timeout = options_number(options, OPTION_REDIS_TIMEOUT),
+        .wake = queue_wake,
+        .context = server};
+    if (!queue_open(options, server->arena, server->counters, &server->queue, error))
+        return false;
+    settings.queue = server->queue;
+    return !server->queue || queue_watcher_start(&settings, &server->watcher, error);
 }
 
 static bool cors_begin(struct server *server, struct error *error)
@@ -163,6 +190,8 @@ static bool learn(struct server *server, struct live *live, struct fault_list *f
     if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
     bool told = live_learn(live, connection, faults, failure);
+    if (told)
+        installed_ask(server, connection);
     db_disconnect(connection);
     return told;
 }
@@ -236,8 +265,9 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        cors_begin(server, error) && store_begin(server, error) && limiter_begin(server, error) &&
-        memory_begin(server, error) && body_tag_key(options, &server->etag_key, error) &&
+        cors_begin(server, error) && store_begin(server, error) && queue_begin(server, error) &&
+        limiter_begin(server, error) && memory_begin(server, error) &&
+        body_tag_key(options, &server->etag_key, error) &&
         bearer_open(options, &server->auth, error) && routes_begin(server, error) &&
         feed_begin(server, error)) {
         *ret_server = server;
@@ -260,6 +290,8 @@ void server_close(struct server *server)
     flights_free(server->flights);
     cache_store_free(server->store);
     limiter_free(server->limiter);
+    queue_watcher_stop(server->watcher);
+    queue_free(server->queue);
     cors_free(server->cors);
     networks_free(server->proxies);
     urls_close(server->urls);
@@ -404,11 +436,33 @@ static void tick_definitions(struct server *server)
     arena_free(arena);
 }
 
+void server_drain(struct server *server)
+{
+    int64_t drain = options_number(server->options, OPTION_STREAM_DRAIN);
+    atomic_store(&server->downloads_until, clock_monotonic() + drain);
+}
+
+static void tick_installed(struct server *server)
+{
+    const struct db_settings settings = {
+        .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
+        .statement_timeout = LEARN_TIMEOUT};
+    struct db_connection *connection;
+    struct db_failure failure;
+    int64_t now = clock_monotonic();
+    if (!installed_due(server, now) ||
+        !db_connect(&settings, now + LEARN_CONNECT_TIMEOUT, &connection, &failure))
+        return;
+    installed_ask(server, connection);
+    db_disconnect(connection);
+}
+
 void server_tick(struct server *server)
 {
     tick_resolve(server);
     tick_learn(server);
     tick_definitions(server);
+    tick_installed(server);
     db_pool_struck_tell(server->pool);
     bearer_tick(server);
 }

@@ -17,12 +17,14 @@
 #include "db/pool.h"
 #include "http/cors.h"
 #include "limit/limiter.h"
+#include "queue/queue.h"
 #include "serve/feed.h"
 #include "serve/live.h"
 
 struct auth;
 struct crew;
 struct flights;
+struct queue_watcher;
 struct feed;
 struct job_list;
 
@@ -36,7 +38,9 @@ struct server {
     struct feed *feed;         /* null: without Redis */
     struct cors *cors;         /* null: switched off */
     struct limiter *limiter;
-    struct networks *proxies; /* whose X-Forwarded-For is believed */
+    struct queue *queue;           /* null: no write can be made later */
+    struct queue_watcher *watcher; /* null: without a queue */
+    struct networks *proxies;      /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
     struct auth *auth;         /* null: tokens are off, and no route asks for one */
     int64_t auth_next;         /* monotonic µs: when to look at the key file; the main thread's */
@@ -47,12 +51,16 @@ struct server {
     struct flights *flights;
     /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
     _Atomic uint64_t definitions_known;
-    int64_t definitions_next, learn_next; /* monotonic µs: not before; the main thread's */
+    /* monotonic µs: not before; the main thread's */
+    int64_t definitions_next, learn_next, installed_next;
+    _Atomic int jobs_installed; /* enum installed */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
+    _Atomic int64_t downloads_until; /* monotonic µs: when they are broken off; 0: not so far */
     struct route_counters *unrouted; /* requests that no route matches */
     struct route_counters *internal; /* /_larder/ */
+    struct route_counters *job_pages[2]; /* /jobs/{id}: GET, DELETE */
 };
 
 /*
@@ -79,6 +87,9 @@ void server_reload(struct server *server);
  * have been heard of? If not, or if none could be heard of, no answer may be kept for long.
  */
 bool server_knows_definitions(const struct server *server);
+
+/* The process is to end: downloads that run may go on for LARDER_STREAM_DRAIN. */
+void server_drain(struct server *server);
 
 /* Ten times a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew.
  */

@@ -6,35 +6,6 @@
 #include "serve/bearer.h"
 #include "serve/steps.h"
 
-static void principal_take(struct exchange *exchange, struct principal *principal,
-                           struct span token)
-{
-    struct server *server = exchange->server;
-    struct error error = {0};
-    bool known;
-    if (auth_verify(server->auth, token, exchange->now, exchange->desk->arena, principal, &known,
-                    &error)) {
-        exchange->principal = principal;
-        counters_add(server->counters, known ? COUNTER_TOKENS_KNOWN : COUNTER_TOKENS_VERIFIED, 1);
-    } else if (error.kind == ERROR_INVALID) {
-        bearer_refuse(exchange, error.text);
-    } else {
-        exchange_memory(exchange);
-    }
-}
-
-static void token_take(struct exchange *exchange)
-{
-    struct span token = bearer_token(exchange->request.authorization);
-    struct principal *principal = arena_alloc(exchange->desk->arena, sizeof *principal);
-    if (!principal)
-        exchange_memory(exchange);
-    else if (token.data)
-        principal_take(exchange, principal, token);
-    else if (exchange->served->route->auth.kind == AUTH_REQUIRED)
-        bearer_ask(exchange, "The route needs a bearer token.");
-}
-
 static bool has_role(const struct exchange *exchange, struct span role)
 {
     return !role.size || (exchange->principal &&
@@ -85,7 +56,7 @@ void step_authenticate(struct exchange *exchange)
     const struct route_auth *wanted = &exchange->served->route->auth;
     if (wanted->kind == AUTH_NONE)
         return;
-    token_take(exchange);
+    bearer_take(exchange, wanted->kind == AUTH_REQUIRED);
     if (exchange->phase != PHASE_SEEKING)
         return;
     if (!has_role(exchange, wanted->role))

@@ -1,17 +1,28 @@
 #include "http/media.h"
 #include "http/target.h"
 #include "serve/answer.h"
+#include "serve/download_head.h"
 #include "serve/internal.h"
 #include "serve/nginx.h"
+#include "serve/queue_page.h"
 #include "serve/steps.h"
 
+/* Which methods the path has: bits 1 << METHOD_x. */
+static unsigned methods_of(const struct exchange *exchange)
+{
+    unsigned methods = 0;
+    for (unsigned i = 0; i < METHOD_COUNT; i++)
+        methods |= exchange->match.by_method[i] ? 1u << i : 0;
+    return methods;
+}
+
 /* "GET, HEAD, OPTIONS, PUT" for the methods a path has. */
-static const char *allow_value(const struct exchange *exchange)
+static const char *allow_value(const struct exchange *exchange, unsigned methods)
 {
     struct bytes allow = BYTES_EMPTY;
     bytes_append_text(&allow, "OPTIONS");
     for (size_t i = 0; i < METHOD_COUNT; i++) {
-        if (!exchange->match.by_method[i])
+        if (!(methods & 1u << i))
             continue;
         bytes_append_format(&allow, ", %s%s", route_method_names[i],
                             i == METHOD_GET ? ", HEAD" : "");
@@ -21,23 +32,23 @@ static const char *allow_value(const struct exchange *exchange)
     return value ? value : "OPTIONS";
 }
 
-static const struct route *route_for_method(const struct exchange *exchange)
+/* HEAD comes with GET. METHOD_COUNT: it is none that a route can have. */
+static enum route_method method_of(const struct exchange *exchange)
 {
-    if (exchange->head_only)
-        return exchange->match.by_method[METHOD_GET];
-    for (size_t i = 0; i < METHOD_COUNT; i++)
-        if (span_is(exchange->request.method, route_method_names[i]))
-            return exchange->match.by_method[i];
-    return NULL;
+    enum route_method method = METHOD_GET;
+    while (method < METHOD_COUNT && !exchange->head_only &&
+           !span_is(exchange->request.method, route_method_names[method]))
+        method++;
+    return method;
 }
 
 /* Those of the path's methods that pages of other origins may use. */
-static void append_cors_methods(const struct exchange *exchange, struct bytes *methods)
+static void append_cors_methods(const struct exchange *exchange, unsigned of, struct bytes *methods)
 {
     const struct cors *cors = exchange->server->cors;
     for (size_t i = 0; i < METHOD_COUNT; i++) {
         struct span name = span_of(route_method_names[i]);
-        if (!exchange->match.by_method[i])
+        if (!(of & 1u << i))
             continue;
         if (cors_allows_method(cors, name))
             bytes_append_format(methods, "%s%.*s", methods->size ? ", " : "", SPAN_PRINTF(name));
@@ -47,10 +58,10 @@ static void append_cors_methods(const struct exchange *exchange, struct bytes *m
 }
 
 /* What a preflight is told beside what all answers say. */
-static void append_preflight(struct exchange *exchange)
+static void append_preflight(struct exchange *exchange, unsigned of)
 {
     struct bytes methods = BYTES_EMPTY, head = BYTES_EMPTY;
-    append_cors_methods(exchange, &methods);
+    append_cors_methods(exchange, of, &methods);
     bytes_append_span(&head, exchange->settled_head);
     cors_append_preflight(exchange->server->cors, exchange->request.origin, bytes_span(&methods),
                           &head);
@@ -61,21 +72,21 @@ static void append_preflight(struct exchange *exchange)
     bytes_free(&head);
 }
 
-static void answer_options(struct exchange *exchange)
+static void answer_options(struct exchange *exchange, unsigned methods)
 {
     const struct request *request = &exchange->request;
     exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
-    exchange_header(exchange, "Allow", allow_value(exchange));
+    exchange_header(exchange, "Allow", allow_value(exchange, methods));
     exchange_header(exchange, "Cache-Control", "no-store");
     if (exchange->server->cors && request->origin.size && request->cors_method.size)
-        append_preflight(exchange);
+        append_preflight(exchange, methods);
 }
 
-static void answer_other_method(struct exchange *exchange)
+static void answer_other_method(struct exchange *exchange, unsigned methods)
 {
     exchange_problem(exchange, 405,
                      "The path does not have this method; Allow names those it has.");
-    exchange_header(exchange, "Allow", allow_value(exchange));
+    exchange_header(exchange, "Allow", allow_value(exchange, methods));
 }
 
 /* A route that asks for more than this version serves is refused, never half served. */
@@ -92,6 +103,18 @@ static void answer_unserved(struct exchange *exchange)
                                   word));
 }
 
+static void check_accept(struct exchange *exchange, const struct route *route)
+{
+    enum route_format format;
+    if (!route->stream.format_count &&
+        !media_acceptable(exchange->request.accept, "application/json"))
+        exchange_problem(exchange, 406, "The route answers application/json alone.");
+    else if (route->stream.format_count && !download_format(exchange, &format))
+        exchange_problem(
+            exchange, 406,
+            arena_format(exchange->desk->arena, "The route answers %s.", download_types(exchange)));
+}
+
 static void match_found(struct exchange *exchange, const struct route *route)
 {
     exchange->served = live_find(exchange->live, route);
@@ -101,8 +124,8 @@ static void match_found(struct exchange *exchange, const struct route *route)
         answer_timeout(route, options_number(exchange->server->options, OPTION_TIMEOUT));
     if (route->unserved & UNSERVED_REFUSED)
         answer_unserved(exchange);
-    else if (!media_acceptable(exchange->request.accept, "application/json"))
-        exchange_problem(exchange, 406, "The route answers application/json alone.");
+    else
+        check_accept(exchange, route);
 }
 
 void step_match(struct exchange *exchange)
@@ -120,13 +143,17 @@ void step_match(struct exchange *exchange)
     exchange->live = server_live(exchange->server);
     if (count <= ROUTE_SEGMENTS_MAX)
         route_table_match(live_table(exchange->live), segments, count, &exchange->match);
-    const struct route *route = route_for_method(exchange);
-    if (!exchange->match.any)
+    bool page = queue_page_is(exchange, segments, count);
+    unsigned methods = page ? QUEUE_PAGE_METHODS : methods_of(exchange);
+    enum route_method method = method_of(exchange);
+    if (!methods)
         exchange_problem(exchange, 404, "There is no route with this path.");
     else if (span_is(exchange->request.method, "OPTIONS"))
-        answer_options(exchange);
-    else if (!route)
-        answer_other_method(exchange);
+        answer_options(exchange, methods);
+    else if (!(methods & 1u << method))
+        answer_other_method(exchange, methods);
+    else if (page)
+        queue_page_begin(exchange, segments[1]);
     else
-        match_found(exchange, route);
+        match_found(exchange, exchange->match.by_method[method]);
 }

@@ -2,6 +2,9 @@
 #include "http/target.h"
 #include "serve/steps.h"
 
+/* Lines of Prefer that are looked at. */
+#define PREFER_LINES_MAX 8
+
 static int64_t limit(const struct exchange *exchange, enum option option)
 {
     return options_number(exchange->server->options, option);
@@ -27,6 +30,18 @@ static void check_sizes(struct exchange *exchange)
         exchange_problem(exchange, 413, "The body is larger than this server takes.");
 }
 
+/* A client may say it in several lines. */
+static struct prefer prefer_of(const struct request *request)
+{
+    struct prefer prefer = PREFER_NONE;
+    struct span lines[PREFER_LINES_MAX];
+    size_t count =
+        request->prefer.data ? request_lines(request, "HTTP_PREFER", lines, PREFER_LINES_MAX) : 0;
+    for (size_t i = 0; i < count; i++)
+        prefer_read(lines[i], &prefer);
+    return prefer;
+}
+
 void step_receive(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
@@ -47,6 +62,7 @@ void step_receive(struct exchange *exchange)
     }
     exchange->path = path;
     exchange->query = query;
+    exchange->prefer = prefer_of(request);
     exchange->accept = coding_accept_parse(request->accept_encoding);
     check_sizes(exchange);
 }

@@ -4,9 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/precondition.h"
-#include "http/status.h"
 #include "http/vary.h"
-#include "serve/limits.h"
+#include "serve/head.h"
 #include "serve/nginx.h"
 #include "serve/steps.h"
 
@@ -23,14 +22,6 @@ static enum precondition_verdict judge(const struct exchange *exchange)
     const struct precondition_state state = {
         .exists = true, .tags = tags.spans, .tag_count = CODING_COUNT, .last_modified = -1};
     return precondition_evaluate(&headers, &state, true);
-}
-
-static void append_line(struct bytes *head, const char *name, struct span value)
-{
-    bytes_append_text(head, name);
-    bytes_append_text(head, ": ");
-    bytes_append_span(head, value);
-    bytes_append_text(head, "\r\n");
 }
 
 static void append_cache_status(struct exchange *exchange, struct bytes *head)
@@ -101,28 +92,10 @@ void step_precondition(struct exchange *exchange)
     }
 }
 
-static void append_status(unsigned status, struct bytes *head)
-{
-    bytes_append_text(head, "Status: ");
-    bytes_append_number(head, status);
-    bytes_append_byte(head, ' ');
-    bytes_append_text(head, status_reason(status));
-    bytes_append_text(head, "\r\n");
-}
-
 static void append_length(uint64_t length, struct bytes *head)
 {
     bytes_append_text(head, "Content-Length: ");
     bytes_append_number(head, (int64_t)length);
-    bytes_append_text(head, "\r\n");
-}
-
-static void append_timing(const struct exchange *exchange, struct bytes *head)
-{
-    if (!exchange->profile)
-        return;
-    bytes_append_text(head, "Server-Timing: ");
-    steps_append_timing(exchange, head);
     bytes_append_text(head, "\r\n");
 }
 
@@ -137,14 +110,14 @@ static uint64_t entry_length(const struct exchange *exchange, enum coding coding
 
 static void append_entry_head(struct exchange *exchange, enum coding coding, struct bytes *head)
 {
-    append_line(head, "Content-Type", exchange->meta.type);
+    head_line(head, "Content-Type", exchange->meta.type);
     if (!exchange->served->control_first)
         nginx_append(exchange, 200, head);
     append_validators(exchange, coding, head);
     if (exchange->served->control_first)
         nginx_append(exchange, 200, head);
     if (coding != CODING_IDENTITY)
-        append_line(head, "Content-Encoding", span_of(coding_names[coding]));
+        head_line(head, "Content-Encoding", span_of(coding_names[coding]));
     append_length(entry_length(exchange, coding), head);
 }
 
@@ -166,7 +139,7 @@ static void append_missing_control(const struct exchange *exchange, struct bytes
 
 static void append_missing_head(struct exchange *exchange, struct bytes *head)
 {
-    append_line(head, "Content-Type", exchange->meta.type);
+    head_line(head, "Content-Type", exchange->meta.type);
     nginx_append(exchange, exchange->status, head);
     append_missing_control(exchange, head);
     append_cache_status(exchange, head);
@@ -179,7 +152,7 @@ static struct span head_for_entry(struct exchange *exchange, struct bytes *head)
 {
     enum coding coding = CODING_IDENTITY;
     exchange->status = exchange->meta.status;
-    append_status(exchange->status, head);
+    head_status(exchange->status, head);
     if (exchange->status == 200 &&
         coding_choose(&exchange->accept, exchange->meta.variants, &coding))
         append_entry_head(exchange, coding, head);
@@ -190,36 +163,14 @@ static struct span head_for_entry(struct exchange *exchange, struct bytes *head)
 
 static struct span head_for_settled(struct exchange *exchange, struct bytes *head)
 {
-    append_status(exchange->status, head);
+    head_status(exchange->status, head);
     nginx_append(exchange, exchange->status, head);
     if (exchange->settled_type.size)
-        append_line(head, "Content-Type", exchange->settled_type);
+        head_line(head, "Content-Type", exchange->settled_type);
     bytes_append_span(head, exchange->settled_head);
     if (exchange->status != 304 && exchange->status != 204)
         append_length(exchange->settled_body.size, head);
     return exchange->settled_body;
-}
-
-/* Is there a Vary line in the head already? */
-static bool has_vary(struct span head)
-{
-    while (head.data) {
-        struct span line = span_split(&head, '\n');
-        if (span_is_nocase(span_first(line, line.size < 5 ? line.size : 5), "Vary:"))
-            return true;
-    }
-    return false;
-}
-
-/* Errors too say who may read them; Larder's own pages are for nobody else's. */
-static void append_cors(const struct exchange *exchange, struct bytes *head)
-{
-    const struct server *server = exchange->server;
-    if (!server->cors || exchange->counters == server->internal)
-        return;
-    if (cors_varies(server->cors) && !has_vary(bytes_span(head)))
-        bytes_append_text(head, "Vary: Origin\r\n");
-    cors_append(server->cors, exchange->request.origin, head);
 }
 
 void step_respond(struct exchange *exchange)
@@ -228,10 +179,7 @@ void step_respond(struct exchange *exchange)
     bytes_clear(head);
     struct span body = exchange->phase == PHASE_SETTLED ? head_for_settled(exchange, head)
                                                         : head_for_entry(exchange, head);
-    limits_append(exchange, head);
-    append_cors(exchange, head);
-    append_timing(exchange, head);
-    bytes_append_text(head, "\r\n");
+    head_end(exchange, head);
     if (head->failed) {
         static const char poor[] = "Status: 503 Service Unavailable\r\nRetry-After: 1\r\n"
                                    "Cache-Control: no-store\r\nContent-Length: 0\r\n\r\n";
@@ -243,11 +191,15 @@ void step_respond(struct exchange *exchange)
         writer_write(exchange->writer, body);
 }
 
+/* A download is slow when it begins late: how long it takes is its reader's matter too. */
 void step_after(struct exchange *exchange)
 {
-    int64_t duration = clock_monotonic() - exchange->started;
+    int64_t now = clock_monotonic();
+    int64_t duration = (exchange->opened ? exchange->opened : now) - exchange->started;
     int64_t slow = options_number(exchange->server->options, OPTION_SLOW);
-    counters_request(exchange->counters, exchange->status, exchange->tier, duration);
+    if (exchange->led_on)
+        return;
+    counters_request(exchange->counters, exchange->status, exchange->tier, now - exchange->started);
     if (slow && duration > slow)
         log_event(LOG_WARNING, "slow", "%.*s %.*s took %.1f ms: status %u",
                   SPAN_PRINTF(exchange->request.method), SPAN_PRINTF(exchange->path),

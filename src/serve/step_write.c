@@ -8,49 +8,15 @@
 #include "serve/once.h"
 #include "serve/steps.h"
 #include "serve/strike.h"
-#include "serve/version.h"
 #include "serve/write_answer.h"
 #include "serve/write_failure.h"
+#include "serve/write_ready.h"
 #include "serve/write_refresh.h"
 
 static bool is_write(const struct exchange *exchange)
 {
     const struct route *route = exchange->served->route;
     return route->method != METHOD_GET && route->statement.sql.size;
-}
-
-/* A condition that nobody can judge is not held to (RFC 9110, section 13.1). */
-static bool condition_refused(struct exchange *exchange)
-{
-    const struct request *request = &exchange->request;
-    bool versions = exchange->served->route->version.column.size;
-    if (versions && exchange->version_kind == VERSION_OTHER)
-        version_answer(exchange);
-    else if (versions && request->if_none_match.data)
-        exchange_problem(exchange, 412,
-                         "The route holds a change to If-Match alone: leave If-None-Match out.");
-    else if (!versions && (request->if_match.data || request->if_none_match.data))
-        exchange_problem(exchange, 412,
-                         "The route knows no versions, so it can't hold a change to a condition: "
-                         "leave If-Match and If-None-Match out.");
-    return exchange->phase != PHASE_SEEKING;
-}
-
-/* What PostgreSQL has not told of can't be run: which rows answer is not known. */
-static bool unknown_refused(struct exchange *exchange)
-{
-    const struct learned_write *write = &exchange->learned->write;
-    if (write->known)
-        return false;
-    if (write->refused) {
-        log_event(LOG_ERROR, "write", "%s: PostgreSQL did not take its statements, as was logged",
-                  exchange->served->route->name);
-        exchange_problem(exchange, 500, "The route's statement failed.");
-    } else {
-        exchange_problem(exchange, 503, "The database can't be reached.");
-        exchange_header(exchange, "Retry-After", "1");
-    }
-    return true;
 }
 
 /* `written` is null after a failure. */
@@ -111,8 +77,7 @@ void step_write(struct exchange *exchange)
     struct db_written written = {0};
     struct db_failure failure = {0};
     struct once once;
-    if (!is_write(exchange) || condition_refused(exchange) || unknown_refused(exchange) ||
-        !once_read(exchange, &once))
+    if (!is_write(exchange) || !write_ready(exchange) || !once_read(exchange, &once))
         return;
     exchange->asked = clock_monotonic();
     bool done = run(exchange, &once, &written, &failure);

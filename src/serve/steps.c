@@ -6,6 +6,7 @@
 const struct step steps[] = {
     {"receive", step_receive, PHASE_SEEKING, PART_READ},
     {"match", step_match, PHASE_SEEKING, PART_READ},
+    {"pool", step_pool, PHASE_SEEKING, PART_READ},
     {"authenticate", step_authenticate, PHASE_SEEKING, PART_READ},
     {"limit", step_limit, PHASE_SEEKING, PART_READ},
     {"bind", step_bind, PHASE_SEEKING, PART_READ},
@@ -26,7 +27,8 @@ const struct step steps[] = {
     {"suit", step_suit, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
     {"precondition", step_precondition, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
     {"respond", step_respond, PHASE_ANY, PART_ANSWER},
-    {"after", step_after, PHASE_ANY, PART_ANSWER},
+    {"tell", step_tell, PHASE_WATCHING, PART_ANSWER},
+    {"after", step_after, PHASE_ANY | PHASE_SENT, PART_ANSWER},
 };
 
 const size_t step_count = ARRAY_COUNT(steps);

@@ -3,6 +3,7 @@
  *
  *   receive  reads the request and holds it to the limits of size
  *   match    finds the route; 404, 405, OPTIONS, and Larder's own pages
+ *   pool     leads a download on to the processes that send them
  *   authenticate  knows who asks; 401, 403
  *   limit    says what counts the request, by @limit; 429 where that is known to be full
  *   bind     turns the request's texts into the statement's values; every fault in one 422
@@ -23,6 +24,7 @@
  *   suit     makes the variant of a client that refuses identity, where there is none
  *   precondition  304 and 412
  *   respond  writes the answer
+ *   tell     sends the last of the events that told of a job
  *   after    counts and logs
  *
  * A step runs only in the part and the phases of its row and never knows which step follows it.
@@ -82,6 +84,6 @@ void step_hold_last(struct exchange *exchange);
 step_function step_receive, step_match, step_bind, step_key, step_memory, step_lookup, step_query,
     step_compress, step_store, step_share, step_suit, step_precondition, step_respond, step_after;
 step_function step_authenticate, step_limit, step_limit_param, step_admit, step_body, step_kv,
-    step_file, step_write, step_stream;
+    step_file, step_write, step_stream, step_tell, step_pool;
 
 #endif

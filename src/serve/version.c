@@ -7,6 +7,8 @@ static void given_take(struct exchange *exchange)
 {
     char text[VERSION_MAX + 1];
     exchange->version_kind = version_tag_read(exchange->request.if_match, text);
+    if (exchange->version_kind == VERSION_GIVEN || exchange->version_kind == VERSION_OTHER)
+        exchange->overtaken = version_answer;
     if (exchange->version_kind == VERSION_SEVERAL)
         exchange_problem(exchange, 400, "If-Match must name one version of the resource, or be *.");
     if (exchange->version_kind != VERSION_GIVEN)
@@ -27,11 +29,6 @@ void version_ask(struct exchange *exchange)
         exchange_problem(exchange, 428,
                          "Send If-Match with the ETag that a GET of the resource had, so that no "
                          "change made since is overwritten.");
-}
-
-bool version_asked(const struct exchange *exchange)
-{
-    return exchange->version_kind == VERSION_GIVEN || exchange->version_kind == VERSION_OTHER;
 }
 
 /* The read at the same path with the same query, by the same client; false: there is none. */

@@ -14,9 +14,6 @@
 /* Reads the request's If-Match into the exchange; settles it where it must not go on: 400, 428. */
 void version_ask(struct exchange *exchange);
 
-/* Was a version asked for that the row, which did not come, does not have? */
-bool version_asked(const struct exchange *exchange);
-
 /* Settles with 412 and the entity tag of now, or with the 404 of the read at the same path. */
 void version_answer(struct exchange *exchange);
 

@@ -6,6 +6,7 @@
 
 #include "db/write.h"
 #include "serve/crew.h"
+#include "serve/queue_watcher.h"
 #include "serve/steps.h"
 #include "serve/strike.h"
 
@@ -67,16 +68,35 @@ void crew_rest(struct member *hand)
         hand_leave(crew, hand);
 }
 
+/* Takes one off the stack, if there is any; the crew is locked. */
+static struct member *hand_take(struct crew *crew)
+{
+    struct member *hand = crew->hands;
+    if (hand)
+        hand_leave(crew, hand);
+    return hand;
+}
+
 void crew_hand_over(struct crew *crew, struct job *job)
 {
     pthread_mutex_lock(&crew->lock);
     job_list_append(&crew->waiting, job);
-    struct member *hand = crew->hands;
-    if (hand)
-        hand_leave(crew, hand);
+    struct member *hand = hand_take(crew);
     pthread_mutex_unlock(&crew->lock);
     if (hand)
         pthread_cond_signal(&hand->called);
+}
+
+bool crew_offer(struct crew *crew, struct job *job)
+{
+    pthread_mutex_lock(&crew->lock);
+    struct member *hand = hand_take(crew);
+    if (hand)
+        job_list_append(&crew->waiting, job);
+    pthread_mutex_unlock(&crew->lock);
+    if (hand)
+        pthread_cond_signal(&hand->called);
+    return hand;
 }
 
 /* The crew is locked. */
@@ -154,6 +174,8 @@ void crew_give_way(struct member *member)
         redis_disconnect(member->tools.redis);
     if (member->tools.limits)
         redis_disconnect(member->tools.limits);
+    if (member->tools.queue)
+        redis_disconnect(member->tools.queue);
 }
 
 /* One a processor; two at least, so that a peer that breaks off can't hold the only one. */
@@ -249,6 +271,7 @@ static void members_join(struct crew *crew, size_t from, size_t to)
 void crew_join(struct crew *crew)
 {
     members_join(crew, 0, crew->front_count);
+    queue_watcher_close(crew->server->watcher);
     pthread_mutex_lock(&crew->lock);
     while (crew->active && crew->started == crew->count)
         pthread_cond_wait(&crew->resting, &crew->lock);

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "route/template.h"
 #include "serve/answer.h"
-#include "serve/version.h"
 
 /* What a segment of a path may have as it is (RFC 3986, section 2.3). */
 static bool is_unreserved(char byte)
@@ -75,8 +74,8 @@ static const char *location(const struct exchange *exchange)
 
 void write_answer_missing(struct exchange *exchange)
 {
-    if (version_asked(exchange)) {
-        version_answer(exchange);
+    if (exchange->overtaken) {
+        exchange->overtaken(exchange);
         return;
     }
     const struct problem problem = answer_missing(exchange->served->route, exchange->path);
@@ -97,8 +96,8 @@ void write_answer(struct exchange *exchange)
 {
     const struct learned_write *write = &exchange->learned->write;
     bool bodiless = !write->shaped || write->shape == DB_SHAPE_NONE;
-    if (version_asked(exchange) && !row_came(exchange)) {
-        version_answer(exchange);
+    if (exchange->overtaken && !row_came(exchange)) {
+        exchange->overtaken(exchange);
         return;
     }
     if (!bodiless && !answer_body(exchange->result).data) {

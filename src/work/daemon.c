@@ -8,9 +8,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "work/behind.h"
 #include "work/feed.h"
+#include "work/jobs.h"
 #include "work/loop.h"
 #include "work/refresh.h"
+#include "work/routes.h"
 #include "work/systemd.h"
 
 /* How many seconds the end may take. */
@@ -22,7 +25,13 @@ struct daemon {
     struct feed *feed;
     struct clocks *clocks;   /* null: nothing is refreshed */
     struct refresh *refresh; /* null: neither */
-    const char *status;      /* told last; the texts are constant */
+    struct arena *arena;     /* the texts of LARDER_QUEUE */
+    struct queue *queue;     /* null: no writes are made later; so are the next four */
+    struct db_pool *pool;
+    struct routes *routes;
+    struct behind *behind;
+    struct jobs *jobs;  /* null besides: LARDER_WORKERS is 0 */
+    const char *status; /* told last; the texts are constant */
 };
 
 static int64_t run_feed(void *context, int64_t now)
@@ -77,6 +86,14 @@ static int64_t run_status(void *context, int64_t now)
     return now + 1000000;
 }
 
+static int64_t run_reload(void *context, int64_t now)
+{
+    struct daemon *daemon = context;
+    if (loop_hung_up() && daemon->routes)
+        routes_reload(daemon->routes);
+    return now + 1000000;
+}
+
 static int64_t run_watchdog(void *context, int64_t now)
 {
     int64_t interval = systemd_alive_interval();
@@ -95,6 +112,7 @@ static const struct loop_task tasks[] = {
     {"definitions", run_definitions, NULL, NULL},
     {"status", run_status, NULL, NULL},
     {"watchdog", run_watchdog, NULL, NULL},
+    {"reload", run_reload, NULL, NULL},
 };
 
 static bool counters_begin(struct daemon *daemon, const struct options *options,
@@ -127,6 +145,45 @@ static bool refresh_begin(struct daemon *daemon, const struct options *options, 
     return true;
 }
 
+static bool pool_begin(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    const struct db_pool_settings settings = {
+        .connections = (size_t)options_number(options, OPTION_DB_POOL),
+        .queue = (size_t)options_number(options, OPTION_DB_QUEUE),
+        .wait = options_number(options, OPTION_DB_WAIT),
+        .connection = {.transaction_pooling = options_number(options, OPTION_DB_POOLING) == 1,
+                       .statement_timeout = options_number(options, OPTION_TIMEOUT)}};
+    daemon->pool = db_pool_new(&settings, daemon->counters);
+    return daemon->pool ? true : error_set_memory(error);
+}
+
+/* The writes that were queued. */
+static bool later_begin(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    daemon->arena = arena_new();
+    if (!daemon->arena)
+        return error_set_memory(error);
+    if (!queue_open(options, daemon->arena, daemon->counters, &daemon->queue, error))
+        return false;
+    if (!daemon->queue)
+        return true;
+    if (!pool_begin(daemon, options, error) ||
+        !routes_start(options, daemon->counters, daemon->pool, &daemon->routes, error))
+        return false;
+    const struct behind_settings settings = {.options = options,
+                                             .counters = daemon->counters,
+                                             .queue = daemon->queue,
+                                             .pool = daemon->pool,
+                                             .routes = daemon->routes};
+    const struct jobs_settings jobs = {.options = options,
+                                       .counters = daemon->counters,
+                                       .queue = daemon->queue,
+                                       .pool = daemon->pool,
+                                       .routes = daemon->routes};
+    return behind_start(&settings, &daemon->behind, error) &&
+           jobs_start(&jobs, &daemon->jobs, error);
+}
+
 static bool daemon_open(struct daemon *daemon, const struct options *options, struct error *error)
 {
     if (!*options_text(options, OPTION_REDIS))
@@ -139,11 +196,20 @@ static bool daemon_open(struct daemon *daemon, const struct options *options, st
     daemon->feed = feed_new(options, daemon->counters, daemon->bumper);
     if (!daemon->feed)
         return error_set_memory(error);
-    return refresh_begin(daemon, options, error);
+    return refresh_begin(daemon, options, error) && later_begin(daemon, options, error);
 }
 
+/* Jobs that hang with a server that does not answer are left to the process' end. */
 static void daemon_close(struct daemon *daemon)
 {
+    alarm(JOBS_STOP_SECONDS + PATIENCE);
+    if (!jobs_stop(daemon->jobs))
+        return;
+    behind_stop(daemon->behind);
+    routes_stop(daemon->routes);
+    db_pool_free(daemon->pool);
+    queue_free(daemon->queue);
+    arena_free(daemon->arena);
     refresh_stop(daemon->refresh);
     clocks_close(daemon->clocks);
     feed_free(daemon->feed);

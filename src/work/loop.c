@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-static volatile sig_atomic_t ending;
+static volatile sig_atomic_t ending, hung_up;
 static int wake_fd = -1;
 static unsigned last_limit; /* seconds */
 
@@ -25,6 +25,19 @@ static void on_end(int number)
     errno = saved;
 }
 
+static void on_hang_up(int number)
+{
+    (void)number;
+    hung_up = 1;
+}
+
+bool loop_hung_up(void)
+{
+    bool was = hung_up;
+    hung_up = 0;
+    return was;
+}
+
 static void on_patience_over(int number)
 {
     (void)number;
@@ -33,16 +46,16 @@ static void on_patience_over(int number)
 
 static bool signals_catch(unsigned patience, struct error *error)
 {
-    struct sigaction end = {.sa_handler = on_end}, over = {.sa_handler = on_patience_over};
+    struct sigaction end = {.sa_handler = on_end}, over = {.sa_handler = on_patience_over},
+                     again = {.sa_handler = on_hang_up, .sa_flags = SA_RESTART};
     last_limit = patience;
     wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_fd < 0)
         return error_set_errno(error, "eventfd");
     if (sigaction(SIGALRM, &over, NULL) != 0 || sigaction(SIGTERM, &end, NULL) != 0 ||
-        sigaction(SIGINT, &end, NULL) != 0)
+        sigaction(SIGINT, &end, NULL) != 0 || sigaction(SIGHUP, &again, NULL) != 0)
         return error_set_errno(error, "sigaction");
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     return true;
 }
 

@@ -6,12 +6,12 @@ A target that is not met does not fail the run; a set-up that does not work does
 import signal
 import sys
 
-from . import hit, invalidate, limit, machine, memory, miss, mix, stampede, wire, write
+from . import hit, invalidate, jobs, limit, machine, memory, miss, mix, stampede, stream, wire, write
 from .field import BENCH, Field
 from .report import show_targets
 
 PARTS = {"hit": hit, "miss": miss, "wire": wire, "memory": memory, "invalidate": invalidate, "stampede": stampede,
-         "limit": limit, "mix": mix, "write": write}
+         "limit": limit, "jobs": jobs, "mix": mix, "write": write, "stream": stream}
 QUICK_SCALE = 0.1
 
 

@@ -15,6 +15,9 @@ INSERT INTO bench.single VALUES (1);
 CREATE TABLE bench.pages (id int PRIMARY KEY, version bigint NOT NULL DEFAULT 0);
 INSERT INTO bench.pages SELECT generate_series(1, 10000);
 
+-- What jobs write.
+CREATE TABLE bench.jobs (number int NOT NULL);
+
 -- The study app: users with contents, when each is to be reviewed, and what came of it.
 CREATE TABLE bench.contents (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -49,3 +52,19 @@ FROM bench.contents, generate_series(1, 10) AS turn;
 CREATE INDEX ON bench.contents (user_id, id DESC);
 CREATE INDEX ON bench.schedules (user_id, due) WHERE active;
 CREATE INDEX ON bench.histories (user_id);
+
+-- What downloads read.
+CREATE TABLE bench.orders (
+    id int PRIMARY KEY,
+    customer text NOT NULL,
+    email text NOT NULL,
+    quantity int NOT NULL,
+    amount numeric(10, 2) NOT NULL,
+    due date NOT NULL,
+    created timestamp NOT NULL,
+    discount int
+);
+INSERT INTO bench.orders
+SELECT n, 'Customer ' || n % 5000, 'customer' || n % 5000 || '@example.org', n % 97, (n % 30000) * 0.25,
+       date '2026-01-01' + n % 365, timestamp '2026-01-01' + n * interval '1 minute', nullif(n % 3, 0)
+FROM generate_series(1, 100000) AS n;

@@ -29,9 +29,10 @@ def command(url, seconds, script, headers):
             *fields, url]
 
 
-def measure(url, seconds, headers):
-    output = subprocess.run(command(url, seconds, "summary.lua", headers), check=True, capture_output=True, text=True,
-                            timeout=seconds + 60).stdout
+def measure(url, seconds, headers, body=None):
+    """GETs, or POSTs of that JSON."""
+    words = command(url, seconds, "post.lua" if body else "summary.lua", headers) + (["--", body] if body else [])
+    output = subprocess.run(words, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
     line = next(line for line in output.splitlines() if line.startswith("SUMMARY "))
     seen = json.loads(line.removeprefix("SUMMARY "))
     assert seen["requests"], f"nothing was answered: {output}"

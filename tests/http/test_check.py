@@ -86,7 +86,7 @@ def test_all_faults_of_all_files_are_told_at_once(folder):
     ("-- @param a int default=x", None, ["@param a", "default=", '"x"', "whole number"]),
     ("-- @param unused int", None, ["@param unused", "used nowhere"]),
     ("-- @http GET /again", None, ["@http", "line 1", "once"]),
-    ("-- @stream xml", 12, ["xml", "csv or ndjson"]),
+    ("-- @stream xml", 12, ["xml", "csv, ndjson or json"]),
     ("-- @async", None, ["@async", "GET"]),
     ("-- @auth maybe", 10, ["maybe", "none, optional or required"]),
     ("-- @limit 100", None, ["@limit", "100/min"]),
@@ -127,14 +127,13 @@ def test_good_files_give_a_summary_and_exit_0(folder):
 
 def test_annotations_not_served_yet_are_noted_and_no_fault(folder):
     status, lines, _ = folder.write(
-        later="-- @http GET /later\n-- @stream csv\nSELECT 1 AS a",
         page="-- @http GET /page\n-- @page by=a\nSELECT 1 AS a",
         tags="-- @http GET /tags\n-- @cache ttl=5s stale=1s error=1s l1=off\n-- @tags all\n-- @nginx ttl=1s\n"
              "SELECT 1 AS a").larder("check")
     assert status == 0
     notes = [line.removeprefix(f"{folder.path}/") for line in lines if "note" in line]
-    assert len(notes) == 2 and all("not served yet" in note for note in notes)
-    for file, word in (("later", "@stream"), ("page", "@page")):
+    assert len(notes) == 1 and all("not served yet" in note for note in notes)
+    for file, word in (("page", "@page"),):
         assert any(re.match(rf"{file}\.sql:\d+: note: {word} ", note) for note in notes), notes
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from support.paths import BUILD, TOP
 
-LIBRARIES = ["libfcgi-dev", "libhiredis-dev", "libpq-dev", "libssl-dev", "libdeflate-dev", "libbrotli-dev",
-             "libjwt-dev", "libcurl4-openssl-dev"]
+LIBRARIES = ["libfcgi-dev", "libhiredis-dev", "libpq-dev", "libssl-dev", "libdeflate-dev", "zlib1g-dev",
+             "libbrotli-dev", "libjwt-dev", "libcurl4-openssl-dev"]
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,11 @@ A plan is right when no large table is read from end to end and the pages it tou
 nothing to do with how large the tables are. Answers are compared with plain SQL that shares nothing with the routes.
 """
 
+import csv
 import datetime
+import io
 import itertools
+import json
 import re
 
 import pytest
@@ -91,6 +94,65 @@ def test_feed_page_counts_only_its_own_rows(pack_database):
 
 def test_every_route_file_has_its_plan_tested():
     assert {route for route, _, _ in PLANS} == {*plans.reads("social"), *plans.reads("catalog")}
+
+
+DOWNLOADS = {"catalog/routes/export.sql": {}, "catalog/routes/export-items.sql": {"section": None}}
+
+
+def test_every_download_has_its_rows_tested():
+    assert set(DOWNLOADS) == {*plans.downloads("social"), *plans.downloads("catalog")}
+
+
+def test_the_export_is_made_row_by_row(pack_database):
+    """Nothing but a few rows is gathered before the first is sent."""
+    plan = fetch(pack_database, "EXPLAIN (FORMAT JSON) " + plans.with_literals("catalog/routes/export.sql", {}))[0][0][0]["Plan"]
+    assert plan["Startup Cost"] < plan["Total Cost"] / 1000, plan
+    assert plan["Node Type"] == "Incremental Sort", plan
+
+
+def download(url, path, **headers):
+    """(status, headers, lines), not held as a whole."""
+    with requests.get(url + path, headers={"Accept-Encoding": "identity", **headers}, timeout=120, stream=True) as response:
+        return response.status_code, response.headers, sum(piece.count(b"\n") for piece in response.iter_content(1 << 20))
+
+
+def test_the_export_has_over_a_million_rows(packs_url, pack_database):
+    status, headers, lines = download(packs_url, "/export/csv")
+    rows = number(pack_database, f"SELECT count(*) FROM ({plans.statement('catalog/routes/export.sql')}) AS rows")
+    assert (status, lines) == (200, rows + 1) and rows >= 1_000_000
+    assert headers["Content-Type"].split(";")[0] == "text/csv"
+    assert headers["Content-Disposition"] == "attachment; filename=export.csv"
+
+
+def test_the_export_follows_needs_of_needs(packs_url, pack_database):
+    """Of one item, by SQL that shares nothing with the route: the newest versions of what it depends on."""
+    expected = fetch(pack_database, """
+        SELECT DISTINCT d.target, e.target
+        FROM catalog.items i
+        JOIN catalog.versions v ON v.item_id = i.id
+        JOIN catalog.dependencies d ON d.version_id = v.id
+        JOIN catalog.items t ON t.name = d.target
+        JOIN catalog.versions w ON w.item_id = t.id
+        JOIN catalog.dependencies e ON e.version_id = w.id
+        WHERE i.name = '0ad' AND d.kind LIKE '%Depends' AND e.kind LIKE '%Depends' AND w.age_rank = 1""")
+    with requests.get(f"{packs_url}/export/csv", stream=True, timeout=60) as response:
+        lines = (line.decode() for line in response.iter_lines())
+        rows = itertools.takewhile(lambda row: row["item"] == "0ad", csv.DictReader(lines))
+        found = {(row["via"], row["target"]) for row in rows if row["step"] == "2"}
+    assert found == set(expected) and found
+
+
+@pytest.mark.parametrize(("accept", "read"), [
+    ("text/csv", lambda text: list(csv.DictReader(io.StringIO(text, newline="")))),
+    ("application/x-ndjson", lambda text: [json.loads(line) for line in text.splitlines()]),
+    ("application/json", json.loads)])
+def test_items_come_in_the_format_asked_for(packs_url, pack_database, accept, read):
+    response = get(packs_url, "/export/items?section=httpd", Accept=accept)
+    assert response.headers["Content-Type"].split(";")[0] == accept
+    rows = read(response.text)
+    expected = fetch(pack_database, "SELECT name FROM catalog.items WHERE section = 'httpd' ORDER BY name")
+    assert [row["name"] for row in rows] == [name for name, in expected] and rows
+    assert {row["section"] for row in rows} == {"httpd"}
 
 
 def get(url, path, **headers):
@@ -255,7 +317,8 @@ def test_stats_agree_with_the_tables(packs_url, pack_database, busiest):
             "feed_id": feed,
             "likes": number(pack_database, "SELECT count(*) FROM social.likes WHERE feed_id = %s", feed),
             "comments": number(pack_database, "SELECT count(*) FROM social.comments WHERE feed_id = %s", feed),
-            "views": number(pack_database, "SELECT views FROM social.feeds WHERE id = %s", feed),
+            "views": number(pack_database, "SELECT f.views + coalesce(sum(v.views), 0) FROM social.feeds AS f"
+                            " LEFT JOIN social.views AS v ON v.feed_id = f.id WHERE f.id = %s GROUP BY f.id", feed),
         }
 
 

@@ -22,7 +22,7 @@ from support.process import alive
 from support.waiting import wait_until
 
 TREE = Path(__file__).resolve().parents[2]
-SERVICES = ["postgresql", "redis", "api", "export", "larderd", "nginx"]
+SERVICES = ["postgresql", "redis", "queue", "api", "export", "larderd", "nginx"]
 
 
 class Quickstart:
@@ -88,7 +88,8 @@ def ended(pids):
 def test_the_curl_lines_it_prints_work(running):
     lines = re.findall(r"^  (curl .*)$", running, re.MULTILINE)
     answers = [ask(line) for line in lines]
-    assert [answer.split()[1] for answer in answers] == ["200", "304", "200", "201", "200", "200", "200"], (lines, answers)
+    statuses = [answer.split()[1] for answer in answers]
+    assert statuses == ["200", "304", "200", "201", "200", "202", "200", "200"], (lines, answers)
     assert "\nETag: " in answers[0]
 
 
@@ -169,6 +170,13 @@ def test_env_points_every_client_at_it(running, quickstart):
     assert asked.stdout.splitlines() == ["PONG", "larder|larder|t", str(quickstart.folder / "build/larder")], asked
 
 
+def test_jobs_have_a_redis_of_their_own_that_keeps_them(running, quickstart):
+    told = quickstart.shell('for name in appendonly appendfsync maxmemory-policy; do '
+                            'redis-cli -u "$LARDER_QUEUE" config get $name 2>/dev/null | tail -n 1; done; '
+                            'test "${LARDER_QUEUE%/*}" != "${LARDER_REDIS%/*}" && echo apart')
+    assert told.stdout.split() == ["yes", "always", "noeviction", "apart"]
+
+
 def test_answers_are_kept_in_its_redis(running, quickstart):
     script = 'curl -sf -o /dev/null "$LARDER_URL/feeds?limit=7"; redis-cli -u "$LARDER_REDIS" --scan 2>/dev/null'
     assert "larder:" in quickstart.shell(script).stdout
@@ -179,7 +187,7 @@ def test_the_responders_role_may_what_the_routes_need_and_no_more(running, quick
         return "permission denied" in quickstart.shell(f'psql -XAtc "{statement}"').stderr
 
     assert refused("DELETE FROM social.feeds")
-    assert refused("INSERT INTO social.likes (feed_id, user_id) VALUES (1, 1)")
+    assert refused("INSERT INTO social.likes (feed_id, user_id, created_at) VALUES (1, 1, now())")
     assert refused("UPDATE social.users SET username = 'another'")
     assert refused("UPDATE review.contents SET author_id = 1")
     assert refused("DELETE FROM review.review_histories")
@@ -195,7 +203,7 @@ def test_root_starts_no_service_as_root(running, quickstart):
 
 
 def test_secrets_are_for_their_owner_alone(running, quickstart):
-    for name in ("environment", "redis/redis.conf", "nginx/secret.conf", "token-secret"):
+    for name in ("environment", "redis/redis.conf", "queue/redis.conf", "nginx/secret.conf", "token-secret"):
         assert stat.S_IMODE((quickstart.folder / name).stat().st_mode) == 0o600
 
 

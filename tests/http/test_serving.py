@@ -18,7 +18,7 @@ ROUTES = {
              "SELECT :q AS q, :n AS n, :list AS list",
     "two": "-- @http GET /two\n-- @param a int min=1\n-- @param b date\n-- @param c text enum=x,y\n"
            "-- @result row\nSELECT :a AS a, :b AS b, :c AS c",
-    "later": "-- @http GET /later\n-- @stream csv\n-- @result row\nSELECT 1 AS a",
+    "later": "-- @http GET /later\n-- @page by=a\n-- @result row\nSELECT 1 AS a",
 }
 
 
@@ -92,7 +92,7 @@ def test_head_has_the_headers_of_get_and_no_body(served):
 
 
 def test_a_route_with_annotations_of_a_later_version_is_501(served):
-    assert "stream" in served.get("/later").problem(501)["detail"]
+    assert "@page" in served.get("/later").problem(501)["detail"]
 
 
 @pytest.mark.parametrize("target", ["/things/%", "/things/%4", "/things/%zz", "/query?q=%", "/query?q=%4x",

@@ -1,8 +1,14 @@
 """The writes of sql/social: what each answers, and that all it changed is fresh in the next answer of any process."""
 
+import json
+import select
+
 import pytest
 
+from support import tokens
+from support.jobs import ended, file_job, post
 from support.packs import Pack
+from support.waiting import wait_until
 
 PAGES = ["/feeds", "/feeds?limit=5", "/feeds?skip=3&limit=20"]
 
@@ -85,3 +91,100 @@ def test_a_profile_that_changed_meanwhile_is_not_overwritten(social):
     late.problem(412)
     assert late["ETag"] == social.get("/users/9")["ETag"]
     assert social.get("/users/9").json()["display_name"] == "First"
+
+
+def unliked(social):
+    """The latest feed of another that user 7 has not liked yet, and its author."""
+    return social.sql("SELECT id, user_id FROM social.feeds AS f WHERE user_id <> 7 AND NOT EXISTS (SELECT "
+                      "FROM social.likes AS l WHERE l.feed_id = f.id AND l.user_id = 7) ORDER BY id DESC LIMIT 1")[0]
+
+
+def likes(social, feed):
+    return social.sql("SELECT count(*) FROM social.likes WHERE feed_id = %s AND user_id = 7", feed)[0][0]
+
+
+def notifications(social, feed):
+    return social.sql("SELECT user_id, actor_id, kind FROM social.notifications WHERE feed_id = %s AND actor_id = 7", feed)
+
+
+class Sender:
+    """A program outside that sends notifications on."""
+
+    def __init__(self, social):
+        self.connection = social.stack.postgres.connect(social.database, "larder")
+        self.connection.cursor().execute("LISTEN social_notifications")
+
+    def heard(self):
+        select.select([self.connection], [], [], 0)
+        self.connection.poll()
+        return [json.loads(each.payload) for each in self.connection.notifies]
+
+
+def test_a_like_is_answered_and_then_made(social):
+    feed, author = unliked(social)
+    target, sender = f"/stats?feed_id={feed}", Sender(social)
+    before = social.kept(target).json()["likes"]
+    job = file_job(social.stack, f"/feeds/{feed}/like", **tokens.bearer(7))
+    told = ended(social.stack, job, **tokens.bearer(7))
+    assert (told["status"], told["result"]) == ("done", {"feed_id": feed, "likes": before + 1})
+    assert likes(social, feed) == 1
+    assert social.everywhere(target)["likes"] == before + 1, "who sees it done sees the count"
+    assert notifications(social, feed) == [(author, 7, "like")]
+    [heard] = wait_until(sender.heard, 10, "the NOTIFY")
+    assert (heard["user_id"], heard["actor_id"], heard["kind"], heard["feed_id"]) == (author, 7, "like", feed)
+
+
+def test_liking_again_tells_nobody(social):
+    feed, _ = unliked(social)
+    sender = Sender(social)
+    jobs = [file_job(social.stack, f"/feeds/{feed}/like", **tokens.bearer(7)) for _ in range(5)]
+    tolds = [ended(social.stack, job, **tokens.bearer(7)) for job in jobs]
+    assert [told["status"] for told in tolds] == ["done"] * 5
+    assert len({told["result"]["likes"] for told in tolds}) == 1
+    assert likes(social, feed) == 1 and len(notifications(social, feed)) == 1
+    # Another's, so that whatever the first made has been heard before it.
+    other, _ = unliked(social)
+    ended(social.stack, file_job(social.stack, f"/feeds/{other}/like", **tokens.bearer(7)), **tokens.bearer(7))
+    wait_until(lambda: any(each["feed_id"] == other for each in sender.heard()), 10, "the other's NOTIFY")
+    assert [each["feed_id"] for each in sender.heard()] == [feed, other]
+
+
+def test_nobody_is_told_of_his_own_like(social):
+    made = social.write("POST", "/feeds", 7, {"content": "I like it myself."}).json()["id"]
+    job = file_job(social.stack, f"/feeds/{made}/like", **tokens.bearer(7))
+    assert ended(social.stack, job, **tokens.bearer(7))["result"] == {"feed_id": made, "likes": 1}
+    assert likes(social, made) == 1 and notifications(social, made) == []
+
+
+def test_a_like_of_nothing_fails_as_a_job(social):
+    told = ended(social.stack, file_job(social.stack, "/feeds/999999999/like", **tokens.bearer(7)), **tokens.bearer(7))
+    assert (told["status"], told["problem"]["status"], told["tries"]) == ("failed", 404, 1)
+
+
+def test_a_like_that_can_not_be_is_refused_at_once(social):
+    post(social.stack, "/feeds/1/like").problem(401)
+    post(social.stack, "/feeds/none/like", **tokens.bearer(7)).problem(422)
+    post(social.stack, "/feeds/0/like", **tokens.bearer(7)).problem(422)
+
+
+def view(social, feed):
+    answer = social.stack.direct(f"/feeds/{feed}/view", method="POST")
+    assert (answer.status, answer.json()) == (202, {"status": "accepted"}), answer
+
+
+def test_looks_are_answered_and_then_counted(social):
+    before = social.everywhere("/stats?feed_id=11")["views"]
+    social.kept("/stats?feed_id=12")
+    for _ in range(30):
+        view(social, 11)
+    wait_until(lambda: social.everywhere("/stats?feed_id=11")["views"] == before + 30, 20, "all looks being counted")
+    assert "hit" in social.get("/stats?feed_id=12")["Cache-Status"], "no other feed's answer is struck"
+    assert sum(views for (views,) in social.sql("SELECT views FROM social.views WHERE feed_id = 11")) == 30
+
+
+def test_a_look_at_nothing_is_no_dead_letter(social):
+    view(social, 999_999_999)
+    view(social, 13)
+    wait_until(lambda: social.sql("SELECT views FROM social.views WHERE feed_id = 13") == [(1,)], 10, "the look counted")
+    assert social.stack.queue.client().xlen("larder:q:dead") == 0
+    social.stack.direct("/feeds/none/view", method="POST").problem(422)

@@ -23,7 +23,7 @@ class Pack:
         status, said = load(server, self.database, name, *options)
         assert status == 0, said
         self.stack = stack(f"{pack(name)}/routes", database=self.database, processes=2, install=True, larderd=True,
-                           env=tokens.settings(f"{folder}/key"))
+                           queue=True, env=tokens.settings(f"{folder}/key"))
 
     def sql(self, statement, *values):
         return self.stack.sql(statement, values or None)

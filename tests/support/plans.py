@@ -11,8 +11,7 @@ PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+(?:\.[a-z_]+)*)")
 
 def statement(route):
     """The SQL of "social/routes/feeds.sql"."""
-    name, path = route.split("/", 1)
-    lines = read(f"{pack(name)}/{path}").splitlines(keepends=True)
+    lines = read_route(route).splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith("--"))
 
 
@@ -99,7 +98,19 @@ def check_plan(plan, large, most_pages):
 
 
 def reads(name):
-    """The GET routes of a pack, as "social/routes/feeds.sql"."""
-    folder = f"{pack(name)}/routes"
-    return [f"{name}/routes/{file}" for file in sorted(os.listdir(folder))
-            if "-- @http GET " in read(f"{folder}/{file}")]
+    """The GET routes of a pack that are answered whole, as "social/routes/feeds.sql"."""
+    return [route for route in gets(name) if "\n-- @stream " not in read_route(route)]
+
+
+def downloads(name):
+    return [route for route in gets(name) if "\n-- @stream " in read_route(route)]
+
+
+def gets(name):
+    files = sorted(os.listdir(f"{pack(name)}/routes"))
+    return [route for route in (f"{name}/routes/{file}" for file in files) if "-- @http GET " in read_route(route)]
+
+
+def read_route(route):
+    name, path = route.split("/", 1)
+    return read(f"{pack(name)}/{path}")

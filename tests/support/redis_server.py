@@ -10,7 +10,7 @@ from .waiting import wait_until
 
 
 class Redis:
-    """Listens on a loopback port and on a UNIX socket; keeps nothing on disk. `options` are redis.conf's."""
+    """On a loopback port and on a UNIX socket; keeps nothing on disk unless told. `options` are redis.conf's."""
 
     def __init__(self, folder, options=None):
         self.folder = str(folder)
@@ -73,6 +73,11 @@ class Redis:
 
     def kill(self):
         self.process.kill()
+
+    def restart(self):
+        """kill -9, and up again with what its file has."""
+        self.kill()
+        self.start()
 
     def stop(self):
         if self.process:

@@ -29,30 +29,36 @@ def clean_environment():
 # For tests of the tier in Redis alone: no answer from memory, and none bounded by the guard, which would need larderd.
 REDIS_TIER = {"LARDER_L1": "0", "LARDER_GUARD_TTL": "10m"}
 
+# Of the Redis that holds jobs: whatever it has said yes to outlives a kill -9.
+QUEUE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+
 
 class Stack:
     """Starts on entering, stops everything on leaving.
 
     routes: {file name: text}, or a folder to copy. schema: SQL run in a fresh database as the role `larder`;
     `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
-    redis: True, False, or a dict of redis.conf's options. redis_proxy, database_proxy: put a Proxy between, found
-    as attributes of these names. export: starts that pool as well. install: runs `larder install` on the routes
-    first. larderd: True or how many; `self.larderd` is the first, `self.larderds` are all.
+    redis: True, False, or a dict of redis.conf's options. queue: the same for the Redis of the jobs, a server of its
+    own that forgets nothing. redis_proxy, queue_proxy, database_proxy: put a Proxy between, found as attributes of
+    these names. export: starts that pool as well. install: runs `larder install` on the routes first. larderd: True or
+    how many; `self.larderd` is the first, `self.larderds` are all.
     """
 
     def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
-                 nginx_workers=1, redis=True, redis_proxy=False, database_proxy=False, export=False, ready=True,
-                 install=False, larderd=False):
+                 nginx_workers=1, redis=True, redis_proxy=False, queue=False, queue_proxy=False, database_proxy=False,
+                 export=False, ready=True, install=False, larderd=False):
         self.folder = str(folder)
         self.postgres = postgres
         self.routes = f"{self.folder}/routes"
         self.schema, self.database, self.own_database = schema, database, database is None
         self.overrides = env or {}
         self.processes, self.export, self.ready = processes, export, ready
-        self.want = {"nginx": nginx, "redis": redis, "redis_proxy": redis_proxy, "database_proxy": database_proxy}
+        self.want = {"nginx": nginx, "redis": redis, "redis_proxy": redis_proxy, "database_proxy": database_proxy,
+                     "queue": queue, "queue_proxy": queue_proxy}
         self.nginx_workers, self.nginx_port = nginx_workers, free_port()
         self.nginx_secret = secrets.token_hex(16)
-        self.redis = self.redis_proxy = self.database_proxy = self.nginx = self.api = None
+        self.redis = self.redis_proxy = self.queue = self.queue_proxy = self.database_proxy = None
+        self.nginx = self.api = None
         self.want |= {"install": install, "larderds": int(larderd)}
         self.pools, self.larderds = [], []
         os.makedirs(self.folder)
@@ -78,6 +84,7 @@ class Stack:
     def start(self):
         self.start_database()
         self.start_redis()
+        self.start_queue()
         if self.want["install"]:
             self.install()
         for number in range(self.want["larderds"]):
@@ -107,6 +114,13 @@ class Stack:
             self.redis = Redis(f"{self.folder}/redis", wanted if isinstance(wanted, dict) else None)
         if self.want["redis_proxy"]:
             self.redis_proxy = Proxy(("127.0.0.1", self.redis.port))
+
+    def start_queue(self):
+        wanted = self.want["queue"]
+        if wanted:
+            self.queue = Redis(f"{self.folder}/queue", QUEUE | (wanted if isinstance(wanted, dict) else {}))
+        if self.want["queue_proxy"]:
+            self.queue_proxy = Proxy(("127.0.0.1", self.queue.port))
 
     def install(self):
         """`larder install`: the outbox, and the triggers of what the routes read."""
@@ -138,6 +152,9 @@ class Stack:
         if self.redis:
             port = self.redis_proxy.port if self.redis_proxy else self.redis.port
             settings["LARDER_REDIS"] = f"redis://127.0.0.1:{port}/0"
+        if self.queue:
+            port = self.queue_proxy.port if self.queue_proxy else self.queue.port
+            settings["LARDER_QUEUE"] = f"redis://127.0.0.1:{port}/0"
         overrides = {name: value.format(stack=self) if value else value for name, value in self.overrides.items()}
         return {name: value for name, value in (settings | overrides).items() if value is not None}
 
@@ -163,7 +180,7 @@ class Stack:
     def stop(self, quietly=False):
         """Stops everything, whatever fails on the way; a sanitizer's complaint or a bad exit status is a failure."""
         complaints = [complaint for each in self.larderds + self.pools if (complaint := self.stop_pool(each))]
-        for each in (self.nginx, self.redis_proxy, self.database_proxy, self.redis):
+        for each in (self.nginx, self.redis_proxy, self.queue_proxy, self.database_proxy, self.redis, self.queue):
             if each:
                 each.stop()
         if self.own_database and self.database and self.postgres.process.running():
@@ -184,7 +201,8 @@ class Stack:
 
     def show_logs(self):
         daemons = [f"run/{daemon.name}.log" for daemon in self.larderds]
-        for place in (*daemons, "run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log", "redis/redis.log"):
+        for place in (*daemons, "run/api.log", "run/export.log", "nginx/error.log", "nginx/nginx.log",
+                      "redis/redis.log", "queue/redis.log"):
             path = f"{self.folder}/{place}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as log:

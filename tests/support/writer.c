@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "db/write.h"
+#include "kinds.h"
 
 #define MOST 16
 
@@ -127,21 +128,6 @@ static const char *const outcomes[] = {[DB_WRITTEN] = "written",
                                        [DB_WRITTEN_BEFORE] = "before",
                                        [DB_WRITE_OTHER] = "other",
                                        [DB_WRITE_BUSY] = "busy"};
-static const char *const kinds[] = {[DB_FAILURE_STATEMENT] = "statement",
-                                    [DB_FAILURE_VALUE] = "value",
-                                    [DB_FAILURE_CONSTRAINT] = "constraint",
-                                    [DB_FAILURE_READ_ONLY] = "read only",
-                                    [DB_FAILURE_FORBIDDEN] = "forbidden",
-                                    [DB_FAILURE_TIMEOUT] = "timeout",
-                                    [DB_FAILURE_UNAVAILABLE] = "away",
-                                    [DB_FAILURE_BUSY] = "busy",
-                                    [DB_FAILURE_STALE] = "stale",
-                                    [DB_FAILURE_TOO_LARGE] = "too large",
-                                    [DB_FAILURE_RETRY] = "retry",
-                                    [DB_FAILURE_UNKNOWN] = "unknown",
-                                    [DB_FAILURE_UNINSTALLED] = "uninstalled",
-                                    [DB_FAILURE_MEMORY] = "memory"};
-
 static void print_values(const char *name, const struct db_result *result, int column)
 {
     printf("\t%s=", name);

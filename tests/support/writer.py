@@ -10,8 +10,10 @@ from .stack import clean_environment
 class Writer:
     """One process with its pool; `pooling` is session or transaction."""
 
+    program = "tests/support/writer"
+
     def __init__(self, environment, pooling="session"):
-        words = [program("tests/support/writer"), pooling]
+        words = [program(self.program), pooling]
         self.popen = subprocess.Popen(words, env=clean_environment() | environment, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
 

@@ -100,13 +100,17 @@ static void reads_a_write(void **state)
                    "-- @limit 5/s by=id\n"
                    "-- @invalidates feeds feed:{id} user:{auth.sub}\n"
                    "-- @refreshes GET /feeds/{id}\n"
-                   "-- @async retries=3 timeout=5s dedupe={id}\n"
-                   "-- @behind batch=500 every=200ms\n"
+                   "-- @async prefer retries=3 timeout=5s dedupe={id}:{note}\n"
                    "-- @location /feeds/{id}\n"
                    "INSERT INTO likes VALUES (:id, :note, :extra, :body)");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->unserved, UNSERVED_ASYNC | UNSERVED_BEHIND);
+    assert_int_equal(route->unserved, 0);
+    assert_true(route->async.present && route->async.preferred);
+    assert_int_equal(route->async.retries, 3);
+    assert_int_equal(route->async.timeout, 5 * SECOND);
+    assert_true(span_is(route->async.dedupe, "{id}:{note}"));
+    assert_false(route->behind.present);
     assert_int_equal(route->limit_count, 2);
     assert_int_equal(route->limits[0].by, LIMIT_BY_IP);
     assert_int_equal(route->limits[0].count, 100);
@@ -125,6 +129,24 @@ static void reads_a_write(void **state)
     assert_int_equal(route->params[3].place, PLACE_WHOLE_BODY);
     assert_string_equal(route->params[4].name, "auth.sub");
     assert_int_equal(route->params[4].place, PLACE_CLAIM);
+}
+
+static void reads_writes_in_batches(void **state)
+{
+    struct parsed parsed CLEANUP(parsed_free) =
+        parse_good("-- @http POST /a\n-- @behind batch=500 every=200ms bound=20000 full=now\n"
+                   "SELECT 1");
+    struct parsed plain CLEANUP(parsed_free) =
+        parse_good("-- @http POST /a\n-- @behind every=1s batch=1 full=refuse\nSELECT 1");
+    (void)state;
+    const struct route_behind *behind = &parsed.route->behind;
+    assert_true(behind->present && behind->full_now);
+    assert_int_equal(behind->batch, 500);
+    assert_int_equal(behind->every, SECOND / 5);
+    assert_int_equal(behind->bound, 20000);
+    assert_true(plain.route->behind.present && !plain.route->behind.full_now);
+    assert_int_equal(plain.route->behind.bound, 10000);
+    assert_int_equal(plain.route->unserved, 0);
 }
 
 static void shares_parameters_between_statements(void **state)
@@ -186,7 +208,9 @@ static const struct {
     {"-- @http GET /a\n-- @auth none\nSELECT 1", 0},
     {"-- @http GET /a\n-- @auth optional\nSELECT :auth.sub", 0},
     {"-- @http GET /a\n-- @auth required\n-- @control public, s-maxage=5\nSELECT 1", 0},
-    {"-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1", UNSERVED_STREAM},
+    {"-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1", 0},
+    {"-- @http GET /a\n-- @stream ndjson,csv,json mark=on guard=on compress=off\nSELECT 1", 0},
+    {"-- @http GET /a/{b}\n-- @stream csv filename={b}.csv\n-- @control private\nSELECT :b", 0},
     {"-- @http GET /a\n-- @page by=created_at,id\nSELECT 1", UNSERVED_PAGE},
     {"-- @http GET /a\n-- @cache ttl=1m l1=off\nSELECT 1", 0},
     {"-- @http GET /get/{key}\n-- @kv get key=demo:{key}\n", 0},
@@ -283,7 +307,16 @@ static const struct {
     {"@limit 1/day by=ip burst=366", 2, 11, "@limit: burst=366 is more than 1/day gives back"},
     {"-- @http POST /a\n-- @param key text\n-- @limit 5/s by=key\nSELECT :key", 3, 0,
      "@limit: by=key must be in the path, the query or a header"},
-    {"@stream xml", 2, 12, "@stream: \"xml\" must be csv or ndjson"},
+    {"@stream", 2, 0, "@stream needs csv, ndjson or json"},
+    {"@stream xml", 2, 12, "@stream: \"xml\" must be csv, ndjson or json"},
+    {"@stream csv,", 2, 16, "@stream: \"\" must be csv, ndjson or json"},
+    {"@stream csv,json,csv", 2, 21, "@stream: csv stands there twice"},
+    {"@stream csv mark=yes", 2, 21, "@stream: mark=yes must be on or off"},
+    {"@stream csv filename=a-{b}", 2, 28, "b: it has no source"},
+    {"@stream ndjson mark=on", 2, 0, "@stream: mark=on is for csv, which is not offered"},
+    {"@stream json guard=on", 2, 0, "@stream: guard=on is for csv, which is not offered"},
+    {"@stream csv\n-- @cache ttl=1m", 3, 0, "@cache is of no use beside @stream"},
+    {"@result row\n-- @stream csv", 2, 0, "@result is of no use beside @stream"},
     {"@stream csv filename=a/b", 2, 25, "@stream: filename=a/b must be printable ASCII"},
     {"@page by=a,,b", 2, 13, "@page: by=a,,b must be columns"},
     {"@version 1x", 2, 13, "@version needs a column's name"},
@@ -296,6 +329,23 @@ static const struct {
     {"@depends a.b", 2, 13, "@depends: \"a.b\" must be"},
     {"@depends a.b = :id", 2, 20, "id: it has no source"},
     {"-- @http POST /a\n-- @refreshes POST /a\nSELECT 1", 2, 0, "@refreshes needs GET and a path"},
+    {"-- @http POST /a\n-- @behind batch=0 every=1s\nSELECT 1", 2, 18,
+     "@behind: batch=0 must be a whole number from 1"},
+    {"-- @http POST /a\n-- @behind batch=5\nSELECT 1", 2, 0, "@behind: every= is missing"},
+    {"-- @http POST /a\n-- @behind batch=5 every=0s\nSELECT 1", 2, 26,
+     "@behind: every=0s must be a duration above 0"},
+    {"-- @http POST /a\n-- @behind batch=5 every=1s full=wait\nSELECT 1", 2, 34,
+     "@behind: full=wait must be refuse or now"},
+    {"-- @http POST /a\n-- @behind batch=5 every=1s bound=4\nSELECT 1", 2, 0,
+     "@behind: bound=4 must be at least batch=5"},
+    {"-- @http POST /a\n-- @behind batch=4001 every=1s bound=20000\nSELECT 1", 2, 0,
+     "@behind: batch=4001 must be at most 4000"},
+    {"-- @http PUT /a\n-- @version v\n-- @result row\n-- @behind batch=5 every=1s\n"
+     "UPDATE a SET v = v + 1 WHERE v = :version RETURNING v",
+     2, 0, "@version doesn't go with @behind"},
+    {"-- @http POST /a\n-- @async\n-- @behind batch=5 every=1s\nSELECT 1", 3, 0,
+     "a route has @async or @behind, and line 2 has the other"},
+    {"-- @http POST /a\n-- @async dedupe={b\nSELECT 1", 2, 18, "@async: a place is written {name}"},
     {"-- @http POST /a\n-- @async retries=x\nSELECT 1", 2, 19, "@async: retries=x must be a whole"},
     {"-- @http POST /a\n-- @location feeds\nSELECT 1", 2, 14,
      "@location: \"feeds\": a path begins"},
@@ -436,6 +486,7 @@ static void names_every_unserved_bit(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(reads_a_whole_file), cmocka_unit_test(reads_a_write),
+          cmocka_unit_test(reads_writes_in_batches),
           cmocka_unit_test(shares_parameters_between_statements),
           cmocka_unit_test(reads_tags_and_depends), cmocka_unit_test(accepts),
           cmocka_unit_test(tells_the_fault), cmocka_unit_test(tells_every_fault),

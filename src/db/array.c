@@ -1,0 +1,49 @@
+#include "db/array.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+
+static void quoted_append(struct span text, struct bytes *out)
+{
+    bytes_append_byte(out, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '"' || text.data[i] == '\\')
+            bytes_append_byte(out, '\\');
+        bytes_append_byte(out, text.data[i]);
+    }
+    bytes_append_byte(out, '"');
+}
+
+char *db_array_text(const struct span *texts, size_t count)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < count; i++) {
+        bytes_append_byte(&text, i ? ',' : '{');
+        quoted_append(texts[i], &text);
+    }
+    bytes_append_text(&text, count ? "}" : "{}");
+    return text.failed ? NULL : strdup(bytes_text(&text));
+}
+
+static void hex_append(struct span value, struct bytes *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    bytes_append_text(out, "\"\\\\x");
+    for (size_t i = 0; i < value.size; i++) {
+        bytes_append_byte(out, digits[(unsigned char)value.data[i] >> 4]);
+        bytes_append_byte(out, digits[(unsigned char)value.data[i] & 15]);
+    }
+    bytes_append_byte(out, '"');
+}
+
+char *db_array_bytes(const struct span *values, size_t count)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < count; i++) {
+        bytes_append_byte(&text, i ? ',' : '{');
+        hex_append(values[i], &text);
+    }
+    bytes_append_text(&text, count ? "}" : "{}");
+    return text.failed ? NULL : strdup(bytes_text(&text));
+}

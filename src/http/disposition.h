@@ -1,0 +1,22 @@
+/*
+ * Content-Disposition of a download (RFC 6266).
+ */
+#ifndef LARDER_HTTP_DISPOSITION_H
+#define LARDER_HTTP_DISPOSITION_H
+
+#include "base/bytes.h"
+
+/*
+ * Appends a part of a file's name as values of requests can be one: control characters, slashes,
+ * quotes and what Windows doesn't take become '_'; so no name leaves its folder or the header
+ * field.
+ */
+void disposition_append_safe(struct span value, struct bytes *out);
+
+/*
+ * Appends "attachment; filename=export.csv". The name is UTF-8; where it is not plain ASCII the
+ * field has it twice, for old browsers with '_' in place of what these don't know.
+ */
+void disposition_write(struct span filename, struct bytes *out);
+
+#endif

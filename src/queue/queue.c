@@ -1,0 +1,172 @@
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "queue/queue_base.h"
+
+/* That Redis refuses (it is full) is told at most this often: µs. */
+#define REFUSAL_QUIET (10 * INT64_C(1000000))
+
+static bool same_text(const char *one, const char *other)
+{
+    return one == other || (one && other && strcmp(one, other) == 0);
+}
+
+bool queue_address_same(const struct redis_address *one, const struct redis_address *other)
+{
+    return one->database == other->database && same_text(one->host, other->host) &&
+           same_text(one->path, other->path) && (!one->host || one->port == other->port);
+}
+
+static bool apart_check(const struct options *options, const struct redis_address *address,
+                        struct arena *arena, struct error *error)
+{
+    struct redis_address responses;
+    const char *url = options_text(options, OPTION_REDIS);
+    if (!*url)
+        return true;
+    if (!redis_address_parse(url, arena, &responses, error))
+        return false;
+    if (!queue_address_same(address, &responses))
+        return true;
+    return error_set(error, ERROR_INVALID,
+                     "LARDER_QUEUE is the database of LARDER_REDIS, whose keys are evicted and "
+                     "purged; it must be another database (…/1) or another server");
+}
+
+bool queue_open(const struct options *options, struct arena *arena, struct counters *counters,
+                struct queue **ret_queue, struct error *error)
+{
+    const char *url = options_text(options, OPTION_QUEUE);
+    struct queue_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
+                                      .probe = options_number(options, OPTION_REDIS_PROBE),
+                                      .job_ttl = options_number(options, OPTION_JOB_TTL),
+                                      .once_ttl = options_number(options, OPTION_IDEMPOTENCY_TTL),
+                                      .counters = counters};
+    if (!*url) {
+        *ret_queue = NULL;
+        return true;
+    }
+    if (!redis_address_parse(url, arena, &settings.address, error) ||
+        !apart_check(options, &settings.address, arena, error))
+        return false;
+    struct queue *queue = queue_new(&settings);
+    if (!queue)
+        return error_set_memory(error);
+    *ret_queue = queue;
+    return true;
+}
+
+static bool scripts_init(struct queue *queue)
+{
+    const struct {
+        struct redis_script *script;
+        const char *text;
+    } rows[] = {
+        {&queue->file, queue_file_text},
+        {&queue->look, queue_look_text},
+        {&queue->cancel, queue_cancel_text},
+        {&queue->behind_add, queue_behind_add_text},
+        {&queue->behind_look, queue_behind_look_text},
+        {&queue->behind_take, queue_behind_take_text},
+        {&queue->behind_bury, queue_behind_bury_text},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (!redis_script_init(rows[i].script, rows[i].text, NULL))
+            return false;
+    return true;
+}
+
+struct queue *queue_new(const struct queue_settings *settings)
+{
+    struct queue *queue = calloc(1, sizeof *queue);
+    if (!queue)
+        return NULL;
+    queue->settings = *settings;
+    breaker_init(&queue->breaker, settings->probe);
+    queue->resolver = redis_resolver_new(&queue->settings.address);
+    if (queue->resolver && scripts_init(queue))
+        return queue;
+    queue_free(queue);
+    return NULL;
+}
+
+void queue_free(struct queue *queue)
+{
+    if (!queue)
+        return;
+    redis_resolver_free(queue->resolver);
+    free(queue);
+}
+
+#define RESOLVE_INTERVAL (60 * INT64_C(1000000))
+#define RESOLVE_INTERVAL_AWAY (5 * INT64_C(1000000))
+
+bool queue_resolve(struct queue *queue, int64_t now, struct error *error)
+{
+    int64_t interval = breaker_is_open(&queue->breaker) ? RESOLVE_INTERVAL_AWAY : RESOLVE_INTERVAL;
+    if (!redis_resolver_needed(queue->resolver) ||
+        (queue->resolved && now - queue->resolved < interval))
+        return true;
+    queue->resolved = now;
+    return redis_resolver_refresh(queue->resolver, error);
+}
+
+struct redis_connection *queue_connection(const struct queue *queue)
+{
+    return redis_connection_new(&queue->settings.address, queue->resolver);
+}
+
+struct redis_subscription *queue_subscription(const struct queue *queue, int64_t silence)
+{
+    return redis_subscription_new(&queue->settings.address, queue->resolver, silence);
+}
+
+const char *queue_prefix(const struct queue *queue)
+{
+    return queue->settings.prefix;
+}
+
+/* Less than this is not worth beginning a call: µs. */
+#define BUDGET_LEAST INT64_C(1000)
+
+static void failed(struct queue *queue, size_t count, const struct error *failure,
+                   struct error *ret_event)
+{
+    bool was_open = breaker_is_open(&queue->breaker), opened = false;
+    counters_add(queue->settings.counters, COUNTER_QUEUE_ERRORS, (int64_t)count);
+    for (size_t i = 0; i < count; i++)
+        opened = breaker_failed(&queue->breaker, clock_monotonic()) || opened;
+    if (opened)
+        error_set(ret_event, failure->kind, "left out until it answers again: %.400s",
+                  failure->text);
+    else if (!was_open)
+        error_set(ret_event, failure->kind, "%.400s", failure->text);
+}
+
+enum queue_run queue_run(struct queue *queue, struct redis_connection *connection,
+                         const struct redis_script_call *calls, size_t count, int64_t *budget,
+                         struct redis_reply **ret_replies, struct error *ret_event)
+{
+    struct error failure;
+    int64_t begin = clock_monotonic();
+    if (*budget < BUDGET_LEAST || !breaker_allows(&queue->breaker, begin))
+        return QUEUE_RUN_AWAY;
+    bool answered =
+        redis_script_run(connection, calls, count, begin + *budget, ret_replies, &failure);
+    *budget -= clock_monotonic() - begin;
+    if (!answered)
+        failed(queue, count, &failure, ret_event);
+    else if (breaker_succeeded(&queue->breaker))
+        error_set(ret_event, ERROR_NONE, "answers again");
+    return answered ? QUEUE_RUN_DONE : QUEUE_RUN_UNKNOWN;
+}
+
+void queue_refused(struct queue *queue, struct span why, struct error *ret_event)
+{
+    int64_t now = clock_monotonic();
+    int64_t told = atomic_load(&queue->refusal_told);
+    counters_add(queue->settings.counters, COUNTER_QUEUE_REFUSALS, 1);
+    if ((!told || now - told > REFUSAL_QUIET) &&
+        atomic_compare_exchange_strong(&queue->refusal_told, &told, now))
+        error_set(ret_event, ERROR_BUSY, "a write was not kept for later: %.*s", SPAN_PRINTF(why));
+}

@@ -1,0 +1,25 @@
+/*
+ * Whether the database has what makes a job be made once, however often it is delivered: without
+ * `larder install` no job is filed.
+ */
+#ifndef LARDER_SERVE_INSTALLED_H
+#define LARDER_SERVE_INSTALLED_H
+
+#include "db/connection.h"
+#include "serve/server.h"
+
+enum installed {
+    INSTALLED_UNKNOWN, /* PostgreSQL could not be asked so far */
+    INSTALLED_NO,
+    INSTALLED_YES,
+};
+
+enum installed installed_jobs(const struct server *server);
+
+/* Asks over this connection; what can't be asked stays as it was. */
+void installed_ask(struct server *server, struct db_connection *connection);
+
+/* Once a second, while there are routes that need it and it is not there. The main thread's. */
+bool installed_due(struct server *server, int64_t now);
+
+#endif

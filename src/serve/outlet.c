@@ -1,0 +1,179 @@
+#include "serve/outlet.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cache/gzip.h"
+
+/* A record of FastCGI holds no more. */
+#define PIECE ((size_t)65528)
+
+/* How soon the end of the time is noticed while the reader takes nothing, µs. */
+#define SLICE (INT64_C(200) * 1000)
+
+struct outlet {
+    struct outlet_terms terms;
+    enum outlet_state state;
+    int64_t opened;
+    uint64_t sent;
+    struct gzip *gzip; /* null: the body goes as it is */
+    char *coded;       /* PIECE bytes; null without gzip */
+    size_t held;
+    char plain[PIECE];
+};
+
+struct outlet *outlet_new(const struct outlet_terms *terms)
+{
+    struct outlet *outlet = malloc(sizeof *outlet);
+    if (!outlet)
+        return NULL;
+    outlet->terms = *terms;
+    outlet->state = OUTLET_OPEN;
+    outlet->opened = 0;
+    outlet->sent = 0;
+    outlet->held = 0;
+    outlet->gzip = terms->gzip ? gzip_new() : NULL;
+    outlet->coded = terms->gzip ? malloc(PIECE) : NULL;
+    if (!terms->gzip || (outlet->gzip && outlet->coded))
+        return outlet;
+    outlet_free(outlet);
+    return NULL;
+}
+
+void outlet_free(struct outlet *outlet)
+{
+    if (!outlet)
+        return;
+    gzip_free(outlet->gzip);
+    free(outlet->coded);
+    free(outlet);
+}
+
+enum outlet_state outlet_state(const struct outlet *outlet)
+{
+    return outlet->state;
+}
+
+bool outlet_holds(const struct outlet *outlet)
+{
+    return outlet->held > 0;
+}
+
+int64_t outlet_opened(const struct outlet *outlet)
+{
+    return outlet->opened;
+}
+
+uint64_t outlet_sent(const struct outlet *outlet)
+{
+    return outlet->sent;
+}
+
+static bool over_at(const struct outlet *outlet, int64_t now)
+{
+    int64_t end = atomic_load(outlet->terms.end);
+    return now >= outlet->terms.until || (end && now >= end);
+}
+
+bool outlet_time_over(const struct outlet *outlet)
+{
+    return over_at(outlet, clock_monotonic());
+}
+
+/*
+ * Sends in slices, so that an end of the time is seen though the reader takes nothing; returns how
+ * much he took.
+ */
+static size_t send(struct outlet *outlet, struct span bytes)
+{
+    int64_t now = clock_monotonic(), taken = now;
+    size_t all = bytes.size;
+    while (outlet->state == OUTLET_OPEN && bytes.size) {
+        size_t before = bytes.size;
+        enum writer_outcome outcome = writer_send(outlet->terms.writer, &bytes, now + SLICE);
+        if (outcome == WRITER_GONE)
+            outlet->state = OUTLET_GONE;
+        if (outcome != WRITER_LATE)
+            continue;
+        now = clock_monotonic();
+        if (bytes.size < before)
+            taken = now;
+        if (over_at(outlet, now))
+            outlet->state = OUTLET_LATE;
+        else if (now - taken >= outlet->terms.stall)
+            outlet->state = OUTLET_STALLED;
+    }
+    return all - bytes.size;
+}
+
+static void deliver(struct outlet *outlet, struct span bytes)
+{
+    if (bytes.size == 0 || outlet->state != OUTLET_OPEN)
+        return;
+    if (!outlet->opened) {
+        outlet->opened = clock_monotonic();
+        send(outlet, outlet->terms.head);
+    }
+    outlet->sent += send(outlet, bytes);
+}
+
+/* Everything of `bytes`, and whatever the flush has the coder give. */
+static void code(struct outlet *outlet, struct span bytes, enum gzip_flush flush)
+{
+    size_t size;
+    do {
+        size = gzip_write(outlet->gzip, &bytes, flush, outlet->coded, PIECE);
+        deliver(outlet, (struct span){.data = outlet->coded, .size = size});
+    } while (size == PIECE && outlet->state == OUTLET_OPEN);
+}
+
+static void pass(struct outlet *outlet, struct span bytes, enum gzip_flush flush)
+{
+    if (outlet->gzip)
+        code(outlet, bytes, flush);
+    else
+        deliver(outlet, bytes);
+    if (outlet->state == OUTLET_OPEN && outlet_time_over(outlet))
+        outlet->state = OUTLET_LATE;
+}
+
+static void held_pass(struct outlet *outlet, enum gzip_flush flush)
+{
+    struct span held = {.data = outlet->plain, .size = outlet->held};
+    outlet->held = 0;
+    pass(outlet, held, flush);
+}
+
+void outlet_write(struct outlet *outlet, struct span bytes)
+{
+    while (bytes.size && outlet->state == OUTLET_OPEN) {
+        if (outlet->held == PIECE)
+            held_pass(outlet, GZIP_GATHER);
+        if (!outlet->held && bytes.size >= PIECE) {
+            pass(outlet, bytes, GZIP_GATHER);
+            return;
+        }
+        size_t room = PIECE - outlet->held;
+        size_t size = bytes.size < room ? bytes.size : room;
+        memcpy(outlet->plain + outlet->held, bytes.data, size);
+        outlet->held += size;
+        bytes = span_from(bytes, size);
+    }
+}
+
+void outlet_flush(struct outlet *outlet)
+{
+    if (outlet->held)
+        held_pass(outlet, GZIP_FLUSH);
+}
+
+void outlet_end(struct outlet *outlet)
+{
+    held_pass(outlet, GZIP_END);
+    if (outlet->state == OUTLET_OPEN && !outlet->opened) {
+        outlet->opened = clock_monotonic();
+        send(outlet, outlet->terms.head);
+    }
+}

@@ -1,0 +1,389 @@
+#include "serve/queue_page.h"
+
+#include "base/clock.h"
+#include "http/etag.h"
+#include "http/media.h"
+#include "http/precondition.h"
+#include "http/vary.h"
+#include "serve/bearer.h"
+#include "serve/head.h"
+#include "serve/queue_text.h"
+#include "serve/steps.h"
+
+/* No client waits longer: seconds. */
+#define WAIT_MOST 60
+
+/* After so long without an event its reader is given a sign of life; and while Redis is away: µs.
+ */
+#define BEAT (15 * INT64_C(1000000))
+#define BEAT_AWAY INT64_C(1000000)
+
+/* So long a reader of events may take nothing, where others wait for the thread, or only a hand. */
+#define STALL_MOST INT64_C(50000)
+#define STALL_HAND (10 * INT64_C(1000000))
+
+bool queue_page_is(const struct exchange *exchange, const struct span *segments, size_t count)
+{
+    return exchange->server->queue && count == 2 && span_is(segments[0], "jobs") &&
+           (!exchange->match.any || route_table_files_jobs(live_table(exchange->live)));
+}
+
+static const char *const types[] = {"application/json", "text/event-stream"};
+
+/* False: 406. */
+static bool kind_choose(struct exchange *exchange, struct queue_watch *watch)
+{
+    size_t type;
+    size_t offered = watch->look.cancel ? 1 : ARRAY_COUNT(types);
+    if (!media_choose(exchange->request.accept, types, offered, &type)) {
+        exchange_problem(exchange, 406,
+                         watch->look.cancel ? "The page answers application/json alone."
+                                            : "The page answers application/json or "
+                                              "text/event-stream.");
+        return false;
+    }
+    watch->wait = exchange->prefer.wait < WAIT_MOST ? exchange->prefer.wait : WAIT_MOST;
+    if (type == 1)
+        watch->kind = QUEUE_WATCH_EVENTS;
+    else if (watch->wait > 0 && !watch->look.cancel)
+        watch->kind = QUEUE_WATCH_WAIT;
+    if (watch->kind == QUEUE_WATCH_WAIT)
+        watch->until = clock_monotonic() + watch->wait * 1000000;
+    return true;
+}
+
+static void answer_missing_job(struct exchange *exchange)
+{
+    exchange_problem(exchange, 404, "There is no such job.");
+}
+
+/* What can't be known of a job can't be a condition for ending it. */
+static bool condition_refused(struct exchange *exchange, const struct queue_watch *watch)
+{
+    if (!watch->look.cancel || !exchange->request.if_match.data)
+        return false;
+    exchange_problem(exchange, 412,
+                     "A job has no versions to compare: cancel it without If-Match.");
+    return true;
+}
+
+static bool who_asks(struct exchange *exchange, struct queue_watch *watch)
+{
+    if (exchange->server->auth)
+        bearer_take(exchange, false);
+    if (exchange->phase != PHASE_SEEKING)
+        return false;
+    const struct principal *principal = exchange->principal;
+    if (queue_owner(principal ? principal->identity : (struct span){0}, watch->look.owner, NULL))
+        return true;
+    exchange_memory(exchange);
+    return false;
+}
+
+void queue_page_begin(struct exchange *exchange, struct span id)
+{
+    struct queue_watch *watch = arena_alloc(exchange->desk->arena, sizeof *watch);
+    if (!watch) {
+        exchange_memory(exchange);
+        return;
+    }
+    watch->look.cancel = span_is(exchange->request.method, "DELETE");
+    exchange->counters = exchange->server->job_pages[watch->look.cancel];
+    if (!kind_choose(exchange, watch) || !who_asks(exchange, watch) ||
+        condition_refused(exchange, watch))
+        return;
+    if (!queue_id_valid(id)) {
+        answer_missing_job(exchange);
+        return;
+    }
+    memcpy(watch->look.id, id.data, id.size);
+    exchange->watch = watch;
+    exchange->phase = PHASE_WATCHING;
+}
+
+/* The text and its tag. False: settled. */
+static bool text_make(struct exchange *exchange, struct queue_watch *watch)
+{
+    unsigned char digest[DIGEST_SIZE];
+    bytes_clear(&watch->text);
+    queue_text_write(watch->look.id, &watch->look.job, &watch->text);
+    if (!watch->text.failed &&
+        digest_keyed(exchange->server->etag_key, bytes_span(&watch->text), digest, NULL)) {
+        digest_base64url(digest, 16, watch->tag);
+        return true;
+    }
+    exchange_memory(exchange);
+    return false;
+}
+
+static bool has_ended(const struct queue_watch *watch)
+{
+    return queue_state_ended(watch->look.job.state);
+}
+
+static void append_vary(const struct exchange *exchange, struct bytes *head)
+{
+    const struct server *server = exchange->server;
+    bytes_append_text(head, "Vary: ");
+    vary_write(VARY_ACCEPT | (server->auth ? VARY_AUTHORIZATION : 0U) |
+                   (server->cors && cors_varies(server->cors) ? VARY_ORIGIN : 0U),
+               head);
+    bytes_append_text(head, "\r\n");
+}
+
+/* What a 200 and its 304 share. */
+static void append_lines(const struct exchange *exchange, struct bytes *head)
+{
+    const struct queue_watch *watch = exchange->watch;
+    bytes_append_format(head, "ETag: \"%s\"\r\nCache-Control: private, no-cache\r\n", watch->tag);
+    append_vary(exchange, head);
+    if (!has_ended(watch))
+        bytes_append_text(head, "Retry-After: 1\r\n");
+    if (watch->kind == QUEUE_WATCH_WAIT)
+        bytes_append_format(head, "Preference-Applied: wait=%lld\r\n", (long long)watch->wait);
+}
+
+static void settle(struct exchange *exchange, unsigned status)
+{
+    struct bytes head CLEANUP(bytes_free) = BYTES_EMPTY;
+    append_lines(exchange, &head);
+    struct span lines = arena_span(exchange->desk->arena, bytes_span(&head));
+    if (!lines.size) {
+        exchange_memory(exchange);
+        return;
+    }
+    if (status == 304)
+        exchange_settle(exchange, 304, (struct span){0}, (struct span){0});
+    else
+        exchange_settle(exchange, status, SPAN_LITERAL("application/json"),
+                        bytes_span(&exchange->watch->text));
+    exchange->settled_head = lines;
+    exchange->tier = TIER_REDIS;
+}
+
+static enum precondition_verdict judge(const struct exchange *exchange)
+{
+    const struct request *request = &exchange->request;
+    const struct span tag = span_of(exchange->watch->tag);
+    const struct precondition_headers headers = {.if_match = request->if_match,
+                                                 .if_none_match = request->if_none_match};
+    const struct precondition_state state = {
+        .exists = true, .tags = &tag, .tag_count = 1, .last_modified = -1};
+    return precondition_evaluate(&headers, &state, true);
+}
+
+static void answer(struct exchange *exchange)
+{
+    switch (judge(exchange)) {
+    case PRECONDITION_PROCEED:
+        settle(exchange, 200);
+        break;
+    case PRECONDITION_NOT_MODIFIED:
+        settle(exchange, 304);
+        counters_add(exchange->server->counters, COUNTER_NOT_MODIFIED, 1);
+        break;
+    case PRECONDITION_FAILED:
+        exchange_problem(exchange, 412, "The job does not have the state asked for.");
+        break;
+    }
+}
+
+/* Is there anything that the client does not know yet, as far as it says what it knows? */
+static bool is_news(const struct exchange *exchange)
+{
+    return has_ended(exchange->watch) ||
+           (exchange->request.if_none_match.data && judge(exchange) != PRECONDITION_NOT_MODIFIED);
+}
+
+static bool wait_go_on(struct exchange *exchange)
+{
+    const struct queue_watch *watch = exchange->watch;
+    if (watch->kind == QUEUE_WATCH_WAIT && !watch->alone && !is_news(exchange) &&
+        clock_monotonic() < watch->until)
+        return true;
+    answer(exchange);
+    return false;
+}
+
+static void sent(struct exchange *exchange, bool broken)
+{
+    exchange->phase = PHASE_SENT;
+    exchange->status = 200;
+    exchange->broken = broken;
+    exchange->tier = TIER_REDIS;
+}
+
+/* False: the reader is gone, or takes nothing. */
+static bool send(struct exchange *exchange, struct span bytes, int64_t stall)
+{
+    if (writer_send(exchange->writer, &bytes, clock_monotonic() + stall) == WRITER_SENT)
+        return true;
+    sent(exchange, true);
+    return false;
+}
+
+/* nginx passes the events on as they come. */
+static void append_event_lines(const struct exchange *exchange, struct bytes *head)
+{
+    bytes_append_text(head, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
+    append_vary(exchange, head);
+}
+
+static bool events_open(struct exchange *exchange)
+{
+    struct bytes *head = &exchange->desk->head;
+    bytes_clear(head);
+    head_status(200, head);
+    head_line(head, "Content-Type", span_of(types[1]));
+    append_event_lines(exchange, head);
+    head_end(exchange, head);
+    exchange->watch->opened = true;
+    exchange->opened = clock_monotonic();
+    return !head->failed && send(exchange, bytes_span(head), STALL_MOST);
+}
+
+/* The client, connecting anew, has the end already: it is told not to come again. */
+static bool knows_the_end(const struct exchange *exchange)
+{
+    return span_is(request_header(&exchange->request, "last_event_id"), exchange->watch->tag);
+}
+
+/* Of a job that has ended before anybody waited: an answer like any other. */
+static void events_settle(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    struct bytes head CLEANUP(bytes_free) = BYTES_EMPTY;
+    append_event_lines(exchange, &head);
+    queue_text_event(watch->look.job.state, watch->tag, bytes_span(&watch->text), &watch->event);
+    struct span lines = arena_span(exchange->desk->arena, bytes_span(&head));
+    if (!lines.size || watch->event.failed)
+        exchange_memory(exchange);
+    else if (knows_the_end(exchange))
+        exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
+    else
+        exchange_settle(exchange, 200, span_of(types[1]), bytes_span(&watch->event));
+    if (exchange->status < 300)
+        exchange->settled_head = lines;
+}
+
+static void answer_no_place(struct exchange *exchange)
+{
+    exchange_problem(exchange, 503,
+                     "As many clients as may wait for a job do so already; ask without events.");
+    exchange_header(exchange, "Retry-After", "5");
+}
+
+/* The next event, or a sign of life; the last event is left to a hand. True: it goes on. */
+static bool events_tell(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    bool same = strcmp(watch->told, watch->tag) == 0;
+    bytes_clear(&watch->event);
+    if (same)
+        bytes_append_text(&watch->event, ":\n\n");
+    else
+        queue_text_event(watch->look.job.state, watch->tag, bytes_span(&watch->text),
+                         &watch->event);
+    memcpy(watch->told, watch->tag, sizeof watch->told);
+    if (watch->event.failed) {
+        sent(exchange, true);
+        return false;
+    }
+    if (has_ended(watch))
+        return false;
+    watch->until = clock_monotonic() + BEAT;
+    return send(exchange, bytes_span(&watch->event), STALL_MOST);
+}
+
+static bool events_go_on(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    if (!watch->opened && (has_ended(watch) || exchange->head_only)) {
+        events_settle(exchange);
+        return false;
+    }
+    if (!watch->opened && !watch->admitted) {
+        if (watch->alone)
+            answer_no_place(exchange);
+        return !watch->alone;
+    }
+    if ((!watch->opened && !events_open(exchange)) || !events_tell(exchange))
+        return false;
+    if (watch->alone)
+        sent(exchange, false);
+    return !watch->alone;
+}
+
+static bool away(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    if (!watch->opened) {
+        exchange_problem(exchange, 503, "The queue of writes to be made later can't be reached.");
+        exchange_header(exchange, "Retry-After", "1");
+        return false;
+    }
+    if (watch->alone)
+        sent(exchange, false);
+    watch->until = clock_monotonic() + BEAT_AWAY;
+    return !watch->alone && send(exchange, SPAN_LITERAL(":\n\n"), STALL_MOST);
+}
+
+static bool missing(struct exchange *exchange)
+{
+    if (exchange->watch->opened)
+        sent(exchange, false);
+    else
+        answer_missing_job(exchange);
+    return false;
+}
+
+static bool found(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    if (!text_make(exchange, watch))
+        return false;
+    if (watch->look.cancel) {
+        settle(exchange, watch->look.job.state == QUEUE_CANCELLED ? 200 : 202);
+        return false;
+    }
+    return watch->kind == QUEUE_WATCH_EVENTS ? events_go_on(exchange) : wait_go_on(exchange);
+}
+
+static bool ended_already(struct exchange *exchange)
+{
+    exchange_problem(exchange, 409,
+                     arena_format(exchange->desk->arena,
+                                  "The job can't be cancelled any more: it is %s.",
+                                  queue_state_names[exchange->watch->look.job.state]));
+    return false;
+}
+
+bool queue_page_go_on(struct exchange *exchange)
+{
+    static bool (*const by_found[])(struct exchange *) = {
+        [QUEUE_FOUND] = found,
+        [QUEUE_MISSING] = missing,
+        [QUEUE_ENDED_ALREADY] = ended_already,
+        [QUEUE_LOOK_AWAY] = away,
+    };
+    return by_found[exchange->watch->look.found](exchange);
+}
+
+void step_tell(struct exchange *exchange)
+{
+    if (send(exchange, bytes_span(&exchange->watch->event), STALL_HAND))
+        sent(exchange, false);
+}
+
+void queue_page_end(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    if (!watch)
+        return;
+    if (watch->admitted)
+        queue_watcher_release(exchange->server->watcher);
+    queue_look_end(&watch->look);
+    bytes_free(&watch->text);
+    bytes_free(&watch->event);
+    exchange->watch = NULL;
+}

@@ -1,0 +1,52 @@
+/*
+ * /jobs/{id}: the page of a job, for whoever filed it. GET tells what has become of it, at once,
+ * when there is news (Prefer: wait=n), or all along (text/event-stream); DELETE cancels it.
+ *
+ * An exchange that asks for one is WATCHING until it is settled or sent.
+ */
+#ifndef LARDER_SERVE_QUEUE_PAGE_H
+#define LARDER_SERVE_QUEUE_PAGE_H
+
+#include "cache/entry.h"
+#include "queue/look.h"
+#include "serve/exchange.h"
+#include "serve/queue_watcher.h"
+
+/* What its methods are: bits 1 << METHOD_x. */
+#define QUEUE_PAGE_METHODS (1u << METHOD_GET | 1u << METHOD_DELETE)
+
+enum queue_watch_kind {
+    QUEUE_WATCH_ONCE,
+    QUEUE_WATCH_WAIT,   /* until it has ended, or is no longer as If-None-Match has it */
+    QUEUE_WATCH_EVENTS, /* until it has ended, with an event for each change */
+};
+
+struct queue_watch {
+    enum queue_watch_kind kind;
+    struct queue_look look;
+    struct queue_watcher_mark mark; /* of before the last look */
+    bool admitted;                  /* has a place among those who may wait */
+    bool alone;                     /* may not wait any more: answered as things are */
+    bool opened;                    /* of QUEUE_WATCH_EVENTS: the head is sent */
+    int64_t wait;                   /* of QUEUE_WATCH_WAIT: seconds */
+    int64_t
+        until; /* monotonic µs: how long it waits; of QUEUE_WATCH_EVENTS the next sign of life */
+    struct bytes text;            /* the job's, of the last look */
+    char tag[ENTRY_TAG_MAX + 1];  /* of the text */
+    char told[ENTRY_TAG_MAX + 1]; /* of QUEUE_WATCH_EVENTS: of the last event */
+    struct bytes event;           /* the last one, for a hand to send */
+};
+
+/* The path's segments: is this the page of a job? */
+bool queue_page_is(const struct exchange *exchange, const struct span *segments, size_t count);
+
+/* Settles, or makes the exchange WATCHING. */
+void queue_page_begin(struct exchange *exchange, struct span id);
+
+/* After a look: settles, sends, or (true) is to wait until watch->until. */
+MUST_CHECK bool queue_page_go_on(struct exchange *exchange);
+
+/* The watch's memory and its place go. Null is allowed. */
+void queue_page_end(struct exchange *exchange);
+
+#endif

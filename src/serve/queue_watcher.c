@@ -1,0 +1,456 @@
+#include "serve/queue_watcher.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "queue/names.h"
+#include "redis/subscription.h"
+
+/* A line silent for so long is asked, and given up after as much again: µs. */
+#define SILENCE INT64_C(400000)
+
+/* How often (ms) times are looked at while anybody waits, and while nobody does. */
+#define LOOK_MS 50
+#define LOOK_IDLE_MS 60000
+
+/* How long news are listened to for nobody, as the next may come soon: µs. */
+#define LINGER (2 * INT64_C(1000000))
+
+/* Between attempts to subscribe, and how often those who wait look meanwhile: µs. */
+#define PAUSE INT64_C(200000)
+#define POLL INT64_C(1000000)
+
+#define STACK_SIZE ((size_t)256 * 1024)
+#define SLOTS 4096
+#define EVENTS_MAX 64
+
+/* A request that waits; in a list by the hash of its job. */
+struct parked {
+    struct parked *next;
+    struct job *job;
+    char id[QUEUE_ID_SIZE];
+    uint64_t subscription; /* that its look was made under */
+    int64_t since, until;  /* monotonic µs */
+    uint64_t ticket;       /* tells it among all that ever waited */
+    int connection;        /* -1: none */
+};
+
+struct queue_watcher {
+    struct queue_watcher_settings settings;
+    char channel[QUEUE_NAME_SIZE];
+    pthread_t thread;
+    int epoll, rung; /* rung: an eventfd */
+    pthread_mutex_t lock;
+    bool closed, stopped;
+    size_t admitted, count;
+    uint64_t subscription; /* 0: none; else how often there was one */
+    uint64_t subscriptions, heard, tickets;
+    uint64_t slots[SLOTS]; /* when a job of this hash was last heard of */
+    struct parked *parked[SLOTS];
+    /* The thread's own. */
+    struct redis_subscription *line;
+    int watched; /* the line's descriptor in the epoll; -1: none */
+    int64_t attempt, wanted;
+    bool lost_told;
+};
+
+static size_t slot_of(struct span id)
+{
+    static const struct hash_key key = {{0}}; /* ids are random already */
+    return (size_t)(hash_of(&key, id) % SLOTS);
+}
+
+static void ring(struct queue_watcher *watcher)
+{
+    eventfd_write(watcher->rung, 1);
+}
+
+static void connection_watch(struct queue_watcher *watcher, const struct parked *parked)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = parked->ticket};
+    if (parked->connection >= 0)
+        epoll_ctl(watcher->epoll, EPOLL_CTL_ADD, parked->connection, &event);
+}
+
+/* Takes it out of its list; the job is the caller's. Locked. */
+static struct job *unpark(struct queue_watcher *watcher, struct parked **place)
+{
+    struct parked *parked = *place;
+    struct job *job = parked->job;
+    *place = parked->next;
+    watcher->count--;
+    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, -1);
+    if (parked->connection >= 0)
+        epoll_ctl(watcher->epoll, EPOLL_CTL_DEL, parked->connection, NULL);
+    free(parked);
+    return job;
+}
+
+typedef bool wanted_one(const struct parked *parked, const void *argument);
+
+static void slot_unpark(struct queue_watcher *watcher, size_t slot, wanted_one *wanted,
+                        const void *argument, struct job_list *jobs)
+{
+    for (struct parked **place = &watcher->parked[slot]; *place;) {
+        if (wanted(*place, argument))
+            job_list_append(jobs, unpark(watcher, place));
+        else
+            place = &(*place)->next;
+    }
+}
+
+static void all_unpark(struct queue_watcher *watcher, wanted_one *wanted, const void *argument,
+                       struct job_list *jobs)
+{
+    for (size_t slot = 0; slot < SLOTS && watcher->count; slot++)
+        slot_unpark(watcher, slot, wanted, argument, jobs);
+}
+
+static void wake(struct queue_watcher *watcher, struct job_list *jobs)
+{
+    if (jobs->first)
+        watcher->settings.wake(watcher->settings.context, jobs);
+}
+
+static bool is_any(const struct parked *parked, const void *argument)
+{
+    (void)parked;
+    (void)argument;
+    return true;
+}
+
+static bool is_of(const struct parked *parked, const void *id)
+{
+    return strcmp(parked->id, id) == 0;
+}
+
+static bool has_ticket(const struct parked *parked, const void *ticket)
+{
+    return parked->ticket == *(const uint64_t *)ticket;
+}
+
+/* Times and subscription that decide whether a request goes on. */
+struct moment {
+    int64_t now;
+    uint64_t subscription;
+};
+
+/* While nothing is heard each looks for itself. */
+static bool is_due(const struct parked *parked, const void *argument)
+{
+    const struct moment *moment = argument;
+    return parked->until <= moment->now ||
+           (moment->subscription ? parked->subscription != moment->subscription
+                                 : parked->since + POLL <= moment->now);
+}
+
+static void wake_due(struct queue_watcher *watcher)
+{
+    struct job_list due = {0};
+    pthread_mutex_lock(&watcher->lock);
+    const struct moment moment = {clock_monotonic(), watcher->subscription};
+    all_unpark(watcher, is_due, &moment, &due);
+    pthread_mutex_unlock(&watcher->lock);
+    wake(watcher, &due);
+}
+
+static void wake_left(struct queue_watcher *watcher, uint64_t ticket)
+{
+    struct job_list left = {0};
+    pthread_mutex_lock(&watcher->lock);
+    all_unpark(watcher, has_ticket, &ticket, &left);
+    pthread_mutex_unlock(&watcher->lock);
+    wake(watcher, &left);
+}
+
+/* "<id> <state>" */
+static void hear(struct queue_watcher *watcher, struct span message)
+{
+    struct job_list concerned = {0};
+    struct span id = span_split(&message, ' ');
+    char text[QUEUE_ID_SIZE] = "";
+    if (!queue_id_valid(id))
+        return;
+    memcpy(text, id.data, id.size);
+    size_t slot = slot_of(id);
+    pthread_mutex_lock(&watcher->lock);
+    watcher->slots[slot] = ++watcher->heard;
+    slot_unpark(watcher, slot, is_of, text, &concerned);
+    pthread_mutex_unlock(&watcher->lock);
+    wake(watcher, &concerned);
+}
+
+static void subscription_set(struct queue_watcher *watcher, bool subscribed)
+{
+    pthread_mutex_lock(&watcher->lock);
+    watcher->subscription = subscribed ? ++watcher->subscriptions : 0;
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+/* A line that was closed has left the epoll with its descriptor. */
+static void line_watch(struct queue_watcher *watcher)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+    watcher->watched = redis_subscription_fd(watcher->line);
+    if (watcher->watched >= 0)
+        epoll_ctl(watcher->epoll, EPOLL_CTL_ADD, watcher->watched, &event);
+}
+
+static void line_end(struct queue_watcher *watcher)
+{
+    subscription_set(watcher, false);
+    redis_subscription_free(watcher->line);
+    watcher->line = NULL;
+    watcher->watched = -1;
+}
+
+static void lost(struct queue_watcher *watcher, const struct error *error)
+{
+    if (!watcher->lost_told)
+        log_event(LOG_WARNING, "queue", "news of jobs are not heard: %s", error->text);
+    watcher->lost_told = true;
+    line_end(watcher);
+}
+
+static void subscribe(struct queue_watcher *watcher, int64_t now)
+{
+    struct error error;
+    if (now - watcher->attempt < PAUSE)
+        return;
+    watcher->attempt = now;
+    watcher->line = queue_subscription(watcher->settings.queue, SILENCE);
+    if (!watcher->line)
+        return;
+    if (!redis_subscribe(watcher->line, span_of(watcher->channel), now + watcher->settings.timeout,
+                         &error)) {
+        lost(watcher, &error);
+        return;
+    }
+    if (watcher->lost_told)
+        log_event(LOG_INFO, "queue", "news of jobs are heard again");
+    watcher->lost_told = false;
+    line_watch(watcher);
+    subscription_set(watcher, true);
+}
+
+/* All that has arrived. */
+static void listen(struct queue_watcher *watcher)
+{
+    struct error error;
+    struct redis_reply *message;
+    struct span text;
+    do {
+        if (!redis_next_message(watcher->line, 0, &message, &text, &error)) {
+            lost(watcher, &error);
+            return;
+        }
+        if (message)
+            hear(watcher, text);
+        redis_reply_free(message);
+    } while (message);
+}
+
+static bool anybody(struct queue_watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->lock);
+    bool waits = watcher->count;
+    pthread_mutex_unlock(&watcher->lock);
+    return waits;
+}
+
+/* There is a line while anybody waits, and a little longer. */
+static void line_tend(struct queue_watcher *watcher)
+{
+    int64_t now = clock_monotonic();
+    if (anybody(watcher))
+        watcher->wanted = now;
+    if (watcher->line && now - watcher->wanted > LINGER)
+        line_end(watcher);
+    else if (!watcher->line && watcher->wanted == now)
+        subscribe(watcher, now);
+    if (watcher->line)
+        listen(watcher);
+}
+
+static bool has_stopped(struct queue_watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->lock);
+    bool stopped = watcher->stopped;
+    pthread_mutex_unlock(&watcher->lock);
+    return stopped;
+}
+
+/* The first two numbers are the bell's and the line's; the others are tickets. */
+#define TICKET_FIRST 2
+
+static void rest(struct queue_watcher *watcher)
+{
+    struct epoll_event events[EVENTS_MAX];
+    eventfd_t rings;
+    bool busy = watcher->line || anybody(watcher);
+    int count = epoll_wait(watcher->epoll, events, EVENTS_MAX, busy ? LOOK_MS : LOOK_IDLE_MS);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 == 1)
+            eventfd_read(watcher->rung, &rings);
+        else if (events[i].data.u64 >= TICKET_FIRST)
+            wake_left(watcher, events[i].data.u64);
+    }
+}
+
+static void *watcher_run(void *argument)
+{
+    struct queue_watcher *watcher = argument;
+    while (!has_stopped(watcher)) {
+        line_tend(watcher);
+        wake_due(watcher);
+        rest(watcher);
+    }
+    return NULL;
+}
+
+static void watcher_free(struct queue_watcher *watcher)
+{
+    if (watcher->epoll >= 0)
+        close(watcher->epoll);
+    if (watcher->rung >= 0)
+        close(watcher->rung);
+    redis_subscription_free(watcher->line);
+    pthread_mutex_destroy(&watcher->lock);
+    free(watcher);
+}
+
+static struct queue_watcher *watcher_new(const struct queue_watcher_settings *settings)
+{
+    struct queue_watcher *watcher = calloc(1, sizeof *watcher);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 1};
+    if (!watcher)
+        return NULL;
+    watcher->settings = *settings;
+    watcher->tickets = TICKET_FIRST;
+    watcher->watched = -1;
+    pthread_mutex_init(&watcher->lock, NULL);
+    queue_name(queue_prefix(settings->queue), QUEUE_KEY_NEWS, (struct span){0}, watcher->channel);
+    watcher->epoll = epoll_create1(EPOLL_CLOEXEC);
+    watcher->rung = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (watcher->epoll >= 0 && watcher->rung >= 0 &&
+        epoll_ctl(watcher->epoll, EPOLL_CTL_ADD, watcher->rung, &event) == 0)
+        return watcher;
+    watcher_free(watcher);
+    return NULL;
+}
+
+bool queue_watcher_start(const struct queue_watcher_settings *settings,
+                         struct queue_watcher **ret_watcher, struct error *error)
+{
+    pthread_attr_t attributes;
+    struct queue_watcher *watcher = watcher_new(settings);
+    if (!watcher)
+        return error_set_memory(error);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    bool started = pthread_create(&watcher->thread, &attributes, watcher_run, watcher) == 0;
+    pthread_attr_destroy(&attributes);
+    if (!started) {
+        watcher_free(watcher);
+        return error_set(error, ERROR_SYSTEM, "the thread that hears of jobs could not be started");
+    }
+    pthread_setname_np(watcher->thread, "jobs");
+    *ret_watcher = watcher;
+    return true;
+}
+
+void queue_watcher_close(struct queue_watcher *watcher)
+{
+    struct job_list all = {0};
+    if (!watcher)
+        return;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->closed = true;
+    all_unpark(watcher, is_any, NULL, &all);
+    pthread_mutex_unlock(&watcher->lock);
+    wake(watcher, &all);
+}
+
+void queue_watcher_stop(struct queue_watcher *watcher)
+{
+    if (!watcher)
+        return;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->stopped = true;
+    pthread_mutex_unlock(&watcher->lock);
+    ring(watcher);
+    pthread_join(watcher->thread, NULL);
+    watcher_free(watcher);
+}
+
+bool queue_watcher_admit(struct queue_watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->lock);
+    bool admitted = !watcher->closed && watcher->admitted < watcher->settings.most;
+    watcher->admitted += admitted;
+    pthread_mutex_unlock(&watcher->lock);
+    return admitted;
+}
+
+void queue_watcher_release(struct queue_watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->lock);
+    watcher->admitted--;
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+struct queue_watcher_mark queue_watcher_mark(struct queue_watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->lock);
+    const struct queue_watcher_mark mark = {watcher->subscription, watcher->heard};
+    pthread_mutex_unlock(&watcher->lock);
+    return mark;
+}
+
+/* Locked. */
+static void park(struct queue_watcher *watcher, struct parked *parked, size_t slot)
+{
+    parked->ticket = watcher->tickets++;
+    parked->next = watcher->parked[slot];
+    watcher->parked[slot] = parked;
+    watcher->count++;
+    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, 1);
+    connection_watch(watcher, parked);
+}
+
+enum queue_parking queue_watcher_park(struct queue_watcher *watcher, struct job *job,
+                                      struct span id, struct queue_watcher_mark mark, int64_t until,
+                                      int connection)
+{
+    size_t slot = slot_of(id);
+    struct parked *parked = calloc(1, sizeof *parked);
+    if (!parked)
+        return QUEUE_CLOSED;
+    *parked = (struct parked){.job = job,
+                              .subscription = mark.subscription,
+                              .since = clock_monotonic(),
+                              .until = until,
+                              .connection = connection};
+    memcpy(parked->id, id.data, id.size);
+    pthread_mutex_lock(&watcher->lock);
+    bool missed = mark.subscription && mark.subscription == watcher->subscription &&
+                  watcher->slots[slot] > mark.heard;
+    enum queue_parking parking = watcher->closed ? QUEUE_CLOSED
+                                 : missed        ? QUEUE_CHANGED
+                                                 : QUEUE_PARKED;
+    if (parking == QUEUE_PARKED)
+        park(watcher, parked, slot);
+    bool first = watcher->count == 1;
+    pthread_mutex_unlock(&watcher->lock);
+    if (parking != QUEUE_PARKED)
+        free(parked);
+    if (parking == QUEUE_PARKED && first)
+        ring(watcher);
+    return parking;
+}

@@ -1,0 +1,373 @@
+#include "work/behind_batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/batch.h"
+#include "http/problem.h"
+#include "queue/record.h"
+#include "serve/answer.h"
+#include "serve/strike.h"
+#include "work/split.h"
+
+/* A call of Redis may take so long; no request waits for it: µs. */
+#define REDIS_PATIENCE (2 * INT64_C(1000000))
+
+/* A whole batch may take so long at least, µs. */
+#define BATCH_PATIENCE (30 * INT64_C(1000000))
+
+/* How often a write whose time is over is tried alone. */
+#define SLOW_TRIES 5
+
+struct write {
+    struct db_batch_item item;
+    struct db_identity identity;
+    bool dead; /* it can't be made, and was put with the dead letters */
+};
+
+struct making {
+    const struct behind_tools *tools;
+    struct behind_stream *stream;
+    const struct route *route;
+    const struct learned *learned;
+    int64_t timeout; /* µs for one statement */
+    struct arena *arena;
+    struct desk desk; /* with that arena, and nothing else */
+    struct queue_behind_taken taken;
+    struct write *writes; /* of each entry taken */
+    struct error *error;
+};
+
+/* Some of them, in one transaction. */
+struct turn {
+    struct making *making;
+    struct db_batch_item *items;
+    size_t *places; /* the entry that each item is of */
+    size_t count;
+    const struct queue_behind_number *until; /* the last entry's */
+    bool begun;                              /* PostgreSQL told how far the stream is made */
+    bool peer;                               /* … and that another is at it */
+    struct queue_behind_number reached;
+    char number[QUEUE_BEHIND_NUMBER_SIZE];
+    const char *values[3]; /* of the statements around */
+};
+
+static int64_t redis_deadline(void)
+{
+    return clock_monotonic() + REDIS_PATIENCE;
+}
+
+static bool memory(struct making *making)
+{
+    return error_set_memory(making->error);
+}
+
+/* Dead letters */
+
+static bool problem_text(const char *why, struct bytes *out)
+{
+    const struct problem problem = {.status = 500, .detail = why};
+    problem_write(&problem, out);
+    return !out->failed;
+}
+
+static bool bury(struct making *making, size_t at, const char *why)
+{
+    const struct behind_tools *tools = making->tools;
+    struct bytes problem CLEANUP(bytes_free) = BYTES_EMPTY;
+    const struct queue_behind_dead dead = {
+        .stream = making->stream->name,
+        .entry = &making->taken.entries[at],
+        .version = making->stream->served->version.hex,
+        .statements = making->route->before_count + 1,
+        .timeout = making->timeout,
+        .now = clock_wall(),
+        .kept = options_number(tools->options, OPTION_DEAD_TTL),
+    };
+    char id[QUEUE_ID_SIZE];
+    if (!problem_text(why, &problem))
+        return memory(making);
+    if (!queue_behind_bury(tools->queue, tools->redis, &dead, bytes_span(&problem),
+                           redis_deadline(), id, making->error))
+        return false;
+    making->writes[at].dead = true;
+    counters_add(tools->counters, COUNTER_BEHIND_DEAD, 1);
+    log_event(LOG_ERROR, "behind",
+              "%s: a write can't be made, and lies with the dead letters (%s): %s",
+              making->route->name, id, why);
+    return true;
+}
+
+/* From entries to statements */
+
+/* The path's other methods: one of them may be a read that the write strikes. */
+static bool match_make(struct exchange *exchange)
+{
+    const struct route *route = exchange->served->route;
+    struct span *segments =
+        arena_array(exchange->desk->arena, route->segment_count, sizeof *segments);
+    for (size_t i = 0; segments && i < route->segment_count; i++) {
+        int param = route->segments[i].param;
+        segments[i] = param < 0 ? route->segments[i].text : exchange->by_param[param].text;
+    }
+    if (segments)
+        route_table_match(live_table(exchange->live), segments, route->segment_count,
+                          &exchange->match);
+    return segments != NULL;
+}
+
+/* What of a request its tags are made of. False: memory. */
+static bool tags_make(struct making *making, const struct value *values, struct db_batch_item *item)
+{
+    struct exchange exchange = {.desk = &making->desk,
+                                .live = making->stream->live,
+                                .served = (struct served *)making->stream->served,
+                                .by_param = (struct value *)values};
+    struct span *tags;
+    if (!match_make(&exchange) || !strike_own(&exchange, &tags, &item->tag_count))
+        return false;
+    item->tags = tags;
+    return true;
+}
+
+static bool write_make(struct making *making, const struct queue_behind_entry *entry,
+                       struct write *write, struct error *error)
+{
+    const struct route *route = making->route;
+    struct queue_record record;
+    if (!queue_record_read(entry->document, route, making->arena, &record, error))
+        return false;
+    write->identity = (struct db_identity){.role = record.role, .claims = record.claims};
+    write->item = (struct db_batch_item){
+        .statements =
+            answer_write(route, making->learned, record.values, making->timeout, making->arena),
+        .count = route->before_count + 1,
+        .identity = record.role || record.claims ? &write->identity : NULL,
+    };
+    return write->item.statements && tags_make(making, record.values, &write->item)
+               ? true
+               : error_set_memory(error);
+}
+
+/* What an entry says may fit the route no more, or never have. */
+static bool writes_make(struct making *making)
+{
+    size_t count = making->taken.count;
+    making->writes = arena_array(making->arena, count, sizeof *making->writes);
+    if (!making->writes)
+        return memory(making);
+    for (size_t i = 0; i < count; i++) {
+        struct error error;
+        if (write_make(making, &making->taken.entries[i], &making->writes[i], &error))
+            continue;
+        if (error.kind != ERROR_INVALID) {
+            *making->error = error;
+            return false;
+        }
+        if (!bury(making, i, error.text))
+            return false;
+    }
+    return true;
+}
+
+/* In PostgreSQL */
+
+/* What was made before, as the position says, is not made again. */
+static bool choose(void *context, const struct db_result *rows, bool *ret_wanted)
+{
+    struct turn *turn = context;
+    const struct queue_behind_entry *entries = turn->making->taken.entries;
+    struct span told = db_result_rows(rows) ? db_result_value(rows, 0, 0) : (struct span){0};
+    turn->begun = true;
+    turn->peer = !told.data;
+    if (turn->peer || !queue_behind_number_read(told, &turn->reached))
+        return false;
+    for (size_t i = 0; i < turn->count; i++)
+        ret_wanted[i] =
+            queue_behind_number_compare(&entries[turn->places[i]].number, &turn->reached) > 0;
+    return true;
+}
+
+static bool move_on(void *context, struct db_result *const *results, struct db_statement *ret_close)
+{
+    struct turn *turn = context;
+    bool before = queue_behind_number_compare(turn->until, &turn->reached) <= 0;
+    (void)results;
+    queue_behind_number_write(before ? &turn->reached : turn->until, turn->number);
+    turn->values[2] = turn->number;
+    *ret_close = (struct db_statement){.id = UINT64_C(0x6c61726465726232),
+                                       .sql = "SELECT larder.behind_done($1, $2, $3)",
+                                       .values = turn->values,
+                                       .parameter_count = 3,
+                                       .timeout = BATCH_PATIENCE};
+    return true;
+}
+
+static bool turn_begin(struct turn *turn, size_t from, size_t count)
+{
+    struct making *making = turn->making;
+    const char *queue = arena_text(making->arena, making->taken.queue);
+    turn->items = arena_array(making->arena, count, sizeof *turn->items);
+    turn->places = arena_array(making->arena, count, sizeof *turn->places);
+    if (!queue || !turn->items || !turn->places)
+        return false;
+    for (size_t i = from; i < from + count; i++) {
+        if (making->writes[i].dead)
+            continue;
+        turn->items[turn->count] = making->writes[i].item;
+        turn->places[turn->count++] = i;
+    }
+    turn->until = &making->taken.entries[from + count - 1].number;
+    turn->values[0] = queue;
+    turn->values[1] = making->route->name;
+    return true;
+}
+
+/* *ret_failed is, of the `count` from `from`, the one at fault; `count`: none that is known. */
+static bool turn_run(struct turn *turn, size_t from, size_t count, size_t *ret_failed,
+                     struct db_failure *failure)
+{
+    size_t item;
+    if (!turn_begin(turn, from, count))
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    const struct db_batch batch = {
+        .items = turn->items,
+        .count = turn->count,
+        .timeout = BATCH_PATIENCE,
+        .open = {.id = UINT64_C(0x6c61726465726231),
+                 .sql = "SELECT larder.behind_begin($1, $2)",
+                 .values = turn->values,
+                 .parameter_count = 2,
+                 .timeout = BATCH_PATIENCE},
+        .choose = choose,
+        .close = move_on,
+        .context = turn,
+    };
+    if (db_batch_run(turn->making->tools->pool, &batch, &item, failure))
+        return true;
+    *ret_failed = item < turn->count ? turn->places[item] - from : count;
+    return false;
+}
+
+/* Classes of SQLSTATE that say nothing of the write itself. */
+static bool is_passing(const struct db_failure *failure)
+{
+    static const char *const classes[] = {"08", "25", "40", "53", "55", "57", "58", "XX"};
+    for (size_t i = 0; i < ARRAY_COUNT(classes); i++)
+        if (strncmp(failure->sqlstate, classes[i], 2) == 0)
+            return true;
+    switch (failure->kind) {
+    case DB_FAILURE_UNAVAILABLE:
+    case DB_FAILURE_BUSY:
+    case DB_FAILURE_RETRY:
+    case DB_FAILURE_UNKNOWN:
+    case DB_FAILURE_UNINSTALLED:
+    case DB_FAILURE_MEMORY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A write that takes too long may only have waited for another: it gets some tries. */
+static bool is_slow(struct behind_stream *stream, const struct queue_behind_number *number)
+{
+    if (queue_behind_number_compare(&stream->slow, number) != 0) {
+        stream->slow = *number;
+        stream->slow_tries = 0;
+    }
+    return ++stream->slow_tries < SLOW_TRIES;
+}
+
+static bool later(struct making *making, const struct db_failure *failure)
+{
+    return error_set(making->error, ERROR_UNAVAILABLE, "PostgreSQL: %.400s", failure->message);
+}
+
+static bool made(struct making *making, const struct turn *turn)
+{
+    const struct behind_tools *tools = making->tools;
+    counters_add(tools->counters, COUNTER_BEHIND_MADE, (int64_t)turn->count);
+    counters_add(tools->counters, COUNTER_BEHIND_BATCHES, 1);
+    return queue_behind_trim(tools->redis, making->stream->name, turn->until, redis_deadline(),
+                             making->error);
+}
+
+/* What failed is tried in smaller parts, or given up; false: it waits. */
+static bool failed(struct making *making, struct split *split, const struct turn *turn,
+                   size_t place, const struct db_failure *failure)
+{
+    size_t from = split->at;
+    bool timeout = failure->kind == DB_FAILURE_TIMEOUT;
+    if (!turn->begun || (is_passing(failure) && !timeout))
+        return later(making, failure);
+    if (!split_failed(split, place))
+        return true;
+    if (timeout && is_slow(making->stream, &making->taken.entries[from].number))
+        return later(making, failure);
+    if (!bury(making, from, failure->message))
+        return false;
+    split_given_up(split);
+    return true;
+}
+
+static enum behind_outcome writes_run(struct making *making)
+{
+    struct split split = {.count = making->taken.count};
+    size_t from, count;
+    while (split_next(&split, &from, &count)) {
+        struct turn turn = {.making = making};
+        struct db_failure failure = {0};
+        size_t place = 0;
+        if (turn_run(&turn, from, count, &place, &failure)) {
+            if (!made(making, &turn))
+                return BEHIND_LATER;
+            split_made(&split);
+        } else if (turn.peer) {
+            return BEHIND_PEER;
+        } else if (!failed(making, &split, &turn, place, &failure)) {
+            return BEHIND_LATER;
+        }
+    }
+    return BEHIND_MADE;
+}
+
+static bool learned_ready(struct making *making)
+{
+    const struct learned_write *write = &making->learned->write;
+    if (write->known)
+        return true;
+    return error_set(making->error, ERROR_UNAVAILABLE,
+                     write->refused ? "PostgreSQL does not take the route's statements"
+                                    : "PostgreSQL could not be asked about the route yet");
+}
+
+enum behind_outcome behind_batch(const struct behind_tools *tools, struct behind_stream *stream,
+                                 struct error *ret_error)
+{
+    const struct route *route = stream->served->route;
+    struct making making = {
+        .tools = tools,
+        .stream = stream,
+        .route = route,
+        .learned = atomic_load_explicit(&stream->served->learned, memory_order_acquire),
+        .timeout = answer_timeout(route, options_number(tools->options, OPTION_TIMEOUT)),
+        .arena = arena_new(),
+        .error = ret_error,
+    };
+    enum behind_outcome outcome = BEHIND_LATER;
+    making.desk.arena = making.arena;
+    if (!making.arena)
+        (void)memory(&making);
+    else if (learned_ready(&making) &&
+             queue_behind_take(tools->queue, tools->redis, stream->name,
+                               (size_t)route->behind.batch, redis_deadline(), &making.taken,
+                               ret_error) &&
+             writes_make(&making))
+        outcome = writes_run(&making);
+    queue_behind_taken_free(&making.taken);
+    arena_free(making.arena);
+    return outcome;
+}

@@ -1,0 +1,516 @@
+/*
+ * What a worker has taken: made into statements, run in as few transactions as may be, and ended.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/array.h"
+#include "work/jobs_worker.h"
+#include "work/split.h"
+
+/* A worker that did not end a job had perhaps ended by it: then it is run alone, or given up. */
+#define DEATHS_ALONE 2
+#define DEATHS_MOST 10
+
+/* How long until a job is tried again: µs; doubled by each try, up to the most. */
+#define AGAIN_LEAST INT64_C(1000000)
+#define AGAIN_MOST (300 * INT64_C(1000000))
+
+/* One that can't be made yet is looked at again after this: µs. */
+#define NOT_YET INT64_C(1000000)
+
+/* Transactions are made of as many jobs as take about this long: µs. */
+#define CHUNK_TIME INT64_C(100000)
+#define CHUNK_UNKNOWN 5
+
+/* What is left after this long goes back, so that idle workers may have it: µs. */
+#define HAND_TIME INT64_C(1000000)
+
+struct batch {
+    struct jobs_worker *worker;
+    struct live *live;
+    struct jobs_task *ready[QUEUE_TAKE_MAX]; /* by route and values, so that locks have one order */
+    size_t ready_count;
+    struct queue_end ends[QUEUE_TAKE_MAX];
+    size_t end_count;
+    int64_t cost; /* µs of a job, as the last transaction had it; 0: not known */
+};
+
+/* A transaction of some of them. */
+struct group {
+    struct batch *batch;
+    struct jobs_task *const *tasks;
+    size_t count;
+    size_t unfit; /* whose answer is none that is kept; `count`: of none */
+    char *keys, *records;
+    const char *done_values[2];
+};
+
+static struct arena *arena_of(const struct batch *batch)
+{
+    return batch->worker->desk->arena;
+}
+
+static void count(const struct batch *batch, enum counter counter, size_t amount)
+{
+    counters_add(batch->worker->jobs->settings.counters, counter, (int64_t)amount);
+}
+
+/* Ends */
+
+static struct queue_end *end_add(struct batch *batch, const struct queue_task *task,
+                                 enum queue_state state)
+{
+    struct queue_end *end = &batch->ends[batch->end_count++];
+    *end = (struct queue_end){.place = task->place, .state = state};
+    return end;
+}
+
+static void give_back(struct batch *batch, const struct queue_task *task, int64_t delay)
+{
+    struct queue_end *end = end_add(batch, task, QUEUE_QUEUED);
+    end->delay = delay;
+    end->uncounted = true;
+}
+
+/* With the answer that the exchange is settled with. */
+static void end_answered(struct batch *batch, struct jobs_task *task, enum queue_state state)
+{
+    const struct exchange *exchange = &task->later.exchange;
+    struct queue_end *end = end_add(batch, task->filed, state);
+    end->status = exchange->status;
+    end->type = exchange->settled_type;
+    end->location = later_location(&task->later);
+    end->body = exchange->settled_body;
+}
+
+static void give_up(struct batch *batch, struct jobs_task *task)
+{
+    end_answered(batch, task, QUEUE_FAILED);
+    count(batch, COUNTER_JOBS_FAILED, 1);
+    log_event(LOG_ERROR, "jobs", "%.*s: job %s failed for good, at try %lld, with %u",
+              SPAN_PRINTF(task->filed->route), task->filed->place.id, (long long)task->filed->tries,
+              task->later.exchange.status);
+}
+
+/* From half of the delay to all of it, so that what failed together does not come back so. */
+static int64_t again_after(int64_t tries)
+{
+    int64_t delay = AGAIN_LEAST;
+    for (int64_t i = 1; i < tries && delay < AGAIN_MOST; i++)
+        delay *= 2;
+    delay = delay < AGAIN_MOST ? delay : AGAIN_MOST;
+    return delay / 2 + random() % (delay / 2);
+}
+
+static void task_failed(struct batch *batch, struct jobs_task *task, bool may_pass)
+{
+    const struct queue_task *filed = task->filed;
+    if (!may_pass || filed->tries > filed->retries) {
+        give_up(batch, task);
+        return;
+    }
+    end_add(batch, filed, QUEUE_QUEUED)->delay = again_after(filed->tries);
+    count(batch, COUNTER_JOBS_TRIED_AGAIN, 1);
+}
+
+/* Tells Redis; what it could not be told stays to be told. */
+static bool ends_tell(struct batch *batch)
+{
+    struct jobs_worker *worker = batch->worker;
+    struct jobs *jobs = worker->jobs;
+    struct error error;
+    if (batch->end_count == 0)
+        return true;
+    bool told = queue_end(jobs->taker, worker->redis, batch->ends, batch->end_count,
+                          clock_monotonic() + JOBS_REDIS_PATIENCE, &error);
+    jobs_tell(jobs, &jobs->redis_away, !told, "LARDER_QUEUE", error.text);
+    if (told)
+        batch->end_count = 0;
+    return told;
+}
+
+/* Until Redis knows; else another worker finds in PostgreSQL what was done. */
+static void ends_tell_surely(struct batch *batch)
+{
+    struct backoff backoff = {0};
+    while (
+        !ends_tell(batch) &&
+        jobs_pause(batch->worker->jobs, backoff_failed(&backoff, (uint32_t)random()), JOBS_ENDING))
+        ;
+}
+
+/* From what was filed to statements */
+
+static void refuse(struct batch *batch, struct jobs_task *task, const char *why)
+{
+    task->later.exchange.desk = batch->worker->desk;
+    exchange_problem(&task->later.exchange, 500, why);
+    give_up(batch, task);
+}
+
+static void task_make(struct batch *batch, struct jobs_task *task, const struct queue_task *filed)
+{
+    const struct later_filed text = {.route = filed->route,
+                                     .document = filed->document,
+                                     .signed_in = filed->owner.size > 0,
+                                     .timeout = filed->timeout};
+    struct error error;
+    *task = (struct jobs_task){.filed = filed};
+    if (filed->deaths >= DEATHS_MOST) {
+        refuse(batch, task, "The workers that had the job did not come to its end.");
+        return;
+    }
+    if (later_make(batch->live, batch->worker->desk, &text, &task->later, &error))
+        batch->ready[batch->ready_count++] = task;
+    else if (error.kind == ERROR_INVALID)
+        refuse(batch, task, error.text);
+    else
+        give_back(batch, filed, NOT_YET);
+}
+
+static int span_compare(struct span one, struct span other)
+{
+    size_t size = one.size < other.size ? one.size : other.size;
+    int order = size ? memcmp(one.data, other.data, size) : 0;
+    return order ? order : (one.size > other.size) - (one.size < other.size);
+}
+
+static int task_compare(const void *left, const void *right)
+{
+    const struct queue_task *one = (*(struct jobs_task *const *)left)->filed;
+    const struct queue_task *other = (*(struct jobs_task *const *)right)->filed;
+    int order = span_compare(one->route, other->route);
+    if (!order)
+        order = span_compare(one->document, other->document);
+    return order ? order : strcmp(one->place.entry, other->place.entry);
+}
+
+static void tasks_make(struct batch *batch)
+{
+    const struct queue_begun *begun = batch->worker->begun;
+    for (size_t i = 0; i < begun->count; i++) {
+        const struct queue_task *filed = &begun->tasks[i];
+        if (filed->wanted && batch->live)
+            task_make(batch, &batch->worker->tasks[i], filed);
+        else if (filed->wanted)
+            give_back(batch, filed, NOT_YET);
+    }
+    qsort(batch->ready, batch->ready_count, sizeof(struct jobs_task *), task_compare);
+}
+
+/* One transaction */
+
+/* What was recorded of a job: "201 16 9 …\n", then Content-Type, Location and body. */
+static struct span record_make(const struct batch *batch, const struct later *later)
+{
+    const struct exchange *exchange = &later->exchange;
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct span place = later_location(later);
+    bytes_append_format(&text, "%u %zu %zu\n", exchange->status, exchange->settled_type.size,
+                        place.size);
+    bytes_append_span(&text, exchange->settled_type);
+    bytes_append_span(&text, place);
+    bytes_append_span(&text, exchange->settled_body);
+    return text.failed ? (struct span){0} : arena_span(arena_of(batch), bytes_span(&text));
+}
+
+static bool record_read(struct span text, struct queue_end *end)
+{
+    char head[64];
+    size_t type, place, line = span_find(text, '\n');
+    unsigned status;
+    if (line >= text.size || line >= sizeof head)
+        return false;
+    memcpy(head, text.data, line);
+    head[line] = '\0';
+    text = span_from(text, line + 1);
+    if (sscanf(head, "%3u %zu %zu", &status, &type, &place) != 3 || type > text.size ||
+        place > text.size - type)
+        return false;
+    end->status = status;
+    end->type = span_first(text, type);
+    end->location = span_first(span_from(text, type), place);
+    end->body = span_from(text, type + place);
+    return true;
+}
+
+static void group_free(struct group *group)
+{
+    free(group->keys);
+    free(group->records);
+    group->keys = group->records = NULL;
+}
+
+static bool choose(void *context, const struct db_result *rows, bool *ret_wanted)
+{
+    struct group *group = context;
+    for (size_t i = 0; i < group->count; i++) {
+        struct jobs_task *task = group->tasks[i];
+        task->record = (struct span){0};
+        task->cancelled = jobs_worker_cancelled(group->batch->worker, task->filed->place.id);
+        ret_wanted[i] = !task->cancelled;
+    }
+    for (int row = 0; row < db_result_rows(rows); row++) {
+        size_t at = (size_t)strtoull(db_result_value(rows, row, 0).data, NULL, 10) - 1;
+        struct span record = db_result_value(rows, row, 1);
+        if (at >= group->count)
+            continue;
+        group->tasks[at]->record = arena_span(arena_of(group->batch), record);
+        ret_wanted[at] = false;
+        if (!group->tasks[at]->record.data)
+            return false;
+    }
+    return true;
+}
+
+static char *keys_make(const struct group *group)
+{
+    struct span keys[QUEUE_TAKE_MAX];
+    for (size_t i = 0; i < group->count; i++)
+        keys[i] = span_of(group->tasks[i]->filed->place.id);
+    return db_array_bytes(keys, group->count);
+}
+
+/* Nothing is kept of what is answered with an error. */
+static bool answer_make(struct group *group, size_t at, const struct db_result *rows)
+{
+    struct jobs_task *task = group->tasks[at];
+    later_answer(&task->later, rows);
+    if (task->later.exchange.status >= 400) {
+        group->unfit = at;
+        return false;
+    }
+    task->record = record_make(group->batch, &task->later);
+    return task->record.data != NULL;
+}
+
+static bool record(void *context, struct db_result *const *results, struct db_statement *ret_close)
+{
+    struct group *group = context;
+    struct span keys[QUEUE_TAKE_MAX], records[QUEUE_TAKE_MAX];
+    size_t made = 0;
+    group->unfit = group->count;
+    for (size_t i = 0; i < group->count; i++) {
+        if (!results[i])
+            continue;
+        if (!answer_make(group, i, results[i]))
+            return false;
+        keys[made] = span_of(group->tasks[i]->filed->place.id);
+        records[made++] = group->tasks[i]->record;
+    }
+    if (made == 0)
+        return true;
+    group_free(group);
+    group->keys = db_array_bytes(keys, made);
+    group->records = db_array_bytes(records, made);
+    group->done_values[0] = group->keys;
+    group->done_values[1] = group->records;
+    *ret_close = (struct db_statement){.id = UINT64_C(0x6c61726465726a02),
+                                       .sql = "SELECT larder.jobs_done($1, $2)",
+                                       .values = group->done_values,
+                                       .parameter_count = 2};
+    return group->keys && group->records;
+}
+
+/* The server ends each statement in its time; the sum is for one that does not even say so. */
+static int64_t time_of(const struct group *group)
+{
+    int64_t time = 0;
+    for (size_t i = 0; i < group->count; i++)
+        time += group->tasks[i]->filed->timeout *
+                (group->count > 1 ? (int64_t)group->tasks[i]->later.item.count : 1);
+    return time;
+}
+
+static bool group_run(struct group *group, size_t *ret_failed, struct db_failure *failure)
+{
+    struct jobs_worker *worker = group->batch->worker;
+    struct db_batch_item items[QUEUE_TAKE_MAX];
+    char *keys = keys_make(group);
+    const char *values[] = {keys};
+    for (size_t i = 0; i < group->count; i++)
+        items[i] = group->tasks[i]->later.item;
+    group->unfit = group->count;
+    const struct db_batch batch = {
+        .items = items,
+        .count = group->count,
+        .timeout = time_of(group),
+        .open = {.id = UINT64_C(0x6c61726465726a01),
+                 .sql = "SELECT place, pg_catalog.convert_from(record, 'UTF8')"
+                        " FROM larder.jobs_begin($1)",
+                 .values = values,
+                 .parameter_count = 1},
+        .choose = choose,
+        .close = record,
+        .context = group,
+        .stop = worker->stop,
+    };
+    *ret_failed = group->count;
+    bool done = keys ? db_batch_run(worker->jobs->settings.pool, &batch, ret_failed, failure)
+                     : db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    if (!done && group->unfit < group->count)
+        *ret_failed = group->unfit;
+    group_free(group);
+    free(keys);
+    return done;
+}
+
+/* The transaction committed, or there was nothing to do in it. */
+static void group_end(struct group *group)
+{
+    struct batch *batch = group->batch;
+    for (size_t i = 0; i < group->count; i++) {
+        struct jobs_task *task = group->tasks[i];
+        bool cancelled = !task->record.data;
+        struct queue_end *end =
+            end_add(batch, task->filed, cancelled ? QUEUE_CANCELLED : QUEUE_DONE);
+        count(batch, cancelled ? COUNTER_JOBS_CANCELLED : COUNTER_JOBS_DONE, 1);
+        if (!cancelled && !record_read(task->record, end))
+            log_event(LOG_ERROR, "jobs", "%.*s: what is recorded of job %s can't be read",
+                      SPAN_PRINTF(task->filed->route), task->filed->place.id);
+    }
+}
+
+/* Failures that are nobody's: the same jobs may go well once PostgreSQL is well. */
+static bool is_outage(const struct db_failure *failure)
+{
+    switch (failure->kind) {
+    case DB_FAILURE_UNAVAILABLE:
+    case DB_FAILURE_BUSY:
+    case DB_FAILURE_UNKNOWN:
+    case DB_FAILURE_UNINSTALLED:
+    case DB_FAILURE_READ_ONLY:
+    case DB_FAILURE_MEMORY:
+        return true;
+    case DB_FAILURE_TIMEOUT:
+        return !failure->sqlstate[0]; /* the server did not even say so */
+    default:
+        break;
+    }
+    /* insufficient_resources, system_error */
+    return strncmp(failure->sqlstate, "53", 2) == 0 || strncmp(failure->sqlstate, "58", 2) == 0;
+}
+
+static const char *outage_text(const struct db_failure *failure)
+{
+    return failure->kind == DB_FAILURE_UNINSTALLED
+               ? "the database does not keep what jobs did: run \"larder install\", with --to for "
+                 "the role of larderd"
+               : failure->message;
+}
+
+/* What was run was stopped for the sake of one that is to be cancelled. */
+static bool was_cancelled(const struct group *group, const struct db_failure *failure)
+{
+    bool any = false;
+    for (size_t i = 0; i < group->count; i++)
+        any =
+            any || (!group->tasks[i]->cancelled &&
+                    jobs_worker_cancelled(group->batch->worker, group->tasks[i]->filed->place.id));
+    return any && failure->kind == DB_FAILURE_TIMEOUT;
+}
+
+static bool is_ended(const struct batch *batch, enum jobs_end until)
+{
+    return atomic_load(&batch->worker->jobs->end) >= until;
+}
+
+static void alone_failed(struct group *group, const struct db_failure *failure)
+{
+    struct jobs_task *task = group->tasks[0];
+    if (group->unfit == 0)
+        give_up(group->batch, task);
+    else
+        task_failed(group->batch, task, later_failed(&task->later, failure));
+}
+
+/* False: the end has come, or nothing can be done now. */
+static bool group_try(struct batch *batch, struct split *split, struct group *group,
+                      struct backoff *backoff)
+{
+    struct jobs *jobs = batch->worker->jobs;
+    struct db_failure failure = {0};
+    size_t failed;
+    bool done = group_run(group, &failed, &failure);
+    bool away = !done && group->unfit == group->count && is_outage(&failure);
+    jobs_tell(jobs, &jobs->database_away, away, "PostgreSQL", outage_text(&failure));
+    if (done) {
+        group_end(group);
+        split_made(split);
+        backoff_succeeded(backoff);
+        return true;
+    }
+    if (is_ended(batch, JOBS_ABANDON))
+        return false;
+    if (away)
+        return jobs_pause(jobs, backoff_failed(backoff, (uint32_t)random()), JOBS_ENDING);
+    if (was_cancelled(group, &failure))
+        return true;
+    if (split_failed(split, failed)) {
+        alone_failed(group, &failure);
+        split_given_up(split);
+    }
+    return true;
+}
+
+/* Some of those that are ready, in as few transactions as may be; what is left goes back. */
+static void chunk_run(struct batch *batch, size_t from, size_t size)
+{
+    struct split split = {.count = size};
+    struct backoff backoff = {0};
+    struct group group = {.batch = batch};
+    size_t at;
+    bool on = true;
+    while (on && split_next(&split, &at, &group.count)) {
+        group.tasks = &batch->ready[from + at];
+        on = group_try(batch, &split, &group, &backoff);
+    }
+    for (at = split.at; at < size; at++)
+        give_back(batch, batch->ready[from + at]->filed, 0);
+}
+
+static size_t chunk_size(const struct batch *batch, size_t from)
+{
+    size_t left = batch->ready_count - from;
+    size_t most = batch->cost ? (size_t)(CHUNK_TIME / batch->cost) + 1 : CHUNK_UNKNOWN;
+    size_t size = 1;
+    if (batch->ready[from]->filed->deaths >= DEATHS_ALONE)
+        return 1;
+    while (size < left && size < most && batch->ready[from + size]->filed->deaths < DEATHS_ALONE)
+        size++;
+    return size;
+}
+
+static void chunks_run(struct batch *batch)
+{
+    int64_t begin = clock_monotonic();
+    size_t at = 0;
+    while (at < batch->ready_count && !is_ended(batch, JOBS_ENDING) &&
+           (at == 0 || clock_monotonic() - begin < HAND_TIME)) {
+        size_t size = chunk_size(batch, at);
+        int64_t chunk_begin = clock_monotonic();
+        chunk_run(batch, at, size);
+        batch->cost = (clock_monotonic() - chunk_begin) / (int64_t)size + 1;
+        at += size;
+        (void)!ends_tell(batch);
+    }
+    for (; at < batch->ready_count; at++)
+        give_back(batch, batch->ready[at]->filed, 0);
+}
+
+int64_t jobs_batch_run(struct jobs_worker *worker)
+{
+    struct batch batch = {.worker = worker, .live = routes_live(worker->jobs->settings.routes)};
+    int64_t begin = clock_monotonic();
+    arena_reset(worker->desk->arena);
+    tasks_make(&batch);
+    (void)!ends_tell(&batch);
+    chunks_run(&batch);
+    ends_tell_surely(&batch);
+    live_unref(batch.live);
+    return clock_monotonic() - begin;
+}

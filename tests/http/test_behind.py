@@ -1,0 +1,216 @@
+"""@behind: writes that are queued, answered, and made in batches, each once and in their order."""
+
+import json
+import uuid
+
+import pytest
+
+from support import tokens
+from support.stack import metrics
+from support.waiting import wait_until
+
+SCHEMA = """
+CREATE TABLE looks (number bigint GENERATED ALWAYS AS IDENTITY, page text NOT NULL CHECK (page <> 'bad'), note text,
+                    batch bigint DEFAULT pg_catalog.pg_current_xact_id()::text::bigint, at timestamptz DEFAULT now());
+CREATE TABLE counts (page text PRIMARY KEY, count int NOT NULL);
+CREATE TABLE mine (owner text NOT NULL DEFAULT current_user, claims text);
+CREATE TABLE waits (seconds float);
+GRANT INSERT ON mine TO PUBLIC;
+"""
+
+ROUTES = {
+    "look.sql": """-- @http POST /looks/{page}
+-- @behind batch=100 every=50ms
+INSERT INTO looks (page, note) VALUES (:page, :note)""",
+    "looks.sql": """-- @http GET /looks
+-- @cache ttl=1h
+SELECT page, note FROM looks ORDER BY number""",
+    "count.sql": """-- @http POST /counts/{page}
+-- @behind batch=50 every=20ms
+-- @invalidates counted:{page}
+INSERT INTO counts VALUES (:page, 1) ON CONFLICT (page) DO UPDATE SET count = counts.count + 1""",
+    "slow.sql": """-- @http POST /slow/{page}
+-- @behind batch=5 every=1h bound=10
+INSERT INTO looks (page) VALUES (:page)""",
+    "now.sql": """-- @http POST /now/{page}
+-- @behind batch=2 every=1h bound=3 full=now
+-- @result row
+INSERT INTO looks (page) VALUES (:page) RETURNING page""",
+    "own.sql": """-- @http POST /mine
+-- @auth required rls
+-- @behind batch=10 every=20ms
+INSERT INTO mine (claims) VALUES (current_setting('request.jwt.claims')::json ->> 'sub')""",
+    "two.sql": """-- @http POST /two/{page}
+-- @param seconds float default=0
+-- @behind batch=10 every=20ms
+INSERT INTO waits VALUES (:seconds);
+INSERT INTO looks (page) VALUES (:page)""",
+}
+
+
+@pytest.fixture(scope="module")
+def served(shared_stack, tmp_path_factory):
+    return shared_stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=True, processes=2,
+                        env=tokens.settings(f"{tmp_path_factory.mktemp('behind')}/key"))
+
+
+@pytest.fixture(scope="module")
+def idle(shared_stack):
+    """Without larderd: what is queued stays."""
+    routes = {name: text for name, text in ROUTES.items() if "@auth" not in text}
+    return shared_stack(routes, schema=SCHEMA, queue=True, install=True)
+
+
+def post(stack, target, fields=None, **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    if fields is not None:
+        headers["Content-Type"] = "application/json"
+    return stack.direct(target, method="POST", headers=headers, body=json.dumps(fields).encode() if fields else b"")
+
+
+def accepted(answer):
+    assert answer.status == 202, answer
+    assert answer.json() == {"status": "accepted"}
+    assert answer["Cache-Control"] == "no-store"
+
+
+def pages(stack, like):
+    return [page for (page,) in stack.sql("SELECT page FROM looks WHERE page LIKE %s ORDER BY number", (like,))]
+
+
+def waiting(stack):
+    client = stack.queue.client()
+    return sum(client.xlen(key) for key in client.keys("larder:q:b:*"))
+
+
+def emptied(stack):
+    wait_until(lambda: waiting(stack) == 0, 20, "the queue being empty")
+
+
+def test_a_write_is_answered_and_then_made(served):
+    accepted(post(served, "/looks/first", {"note": "a ' \" \\ ü\n"}))
+    wait_until(lambda: pages(served, "first") == ["first"])
+    assert served.sql("SELECT note FROM looks WHERE page = 'first'") == [("a ' \" \\ ü\n",)]
+    emptied(served)
+    assert pages(served, "first") == ["first"], "once"
+
+
+def test_what_is_missing_is_null(served):
+    accepted(post(served, "/looks/null"))
+    wait_until(lambda: served.sql("SELECT note FROM looks WHERE page = 'null'") == [(None,)])
+
+
+def test_many_are_made_in_their_order_in_few_transactions(served):
+    for number in range(300):
+        accepted(post(served, f"/looks/many-{number:03}"))
+    wait_until(lambda: len(pages(served, "many-%")) == 300)
+    assert pages(served, "many-%") == [f"many-{number:03}" for number in range(300)]
+    batches = served.sql("SELECT count(*) FROM looks WHERE page LIKE 'many-%' GROUP BY batch")
+    assert max(count for (count,) in batches) <= 100
+    assert len(batches) < 150, batches
+    assert metrics(served).sum("larder_behind_queued_total") >= 300
+    emptied(served)
+
+
+def test_what_it_changed_is_fresh(served):
+    kept = served.direct("/looks")
+    wait_until(lambda: "hit" in served.direct("/looks")["Cache-Status"])
+    accepted(post(served, "/looks/fresh"))
+    wait_until(lambda: "fresh" in served.direct("/looks").text)
+    assert "fresh" not in kept.text
+
+
+def test_a_bad_value_is_told_at_once(served):
+    post(served, "/two/x?seconds=1", {"seconds": "long"}).problem(422)
+    post(served, "/looks/x", {"unknown": 1}).problem(422)
+    answer = served.direct("/looks/x", method="POST", headers={"If-Match": '"x"'})
+    answer.problem(412)
+    assert pages(served, "x") == []
+
+
+def test_nobody_is_let_in_for_being_late(served):
+    post(served, "/mine").problem(401)
+
+
+def test_it_runs_as_who_asked(served):
+    role = f"looker_{uuid.uuid4().hex[:8]}"
+    served.postgres.execute(f"CREATE ROLE {role}; GRANT {role} TO larder", None, served.database, "postgres")
+    for user in (7, 8):
+        accepted(post(served, "/mine", **tokens.bearer(user, role=role)))
+    wait_until(lambda: served.sql("SELECT owner, claims FROM mine ORDER BY claims") == [(role, "7"), (role, "8")])
+
+
+def test_one_that_can_not_be_made_harms_no_other(served):
+    client = served.queue.client()
+    dead = client.xlen("larder:q:dead")
+    names = [f"poison-{number}" for number in range(20)]
+    for number, name in enumerate(names):
+        accepted(post(served, f"/looks/{name}"))
+        if number in (0, 7, 8, 19):
+            accepted(post(served, "/looks/bad", {"note": str(number)}))
+    wait_until(lambda: len(pages(served, "poison-%")) == 20)
+    emptied(served)
+    assert pages(served, "poison-%") == names, "in their order"
+    assert pages(served, "bad") == []
+    letters = [fields[b"j"].decode() for _, fields in client.xrange("larder:q:dead")][dead:]
+    jobs = [client.hgetall(f"larder:q:j:{letter}") for letter in letters]
+    assert [json.loads(job[b"d"])["values"]["note"] for job in jobs] == ["0", "7", "8", "19"]
+    for job in jobs:
+        assert (job[b"s"], job[b"r"]) == (b"failed", b"POST /looks/{page}")
+        assert "looks_page_check" in json.loads(job[b"rb"])["detail"]
+    assert all(0 < client.ttl(f"larder:q:j:{letter}") <= 14 * 86400 for letter in letters)
+    assert metrics(served).sum("larder_behind_dead_total") >= 4
+
+
+def test_statements_of_one_write_are_made_together_or_not(served):
+    accepted(post(served, "/two/bad", {"seconds": 1}))
+    accepted(post(served, "/two/good", {"seconds": 2}))
+    wait_until(lambda: pages(served, "good") == ["good"])
+    assert served.sql("SELECT seconds FROM waits WHERE seconds IN (1, 2)") == [(2.0,)]
+
+
+def test_its_own_tags_are_struck(served):
+    served.write_route("counted", "-- @http GET /counted/{page}\n-- @cache ttl=1h\n-- @tags counted:{page}\n"
+                       "SELECT random() AS number, :page AS page")
+    served.api.reload()
+    first = served.direct("/counted/a").text
+    wait_until(lambda: served.direct("/counted/a").text == served.direct("/counted/a").text)
+    accepted(post(served, "/counts/a"))
+    wait_until(lambda: served.direct("/counted/a").text != first)
+
+
+def test_a_key_queues_once(idle):
+    key = f'"{uuid.uuid4()}"'
+    before = waiting(idle)
+    accepted(post(idle, "/looks/keyed", {"note": "a"}, Idempotency_Key=key))
+    again = post(idle, "/looks/keyed", {"note": "a"}, Idempotency_Key=key)
+    accepted(again)
+    assert again["Idempotent-Replayed"] == "true"
+    post(idle, "/looks/keyed", {"note": "b"}, Idempotency_Key=key).problem(422)
+    assert waiting(idle) == before + 1
+
+
+def test_no_more_wait_than_may(idle):
+    for number in range(10):
+        accepted(post(idle, f"/slow/{number}"))
+    answer = post(idle, "/slow/late")
+    answer.problem(429)
+    assert answer["Retry-After"] == "3600"
+    accepted(post(idle, "/looks/another-route"))
+    assert metrics(idle).sum("larder_behind_refused_total") == 1
+
+
+def test_beyond_the_bound_it_is_made_at_once_where_the_route_says_so(idle):
+    for number in range(3):
+        accepted(post(idle, f"/now/{number}"))
+    answer = post(idle, "/now/three")
+    assert (answer.status, answer.json()) == (200, {"page": "three"})
+    assert pages(idle, "three") == ["three"] and pages(idle, "0") == []
+    post(idle, "/now/keyed", Idempotency_Key='"k"').problem(429)
+    assert metrics(idle).sum("larder_behind_at_once_total") == 1
+
+
+def test_no_queue_no_write(stack):
+    bare = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA)
+    post(bare, "/looks/x").problem(503)
+    assert pages(bare, "x") == []

@@ -1,0 +1,55 @@
+"""Jobs are filed by the fronts, a whole batch in one round trip: no slow statement, and no slow body, stands before them."""
+
+import json
+
+import pytest
+
+from support import fastcgi
+from support.crowd import Background
+from support.gate import ROUTE as GATE, Gate
+from support.jobs import file_job
+
+ROUTES = {
+    "job": "-- @http POST /later\n-- @param text text\n-- @result none\n-- @async\nSELECT :text::text\n",
+    "gate": GATE,
+}
+
+
+@pytest.fixture
+def served(stack):
+    """One hand alone."""
+    return stack(ROUTES, queue=True, install=True, nginx=False, env={"LARDER_THREADS": "1"})
+
+
+def test_a_job_does_not_wait_for_a_slow_statement(served):
+    with Gate(served) as shut:
+        slow = Background(served.direct, "/gate")
+        shut.wait_for(1)
+        for number in range(20):
+            file_job(served, "/later", {"text": f"number {number}"})
+        assert not slow.done()
+    assert slow.result().status == 200
+
+
+def test_a_body_that_comes_slowly_holds_up_no_front(served):
+    """Half a body on more connections than there are fronts; then the rest of them."""
+    body = json.dumps({"text": "x" * 1000}).encode()
+    connections = [fastcgi.Connection(served.api.socket) for _ in range(8)]
+    pairs = b"".join(fastcgi.pair(*each) for each in fastcgi.cgi_params("/later", "POST", {
+        "Content-Type": "application/json"}, body).items())
+    for each in connections:
+        each.send(fastcgi.begin() + fastcgi.stream(fastcgi.PARAMS, pairs) + fastcgi.record(fastcgi.STDIN, body[:500]))
+    assert served.direct("/_larder/health", timeout=5).status == 200
+    assert served.direct("/nowhere", timeout=5).status == 404
+    for each in connections:
+        each.send(fastcgi.stream(fastcgi.STDIN, body[500:]))
+    for each in connections:
+        assert each.answer().status == 202
+        each.close()
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b'{"text":7}', 422), (b"{}", 422), (b"", 422),
+                                              (b'{"text":"a","more":1}', 422)])
+def test_a_bad_body_is_told_so_and_not_filed(served, body, status):
+    served.direct("/later", method="POST", body=body, headers={"Content-Type": "application/json"}).problem(status)
+    assert served.queue.client().xlen("larder:q:jobs") == 0
