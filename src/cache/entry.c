@@ -2,7 +2,7 @@
 
 #include "http/header.h"
 
-#define FORMAT UINT64_C(0x0102) /* format 2, record kind 1; a change of the record changes it */
+#define FORMAT UINT64_C(0x0103) /* format 3, record kind 1; a change of the record changes it */
 
 static void number_write(struct bytes *out, uint64_t number)
 {
@@ -33,6 +33,8 @@ void entry_meta_write(const struct entry_meta *meta, struct bytes *out)
         number_write(out, meta->sizes[i]);
     text_write(out, span_of(meta->tag));
     text_write(out, meta->type);
+    text_write(out, meta->next);
+    text_write(out, meta->previous);
     number_write(out, meta->tag_count);
     for (size_t i = 0; i < meta->tag_count; i++)
         text_write(out, meta->tags[i]);
@@ -105,12 +107,18 @@ static bool sizes_plausible(const struct entry_meta *meta)
     return true;
 }
 
+static bool cursor_plausible(struct span cursor)
+{
+    return cursor.size <= ENTRY_CURSOR_MAX && header_value_valid(cursor);
+}
+
 static bool meta_plausible(const struct entry_meta *meta)
 {
     bool identity = meta->variants & CODING_BIT(CODING_IDENTITY);
     return meta->status >= 100 && meta->status <= 599 && identity &&
            meta->variants < CODING_BIT(CODING_COUNT) && meta->type.size <= ENTRY_TYPE_MAX &&
-           header_value_valid(meta->type) && sizes_plausible(meta);
+           header_value_valid(meta->type) && cursor_plausible(meta->next) &&
+           cursor_plausible(meta->previous) && sizes_plausible(meta);
 }
 
 bool entry_meta_read(struct span record, struct entry_meta *ret_meta)
@@ -130,6 +138,8 @@ bool entry_meta_read(struct span record, struct entry_meta *ret_meta)
         ret_meta->sizes[i] = number_read(&reader);
     tag_read(&reader, ret_meta);
     ret_meta->type = bytes_read(&reader, number_read(&reader));
+    ret_meta->next = bytes_read(&reader, number_read(&reader));
+    ret_meta->previous = bytes_read(&reader, number_read(&reader));
     ret_meta->tag_count = 0;
     tags_read(&reader, ret_meta);
     return !reader.bad && reader.rest.size == 0 && meta_plausible(ret_meta);

@@ -24,8 +24,9 @@
 /* With the version of what it shows (serve/version.h) behind it. */
 #define ENTRY_TAG_MAX (ENTRY_TAG_SIZE + 1 + 64)
 
-/* The longest Content-Type and the most dependencies an entry may have. */
+/* The longest Content-Type and cursor, and the most dependencies, an entry may have. */
 #define ENTRY_TYPE_MAX 255
+#define ENTRY_CURSOR_MAX 2048
 #define ENTRY_SIZE_MAX ((uint64_t)1 << 30)
 #define ENTRY_TAGS_MAX 128
 
@@ -41,6 +42,7 @@ struct entry_meta {
     uint64_t sizes[CODING_COUNT];     /* of each variant; meaningful where the mask has its bit */
     unsigned variants;                /* CODING_BIT mask */
     struct span type;                 /* Content-Type */
+    struct span next, previous;       /* cursors of the pages beside this one; empty: none */
     struct span tags[ENTRY_TAGS_MAX]; /* the dependencies' tags */
     size_t tag_count;
 };

@@ -19,7 +19,7 @@ struct kept {
     uint64_t clock;
     uint64_t sizes[CODING_COUNT];
     char tag[ENTRY_TAG_MAX + 1];
-    struct span type;
+    struct span type, next, previous;
     struct span bodies[CODING_COUNT];
     struct span *tags;
     size_t tag_count;
@@ -28,7 +28,7 @@ struct kept {
 
 static size_t block_size(const struct entry_meta *meta, const struct span *bodies)
 {
-    size_t size = sizeof(struct kept) + meta->type.size;
+    size_t size = sizeof(struct kept) + meta->type.size + meta->next.size + meta->previous.size;
     for (size_t i = 0; i < meta->tag_count; i++)
         size += sizeof(uint64_t) + sizeof(struct span) + meta->tags[i].size;
     for (enum coding coding = 0; coding < CODING_COUNT; coding++)
@@ -72,6 +72,8 @@ static void texts_set(struct kept *kept, const struct entry_meta *meta, const st
         kept->tags[i] = place(&to, meta->tags[i]);
     }
     kept->type = place(&to, meta->type);
+    kept->next = place(&to, meta->next);
+    kept->previous = place(&to, meta->previous);
     kept->held = 0;
     for (enum coding coding = 0; coding < CODING_COUNT; coding++) {
         kept->bodies[coding] = (struct span){0};
@@ -144,6 +146,8 @@ void kept_meta(const struct kept *kept, struct entry_meta *ret_meta)
     ret_meta->cost = kept->cost;
     ret_meta->clock = kept->clock;
     ret_meta->type = kept->type;
+    ret_meta->next = kept->next;
+    ret_meta->previous = kept->previous;
     ret_meta->tag_count = kept->tag_count;
     memcpy(ret_meta->sizes, kept->sizes, sizeof kept->sizes);
     memcpy(ret_meta->tag, kept->tag, sizeof kept->tag);

@@ -13,17 +13,6 @@ static void print_fault(const struct fault *fault)
     printf(": %s\n", fault->text);
 }
 
-static void print_unserved(const struct route *route)
-{
-    for (size_t i = 0; i < route_unserved_count; i++)
-        if (route->unserved & (unsigned)route_unserved_names[i].bit)
-            printf("%s:%u: note: %s is not served yet%s\n", route->file, route->line,
-                   route_unserved_names[i].word,
-                   (unsigned)route_unserved_names[i].bit & UNSERVED_REFUSED
-                       ? ": the route answers 501"
-                       : "");
-}
-
 /* What a note says behind the name, and what to do. */
 static const char *const hazard_words[] = {
     [HAZARD_FUNCTION] = "may read tables that PostgreSQL doesn't tell of; add @depends or @tags "
@@ -71,6 +60,17 @@ static void print_hazards(const struct route *route, const struct learned *learn
     print_unwatched(route, depends);
 }
 
+/* Where an index can't serve the order of a route's pages. */
+static void print_pages(const struct route *route, const struct learned *learned)
+{
+    for (size_t i = 0; learned && i < route->page.column_count; i++)
+        if (learned->page.nullable[i])
+            printf("%s:%u: note: @page by=%.*s may be NULL for all that PostgreSQL tells, so an "
+                   "index may not serve its pages; take a column that is NOT NULL in its table, "
+                   "in a statement without outer joins\n",
+                   route->file, route->statement.line, SPAN_PRINTF(route->page.columns[i].name));
+}
+
 /* Routes of good files that PostgreSQL, where it was asked, takes too. */
 static size_t good_count(const struct command_folder *folder)
 {
@@ -101,8 +101,8 @@ int command_check(const struct options *options, int count, char **arguments)
     for (size_t i = 0; i < folder.faults.count; i++)
         print_fault(&folder.faults.faults[i]);
     for (size_t i = 0; i < route_table_count(folder.table); i++) {
-        print_unserved(route_table_at(folder.table, i));
         print_hazards(route_table_at(folder.table, i), folder.learned[i]);
+        print_pages(route_table_at(folder.table, i), folder.learned[i]);
     }
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);

@@ -79,7 +79,9 @@ struct db_description {
     uint32_t *parameter_types; /* malloc'd with column names; freed by db_description_free */
     int column_count;
     char **column_names;
-    uint32_t *column_types; /* of a domain: the type below it */
+    uint32_t *column_types;  /* of a domain: the type below it */
+    uint32_t *column_tables; /* OID of the relation that it comes from unchanged; 0: from none … */
+    int *column_numbers;     /* … and its number there */
 };
 
 MUST_CHECK bool db_describe(struct db_connection *connection, const char *sql,

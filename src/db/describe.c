@@ -15,11 +15,16 @@ static bool description_copy(const PGresult *rows, struct db_description *ret_de
     copy.parameter_types = calloc((size_t)copy.parameter_count + 1, sizeof *copy.parameter_types);
     copy.column_names = calloc((size_t)copy.column_count + 1, sizeof *copy.column_names);
     copy.column_types = calloc((size_t)copy.column_count + 1, sizeof *copy.column_types);
-    bool good = copy.parameter_types && copy.column_names && copy.column_types;
+    copy.column_tables = calloc((size_t)copy.column_count + 1, sizeof *copy.column_tables);
+    copy.column_numbers = calloc((size_t)copy.column_count + 1, sizeof *copy.column_numbers);
+    bool good = copy.parameter_types && copy.column_names && copy.column_types &&
+                copy.column_tables && copy.column_numbers;
     for (int i = 0; good && i < copy.parameter_count; i++)
         copy.parameter_types[i] = PQparamtype(rows, i);
     for (int i = 0; good && i < copy.column_count; i++) {
         copy.column_types[i] = PQftype(rows, i);
+        copy.column_tables[i] = PQftable(rows, i);
+        copy.column_numbers[i] = PQftablecol(rows, i);
         copy.column_names[i] = strdup(PQfname(rows, i));
         good = copy.column_names[i] != NULL;
     }
@@ -56,6 +61,8 @@ void db_description_free(struct db_description *description)
         return;
     free(description->parameter_types);
     free(description->column_types);
+    free(description->column_tables);
+    free(description->column_numbers);
     for (int i = 0; description->column_names && i < description->column_count; i++)
         free(description->column_names[i]);
     free(description->column_names);

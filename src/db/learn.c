@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/utf8.h"
 #include "db/learn_stream.h"
 #include "route/place.h"
 #include "route/statement_kind.h"
@@ -56,6 +57,15 @@ static uint64_t identify(const char *sql, const uint32_t *oids, size_t count)
     return id ? id : 1;
 }
 
+static void identify_pages(struct learned *learned, const struct route *route)
+{
+    struct learned_page *page = &learned->page;
+    size_t count = route->statement.parameter_count + route->page.column_count;
+    page->ids[DB_PAGE_FIRST] = learned->id;
+    page->ids[DB_PAGE_AFTER] = identify(page->sqls[DB_PAGE_AFTER], page->types, count);
+    page->ids[DB_PAGE_BEFORE] = identify(page->sqls[DB_PAGE_BEFORE], page->types, count);
+}
+
 static void identify_all(struct learned *learned, const struct route *route)
 {
     learned->id = identify(learned->sql, learned->types, route->statement.parameter_count);
@@ -63,6 +73,8 @@ static void identify_all(struct learned *learned, const struct route *route)
         struct learned_before *before = &learned->write.before[i];
         before->id = identify(before->sql, before->types, route->before[i].parameter_count);
     }
+    if (route->page.column_count)
+        identify_pages(learned, route);
 }
 
 /* The types that the file itself declares; null: memory. */
@@ -90,10 +102,22 @@ static bool write_unasked(struct learned *learned, const struct route *route, st
     return before && learned->sql;
 }
 
+static bool pages_unasked(struct learned *learned, const struct route *route, struct arena *arena)
+{
+    const struct page_question question = {.route = route, .types = learned->types};
+    if (!page_shape(&question, arena, &learned->page))
+        return false;
+    learned->sql = learned->page.sqls[DB_PAGE_FIRST];
+    learned->sql_offset = learned->page.offsets[DB_PAGE_FIRST];
+    return true;
+}
+
 static bool sql_unasked(struct learned *learned, const struct route *route, struct arena *arena)
 {
     if (route->method != METHOD_GET)
         return write_unasked(learned, route, arena);
+    if (route->page.column_count)
+        return pages_unasked(learned, route, arena);
     learned->sql = db_shape_wrap(learn_shape(route->result), route->statement.sql, NULL, 0, arena,
                                  &learned->sql_offset);
     return learned->sql;
@@ -132,6 +156,8 @@ static void fault_from(struct asking *asking, size_t position)
     const struct db_failure *failure = asking->failure;
     unsigned line = asking->statement->line, column = 0;
     bool later = route->before_count && asking->statement != &route->before[0];
+    if (position > utf8_count(asking->statement->sql))
+        position = 0; /* in what stands around it */
     if (position)
         statement_locate(asking->statement, route->text, position, &line, &column);
     fault_add(asking->faults, route->file, line, column, "PostgreSQL: %s (SQLSTATE %s)%s",
@@ -229,6 +255,16 @@ static void check_version(struct asking *asking, const struct db_description *de
                   SPAN_PRINTF(version));
 }
 
+static void check_page(struct asking *asking, const struct db_description *description)
+{
+    const struct route_page *page = &asking->route->page;
+    for (size_t i = 0; i < page->column_count; i++)
+        if (page_result_column(description, page->columns[i].name) < 0)
+            fault_add(asking->faults, asking->route->file, asking->route->statement.line, 0,
+                      "@page by=%.*s: the statement gives no column of that name",
+                      SPAN_PRINTF(page->columns[i].name));
+}
+
 static void check_columns(struct asking *asking, const struct db_description *description)
 {
     if (asking->route->result == RESULT_VALUE || asking->route->result == RESULT_JSON)
@@ -276,8 +312,23 @@ static bool shape_tags(struct asking *asking)
 static bool depends_learn(struct asking *asking, const struct db_description *bare)
 {
     return depends_ask(asking->connection, asking->route, asking->learned->types, bare,
-                       asking->arena, asking->faults, &asking->learned->depends, asking->failure) &&
-           shape_tags(asking);
+                       asking->arena, asking->faults, &asking->learned->depends, asking->failure);
+}
+
+static bool pages_learn(struct asking *asking, const struct db_description *bare)
+{
+    struct learned *learned = asking->learned;
+    const struct page_question question = {.route = asking->route,
+                                           .types = learned->types,
+                                           .result = bare,
+                                           .tags = learned->depends->narrowed,
+                                           .tag_count = learned->depends->narrowed_count};
+    if (!page_ask(asking->connection, &question, ASK_TIMEOUT, asking->arena, &learned->page,
+                  asking->failure))
+        return false;
+    learned->sql = learned->page.sqls[DB_PAGE_FIRST];
+    learned->sql_offset = learned->page.offsets[DB_PAGE_FIRST];
+    return true;
 }
 
 /* The whole statement must do as the bare one does. */
@@ -313,19 +364,40 @@ static bool stream_take(struct asking *asking, const struct db_description *bare
                         &asking->learned->stream, asking->failure);
 }
 
+/* The statement has the values of the key behind its own; one complaint of several is enough. */
+static bool pages_check(struct asking *asking)
+{
+    const struct learned_page *page = &asking->learned->page;
+    struct statement widened = *asking->statement;
+    struct asking wide = *asking;
+    wide.statement = &widened;
+    wide.types = page->types;
+    widened.parameter_count += (unsigned)asking->route->page.column_count;
+    for (enum db_page_side side = DB_PAGE_AFTER; side < DB_PAGE_SIDES; side++) {
+        const struct db_shaped shaped = {.sql = page->sqls[side], .before = page->offsets[side]};
+        if (asking->faults->count == 0 && !shaped_check(&wide, &shaped))
+            return false;
+    }
+    return true;
+}
+
 static bool read_take(struct asking *asking, const struct db_description *bare)
 {
     if (asking->route->stream.format_count)
         return stream_take(asking, bare);
+    const bool paged = asking->route->page.column_count > 0;
     check_columns(asking, bare);
     check_version(asking, bare);
+    check_page(asking, bare);
     if (asking->faults->count)
         return true;
     if (!depends_learn(asking, bare))
         return false;
+    if (!(paged ? pages_learn(asking, bare) : shape_tags(asking)))
+        return false;
     const struct db_shaped shaped = {.sql = asking->learned->sql,
                                      .before = asking->learned->sql_offset};
-    return shaped_check(asking, &shaped);
+    return shaped_check(asking, &shaped) && (!paged || pages_check(asking));
 }
 
 static bool param_known(const struct route *route, struct span name)

@@ -7,6 +7,7 @@
 
 #include "db/connection.h"
 #include "db/depends.h"
+#include "db/page.h"
 #include "db/shape.h"
 #include "route/route.h"
 
@@ -64,6 +65,7 @@ struct learned {
     const struct depends *depends; /* null: not asked, or no GET */
     struct learned_write write;
     struct learned_stream stream;
+    struct learned_page page; /* of a route with @page; `sql` is its first page's then */
 };
 
 enum db_shape learn_shape(enum route_result result);

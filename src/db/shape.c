@@ -90,15 +90,22 @@ static void append_parameter_tags(const struct around *around, struct bytes *out
             append_parameter_tag(&around->tags[i], out);
 }
 
+void db_shape_append_tags(enum db_shape shape, const struct db_shape_tag *tags, size_t count,
+                          struct bytes *out)
+{
+    const struct around around = {.shape = shape, .tags = tags, .count = count};
+    append_parameter_tags(&around, out);
+    for (size_t i = 0; i < count; i++)
+        if (!tags[i].parameter)
+            append_rows_tags(&around, &tags[i], out);
+}
+
 /* One row over all of the statement's. */
 static void write_gathered(struct around *around)
 {
     bytes_append_format(&around->before, "SELECT %s, concat_ws(" NEWLINE,
                         shape_rows[around->shape].body);
-    append_parameter_tags(around, &around->before);
-    for (size_t i = 0; i < around->count; i++)
-        if (!around->tags[i].parameter)
-            append_rows_tags(around, &around->tags[i], &around->before);
+    db_shape_append_tags(around->shape, around->tags, around->count, &around->before);
     bytes_append_text(&around->before, ") FROM (");
     bytes_append_format(&around->after, "\n) AS %s", shape_rows[around->shape].row);
 }

@@ -8,6 +8,7 @@
 #define LARDER_DB_SHAPE_H
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/span.h"
 #include "db/watch.h"
 
@@ -39,6 +40,13 @@ struct db_shape_tag {
 const char *db_shape_wrap(enum db_shape shape, struct span statement,
                           const struct db_shape_tag *tags, size_t count, struct arena *arena,
                           size_t *ret_offset) MUST_CHECK;
+
+/*
+ * Appends ", <expression>" for each tag, as an argument of an aggregate query over the rows of
+ * `shape`, which are called larder_row.
+ */
+void db_shape_append_tags(enum db_shape shape, const struct db_shape_tag *tags, size_t count,
+                          struct bytes *out);
 
 /* What is asked of a write's last statement. */
 struct db_shape_write {

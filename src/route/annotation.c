@@ -7,33 +7,31 @@
 #define WRITES (ANY & ~GET)
 
 const struct annotation annotations[] = {
-    {"@http", annotate_http, "METHOD /path/{name}", ANY, false, 0},
+    {"@http", annotate_http, "METHOD /path/{name}", ANY, false},
     {"@param", annotate_param,
      "name [type] [default=] [min=] [max=] [maxlen=] [enum=a,b] [pattern=] "
      "[in=path|query|body|header]",
-     ANY, true, 0},
-    {"@result", annotate_result, "rows|row|value|json|none", ANY, false, 0},
+     ANY, true},
+    {"@result", annotate_result, "rows|row|value|json|none", ANY, false},
     {"@cache", annotate_cache, "ttl= [stale=] [error=] [negative=] [l1=on|off] [compress=on|off]",
-     GET, false, 0},
-    {"@control", annotate_control, "directive, …", ANY, false, 0},
-    {"@nginx", annotate_nginx, "ttl=", GET, false, 0},
-    {"@timeout", annotate_timeout, "2s", ANY, false, 0},
-    {"@depends", annotate_depends, "table.column = :param | = column", GET, true, 0},
-    {"@tags", annotate_tags, "name name:{param} …", GET, true, 0},
-    {"@invalidates", annotate_invalidates, "tag tag:{param} …", WRITES, true, 0},
-    {"@refreshes", annotate_refreshes, "GET /path", WRITES, true, 0},
-    {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false, 0},
-    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true, 0},
-    {"@async", annotate_async, "[prefer] [retries=] [timeout=] [dedupe=key-{name}]", WRITES, false,
-     0},
-    {"@behind", annotate_behind, "batch= every= [bound=] [full=refuse|now]", WRITES, false, 0},
+     GET, false},
+    {"@control", annotate_control, "directive, …", ANY, false},
+    {"@nginx", annotate_nginx, "ttl=", GET, false},
+    {"@timeout", annotate_timeout, "2s", ANY, false},
+    {"@depends", annotate_depends, "table.column = :param | = column", GET, true},
+    {"@tags", annotate_tags, "name name:{param} …", GET, true},
+    {"@invalidates", annotate_invalidates, "tag tag:{param} …", WRITES, true},
+    {"@refreshes", annotate_refreshes, "GET /path", WRITES, true},
+    {"@auth", annotate_auth, "none|optional|required [role=] [rls]", ANY, false},
+    {"@limit", annotate_limit, "100/min by=ip|user|<parameter> [burst=]", ANY, true},
+    {"@async", annotate_async, "[prefer] [retries=] [timeout=] [dedupe=key-{name}]", WRITES, false},
+    {"@behind", annotate_behind, "batch= every= [bound=] [full=refuse|now]", WRITES, false},
     {"@stream", annotate_stream,
-     "csv|ndjson|json[,…] [filename=] [mark=on|off] [guard=on|off] [compress=on|off]", GET, false,
-     0},
-    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false, 0},
-    {"@location", annotate_location, "/path/{name}", WRITES, false, 0},
-    {"@version", annotate_version, "column [required]", ANY, false, 0},
-    {"@page", annotate_page, "by=column,…", GET, false, UNSERVED_PAGE},
+     "csv|ndjson|json[,…] [filename=] [mark=on|off] [guard=on|off] [compress=on|off]", GET, false},
+    {"@kv", annotate_kv, "set|get|delete key= [value=] [ttl=]", ANY, false},
+    {"@location", annotate_location, "/path/{name}", WRITES, false},
+    {"@version", annotate_version, "column [required]", ANY, false},
+    {"@page", annotate_page, "by=\"column [desc], …\"", GET, false},
 };
 
 const size_t annotation_count = ARRAY_COUNT(annotations);
@@ -120,7 +118,6 @@ void annotation_read(struct draft *draft, struct span text, unsigned *seen,
     *seen |= 1u << row;
     line_of[row] = again ? line_of[row] : draft->line;
     draft->word = annotations[row].word;
-    draft->route->unserved |= annotations[row].unserved;
     annotations[row].read(draft, span_from(text, end));
 }
 

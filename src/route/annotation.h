@@ -15,7 +15,6 @@ struct annotation {
     const char *usage; /* for prose: what may stand behind the word */
     unsigned methods;  /* bits 1 << METHOD_x it makes sense with */
     bool repeatable;
-    unsigned unserved; /* enum route_unserved bits; 0: served, or the reader decides */
 };
 
 extern const struct annotation annotations[];
@@ -37,6 +36,15 @@ void annotations_check(struct draft *draft, unsigned seen,
 
 /* Once the parameters are known that have a source: finds those that limits count by. */
 void limits_settle(struct draft *draft);
+
+/*
+ * Once the declared parameters are bound: adds those that @page brings, two at most, for which
+ * route.params has room.
+ */
+void page_params(struct draft *draft);
+
+/* Once the statement is bound too: checks it, and gives it the $n of @page. False: memory. */
+MUST_CHECK bool page_settle(struct draft *draft);
 
 annotation_reader annotate_http, annotate_param, annotate_result, annotate_timeout;
 annotation_reader annotate_cache, annotate_control, annotate_nginx;

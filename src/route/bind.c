@@ -26,9 +26,12 @@ static int param_find(const struct route *route, struct span name)
     return -1;
 }
 
+/* The size and the cursor of @page. */
+#define PAGE_PARAMS 2
+
 static size_t params_most(const struct draft *draft)
 {
-    size_t most = draft->path.count + draft->route->statement.parameter_count;
+    size_t most = draft->path.count + draft->route->statement.parameter_count + PAGE_PARAMS;
     for (size_t i = 0; i < draft->route->before_count; i++)
         most += draft->route->before[i].parameter_count;
     for (const struct declared *declared = draft->declared; declared; declared = declared->next)
@@ -297,7 +300,8 @@ bool route_bind(struct draft *draft)
     if (!segments_bind(&binder))
         return false;
     declared_bind(&binder);
-    if (!statements_bind(&binder))
+    page_params(draft);
+    if (!statements_bind(&binder) || !page_settle(draft))
         return false;
     limits_settle(draft);
     if (!references_bind(&binder))

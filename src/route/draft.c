@@ -71,11 +71,6 @@ bool draft_refer_places(struct draft *draft, struct span text, bool source)
     return true;
 }
 
-void draft_unserved(struct draft *draft, enum route_unserved bit)
-{
-    draft->route->unserved |= (unsigned)bit;
-}
-
 void draft_end(struct draft *draft, struct span rest)
 {
     rest = span_trim(rest);

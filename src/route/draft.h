@@ -65,9 +65,6 @@ void draft_refer(struct draft *draft, struct span name, bool source);
  */
 bool draft_refer_places(struct draft *draft, struct span text, bool source);
 
-/* Notes that behaviour of a later version is asked for. */
-void draft_unserved(struct draft *draft, enum route_unserved bit);
-
 /* Faults for words behind the last allowed one. */
 void draft_end(struct draft *draft, struct span rest);
 

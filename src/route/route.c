@@ -17,12 +17,6 @@ const char *const route_result_names[] = {
     [RESULT_JSON] = "json", [RESULT_NONE] = "none",
 };
 
-const struct unserved_name route_unserved_names[] = {
-    {UNSERVED_PAGE, "@page"},
-};
-
-const size_t route_unserved_count = ARRAY_COUNT(route_unserved_names);
-
 /* The lines before the statement, as they are read. */
 struct header {
     struct draft *draft;

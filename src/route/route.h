@@ -162,9 +162,16 @@ struct route_stream {
 /* @page by=created_at,id: so many columns at most. */
 #define ROUTE_PAGE_MAX 8
 
+struct route_page_column {
+    struct span name; /* of the result */
+    bool descending;
+};
+
 struct route_page {
-    struct span columns[ROUTE_PAGE_MAX];
+    struct route_page_column columns[ROUTE_PAGE_MAX];
     size_t column_count; /* 0: no pages */
+    unsigned size;       /* n of the $n, behind the statement's own, that is the page's size … */
+    unsigned cursor;     /* … and of the cursor: where the page begins or ends */
 };
 
 /* @depends table.column = :param | = column. */
@@ -175,17 +182,6 @@ struct route_depend {
     bool by_param;
     unsigned line;
 };
-
-/* Annotations whose behaviour this version parses but does not serve yet, one bit each. */
-enum route_unserved {
-    UNSERVED_PAGE = 1 << 3,
-};
-
-/*
- * Without these a route would answer wrongly or unsafely, so the responder answers 501 instead.
- * The others only cost speed.
- */
-#define UNSERVED_REFUSED (UNSERVED_PAGE)
 
 struct route {
     const char *file; /* as named on the command line or found in the folder */
@@ -229,8 +225,6 @@ struct route {
     struct route_stream stream;
     struct route_page page;
 
-    unsigned unserved; /* enum route_unserved bits */
-
     struct statement *before; /* of a write: the statements before the last, in their order */
     size_t before_count;
     struct statement statement; /* the only one or the last, whose rows answer; empty for @kv */
@@ -247,13 +241,5 @@ MUST_CHECK struct route *route_parse(const char *file, struct span text, struct 
 
 /* Frees what an arena can't: the compiled patterns. Call before the arena goes. Null is allowed. */
 void route_release(struct route *route);
-
-/* The words behind a mask of enum route_unserved: "@auth", "@stream", … */
-struct unserved_name {
-    enum route_unserved bit;
-    const char *word;
-};
-extern const struct unserved_name route_unserved_names[];
-extern const size_t route_unserved_count;
 
 #endif

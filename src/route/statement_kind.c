@@ -77,14 +77,18 @@ const char *statement_problem(struct span text)
     return NULL;
 }
 
+static bool is_one_of(struct span word, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_is_nocase(word, words[i]))
+            return true;
+    return false;
+}
+
 static bool first_is(struct span sql, const char *const *words, size_t count)
 {
     size_t end;
-    struct span first = first_word(sql, &end);
-    for (size_t i = 0; i < count; i++)
-        if (span_is_nocase(first, words[i]))
-            return true;
-    return false;
+    return is_one_of(first_word(sql, &end), words, count);
 }
 
 bool statement_is_relation(struct span sql)
@@ -185,4 +189,60 @@ size_t statement_main(struct span sql)
         at++;
     }
     return 0;
+}
+
+/* The words of a text one by one, with the depth of brackets they stand at. */
+struct word_walk {
+    struct span text;
+    size_t at;
+    size_t depth;
+};
+
+/* False at the end. What stands behind a dot is a column's name, never a keyword. */
+static bool walk_next(struct word_walk *walk, struct span *ret_word)
+{
+    bool named = false;
+    while ((walk->at = skip_silent(walk->text, walk->at)) < walk->text.size) {
+        char byte = walk->text.data[walk->at];
+        size_t begin = walk->at;
+        if (!sql_is_word_start(byte)) {
+            walk->at = lexeme_skip(walk->text, begin);
+            walk->depth += byte == '(' || byte == '[';
+            walk->depth -= (byte == ')' || byte == ']') && walk->depth;
+            named = byte == '.';
+            continue;
+        }
+        walk->at = word_skip(walk->text, begin);
+        *ret_word = (struct span){.data = walk->text.data + begin, .size = walk->at - begin};
+        if (!named)
+            return true;
+        named = false;
+    }
+    return false;
+}
+
+bool statement_has_outermost(struct span sql, const char *word)
+{
+    struct word_walk walk = {.text = sql};
+    struct span found;
+    while (walk_next(&walk, &found))
+        if (walk.depth == 0 && span_is_nocase(found, word))
+            return true;
+    return false;
+}
+
+bool statement_may_add_nulls(struct span sql)
+{
+    static const char *const sides[] = {"left", "right", "full"}, *const joins[] = {"join",
+                                                                                    "outer"};
+    static const char *const alone[] = {"union",  "intersect", "except",
+                                        "rollup", "cube",      "grouping"};
+    struct word_walk walk = {.text = sql};
+    struct span word, before = {0};
+    for (; walk_next(&walk, &word); before = word)
+        if (is_one_of(word, alone, ARRAY_COUNT(alone)) ||
+            (is_one_of(before, sides, ARRAY_COUNT(sides)) &&
+             is_one_of(word, joins, ARRAY_COUNT(joins))))
+            return true;
+    return false;
 }

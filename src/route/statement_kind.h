@@ -26,4 +26,14 @@ bool statement_deletes(struct span sql);
  */
 size_t statement_main(struct span sql);
 
+/* Does the word stand outside of all brackets, as a keyword may? `word` has small letters. */
+bool statement_has_outermost(struct span sql, const char *word);
+
+/*
+ * May a column that is NOT NULL in its table be NULL in the rows? True where the text has, at any
+ * depth, an outer join, a set operation or grouping sets: more often than need be, never too
+ * seldom.
+ */
+bool statement_may_add_nulls(struct span sql);
+
 #endif

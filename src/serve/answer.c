@@ -1,5 +1,7 @@
 #include "serve/answer.h"
 
+#include "serve/page.h"
+
 static struct value *values_of(const struct statement *statement, const struct value *by_param,
                                struct arena *arena)
 {
@@ -44,7 +46,7 @@ bool answer_statement(const struct route *route, const struct learned *learned,
                                            .values = texts,
                                            .parameter_count = (int)count,
                                            .timeout = timeout};
-    return true;
+    return page_statement(route, learned, values, arena, ret_statement);
 }
 
 struct db_statement *answer_write(const struct route *route, const struct learned *learned,

@@ -61,9 +61,7 @@ struct job *crew_take(struct crew *crew) MUST_CHECK;
 /* The job is empty. */
 void crew_give_back(struct crew *crew, struct job *job);
 
-/*
- * Puts a hand to rest until it is called; it need not be for a job. The crew is locked.
- */
+/* Puts a hand to rest until it is called; it need not be for a job. The crew is locked. */
 void crew_rest(struct member *hand);
 
 /* For a hand. */

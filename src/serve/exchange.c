@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "serve/answer.h"
-#include "serve/queue_page.h"
 
 void exchange_settle(struct exchange *exchange, unsigned status, struct span type, struct span body)
 {
@@ -108,7 +107,8 @@ struct exchange exchange_for_read(const struct exchange *exchange, const struct 
 
 void exchange_end(struct exchange *exchange)
 {
-    queue_page_end(exchange);
+    if (exchange->watch)
+        exchange->watch_end(exchange);
     redis_reply_free(exchange->reply);
     redis_reply_free(exchange->lookup.found.reply);
     kept_unref(exchange->kept);

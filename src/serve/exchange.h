@@ -102,8 +102,9 @@ struct exchange {
     void (*overtaken)(struct exchange *exchange);
     bool recording;  /* the answer is made to be recorded, within the write's transaction … */
     bool unrecorded; /* … which was given up, for there was no row to answer with */
-    struct queue_watch *watch; /* of WATCHING, until the end; null: none */
-    struct binding *binding;   /* goes on in the body step; null: nothing comes in the body */
+    struct queue_watch *watch;                    /* of WATCHING, until the end; null: none */
+    void (*watch_end)(struct exchange *exchange); /* frees what the watch has */
+    struct binding *binding; /* goes on in the body step; null: nothing comes in the body */
     struct value
         *by_param;        /* of each of the route's parameters; the body's from the body step on */
     struct value *values; /* of each $n */

@@ -254,10 +254,16 @@ static bool same_stream(const struct learned_stream *left, const struct learned_
     return texts_equal(left->table, right->table) && texts_equal(left->settings, right->settings);
 }
 
+static bool same_pages(const struct learned *left, const struct learned *right)
+{
+    return memcmp(left->page.ids, right->page.ids, sizeof left->page.ids) == 0;
+}
+
 static bool same(const struct route *route, const struct learned *left, const struct learned *right)
 {
     return same_before(route, left, right) && same_stream(&left->stream, &right->stream) &&
-           strcmp(left->sql, right->sql) == 0 && same_depends(left->depends, right->depends) &&
+           same_pages(left, right) && strcmp(left->sql, right->sql) == 0 &&
+           same_depends(left->depends, right->depends) &&
            memcmp(left->types, right->types,
                   route->statement.parameter_count * sizeof *left->types) == 0;
 }

@@ -80,6 +80,18 @@ static bool who_asks(struct exchange *exchange, struct queue_watch *watch)
     return false;
 }
 
+/* The watch's memory and its place go. */
+static void watch_end(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    if (watch->admitted)
+        queue_watcher_release(exchange->server->watcher);
+    queue_look_end(&watch->look);
+    bytes_free(&watch->text);
+    bytes_free(&watch->event);
+    exchange->watch = NULL;
+}
+
 void queue_page_begin(struct exchange *exchange, struct span id)
 {
     struct queue_watch *watch = arena_alloc(exchange->desk->arena, sizeof *watch);
@@ -98,6 +110,7 @@ void queue_page_begin(struct exchange *exchange, struct span id)
     }
     memcpy(watch->look.id, id.data, id.size);
     exchange->watch = watch;
+    exchange->watch_end = watch_end;
     exchange->phase = PHASE_WATCHING;
 }
 
@@ -373,17 +386,4 @@ void step_tell(struct exchange *exchange)
 {
     if (send(exchange, bytes_span(&exchange->watch->event), STALL_HAND))
         sent(exchange, false);
-}
-
-void queue_page_end(struct exchange *exchange)
-{
-    struct queue_watch *watch = exchange->watch;
-    if (!watch)
-        return;
-    if (watch->admitted)
-        queue_watcher_release(exchange->server->watcher);
-    queue_look_end(&watch->look);
-    bytes_free(&watch->text);
-    bytes_free(&watch->event);
-    exchange->watch = NULL;
 }

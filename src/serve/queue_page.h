@@ -46,7 +46,4 @@ void queue_page_begin(struct exchange *exchange, struct span id);
 /* After a look: settles, sends, or (true) is to wait until watch->until. */
 MUST_CHECK bool queue_page_go_on(struct exchange *exchange);
 
-/* The watch's memory and its place go. Null is allowed. */
-void queue_page_end(struct exchange *exchange);
-
 #endif

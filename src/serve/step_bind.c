@@ -5,6 +5,7 @@
 #include "serve/bearer.h"
 #include "serve/binding.h"
 #include "serve/claim.h"
+#include "serve/page_link.h"
 #include "serve/steps.h"
 #include "serve/version.h"
 
@@ -154,6 +155,7 @@ void step_bind(struct exchange *exchange)
         return;
     }
     bind_all(binding);
+    page_bind(binding);
     exchange->by_param = binding->by_param;
     if (binding->claim_problem)
         bearer_refuse(exchange, binding->claim_problem);

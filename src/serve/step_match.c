@@ -89,20 +89,6 @@ static void answer_other_method(struct exchange *exchange, unsigned methods)
     exchange_header(exchange, "Allow", allow_value(exchange, methods));
 }
 
-/* A route that asks for more than this version serves is refused, never half served. */
-static void answer_unserved(struct exchange *exchange)
-{
-    const unsigned refused = exchange->served->route->unserved & UNSERVED_REFUSED;
-    const char *word = "an annotation";
-    for (size_t i = 0; i < route_unserved_count; i++)
-        if (refused & (unsigned)route_unserved_names[i].bit)
-            word = route_unserved_names[i].word;
-    exchange_problem(exchange, 501,
-                     arena_format(exchange->desk->arena,
-                                  "The route asks for %s, which this version does not serve yet.",
-                                  word));
-}
-
 static void check_accept(struct exchange *exchange, const struct route *route)
 {
     enum route_format format;
@@ -122,10 +108,7 @@ static void match_found(struct exchange *exchange, const struct route *route)
     nginx_begin(exchange);
     exchange->timeout =
         answer_timeout(route, options_number(exchange->server->options, OPTION_TIMEOUT));
-    if (route->unserved & UNSERVED_REFUSED)
-        answer_unserved(exchange);
-    else
-        check_accept(exchange, route);
+    check_accept(exchange, route);
 }
 
 void step_match(struct exchange *exchange)

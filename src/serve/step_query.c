@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "cache/compress.h"
 #include "serve/answer.h"
-#include "serve/body_tag.h"
 #include "serve/failures.h"
+#include "serve/page.h"
 #include "serve/policy.h"
 #include "serve/tags.h"
 #include "serve/steps.h"
@@ -91,7 +91,7 @@ static struct span narrowed_tags(const struct exchange *exchange)
 
 /* The body becomes an entry: identity only, for now. */
 static void fill(struct exchange *exchange, unsigned status, struct span type, struct span body,
-                 int64_t ttl)
+                 const struct page_cursors *cursors, int64_t ttl)
 {
     const struct route_cache *cache = &exchange->served->route->cache;
     bool heard = policy_changes_heard(exchange);
@@ -103,13 +103,15 @@ static void fill(struct exchange *exchange, unsigned status, struct span type, s
                                          .cost = clock_monotonic() - exchange->asked,
                                          .clock = exchange->lookup.lease.clock,
                                          .variants = CODING_BIT(CODING_IDENTITY),
-                                         .type = type};
+                                         .type = type,
+                                         .next = cursors->next,
+                                         .previous = cursors->previous};
     exchange->meta.sizes[CODING_IDENTITY] = body.size;
     exchange->bodies[CODING_IDENTITY] = body;
     bool tagged = cache->present || exchange->served->route->nginx_ttl;
     if (tagged && !(tags_at_hand(exchange) && tags_write(exchange, narrowed_tags(exchange))))
         exchange->meta.tag_count = 0;
-    if (!body_tag_make(exchange->server->etag_key, body, exchange->meta.tag)) {
+    if (!page_tag(exchange->server->etag_key, body, cursors, exchange->meta.tag)) {
         exchange_memory(exchange);
         return;
     }
@@ -128,13 +130,39 @@ static void fill_missing(struct exchange *exchange)
     exchange->tier = TIER_DATABASE;
     exchange_problem_whole(exchange, &problem);
     if (route->cache.negative > 0 && exchange->status == 404)
-        fill(exchange, 404, exchange->settled_type, exchange->settled_body, route->cache.negative);
+        fill(exchange, 404, exchange->settled_type, exchange->settled_body,
+             &(struct page_cursors){0}, route->cache.negative);
+}
+
+/* Rows that can be no page: rather no answer than one whose next page leaves rows out. */
+static void refuse_page(struct exchange *exchange, enum page_outcome outcome)
+{
+    const struct route *route = exchange->served->route;
+    if (outcome == PAGE_MEMORY) {
+        exchange_memory(exchange);
+        return;
+    }
+    log_event(LOG_ERROR, "query", "%s: @page: %s", route->name,
+              outcome == PAGE_TIED
+                  ? "two rows have the same values in all columns of by=; add one that tells "
+                    "them apart, such as the primary key"
+                  : "the values of the columns of by= are too long for a cursor");
+    exchange_problem(exchange, 500, "The route's rows can't be parted into pages.");
 }
 
 static void fill_body(struct exchange *exchange)
 {
-    fill(exchange, 200, SPAN_LITERAL("application/json"), answer_body(exchange->result),
-         exchange->served->route->cache.ttl);
+    const struct served *served = exchange->served;
+    const struct cursor_owner owner = {exchange->server->etag_key, served->route->name,
+                                       &served->version};
+    struct page_cursors cursors;
+    enum page_outcome outcome = page_cursors_of(&owner, served->route, exchange->values,
+                                                exchange->result, exchange->desk->arena, &cursors);
+    if (outcome == PAGE_GOOD)
+        fill(exchange, 200, SPAN_LITERAL("application/json"), answer_body(exchange->result),
+             &cursors, served->route->cache.ttl);
+    else
+        refuse_page(exchange, outcome);
 }
 
 static void fill_empty(struct exchange *exchange)

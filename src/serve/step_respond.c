@@ -7,6 +7,7 @@
 #include "http/vary.h"
 #include "serve/head.h"
 #include "serve/nginx.h"
+#include "serve/page_link.h"
 #include "serve/steps.h"
 
 static enum precondition_verdict judge(const struct exchange *exchange)
@@ -118,6 +119,7 @@ static void append_entry_head(struct exchange *exchange, enum coding coding, str
         nginx_append(exchange, 200, head);
     if (coding != CODING_IDENTITY)
         head_line(head, "Content-Encoding", span_of(coding_names[coding]));
+    page_append_link(exchange, head);
     append_length(entry_length(exchange, coding), head);
 }
 

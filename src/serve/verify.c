@@ -8,6 +8,7 @@
 #include "db/pool.h"
 #include "serve/answer.h"
 #include "serve/body_tag.h"
+#include "serve/page.h"
 
 /* A look at Redis may take this long at least; no request waits for it. */
 #define PATIENCE INT64_C(1000000)
@@ -32,6 +33,7 @@ struct subject {
     struct span key;
     const struct served *served;
     struct value *by_param;
+    struct value *values; /* of each $n */
 };
 
 static int64_t patience(const struct verifier *verifier)
@@ -230,7 +232,10 @@ static enum verify_outcome subject_make(struct verifier *verifier, struct span t
     bool read =
         ret_subject->by_param && cache_key_values(&key, served->route->name, verifier->scratch,
                                                   ret_subject->by_param, count);
-    return read ? verify_route(served) : VERIFY_UNKNOWN;
+    if (!read)
+        return VERIFY_UNKNOWN;
+    ret_subject->values = answer_values(served->route, ret_subject->by_param, verifier->scratch);
+    return verify_route(served);
 }
 
 static void kept_take(const struct verifier *verifier, const struct store_found *found,
@@ -243,7 +248,8 @@ static void kept_take(const struct verifier *verifier, const struct store_found 
     memcpy(finding->label, meta->tag, ENTRY_TAG_SIZE);
     finding->label[ENTRY_TAG_SIZE] = '\0';
     bytes_clear(&finding->tags);
-    if (!body_tag_make(verifier->key, found->body, finding->kept.tag))
+    const struct page_cursors cursors = {.next = meta->next, .previous = meta->previous};
+    if (!page_tag(verifier->key, found->body, &cursors, finding->kept.tag))
         finding->tags.failed = true;
     for (size_t i = 0; i < meta->tag_count; i++) {
         bytes_append_text(&finding->tags, i ? "\n" : "");
@@ -288,12 +294,29 @@ static bool missing_fill(const struct verifier *verifier, const struct route *ro
     return !body.failed && side_fill(verifier, 404, bytes_span(&body), side);
 }
 
-static bool now_fill(const struct verifier *verifier, const struct route *route,
+static bool body_fill(const struct verifier *verifier, const struct subject *subject,
+                      const struct db_result *result, struct verify_side *side)
+{
+    const struct served *served = subject->served;
+    const struct cursor_owner owner = {verifier->key, served->route->name, &served->version};
+    struct page_cursors cursors;
+    enum page_outcome outcome = page_cursors_of(&owner, served->route, subject->values, result,
+                                                verifier->scratch, &cursors);
+    if (outcome == PAGE_MEMORY)
+        return false;
+    if (outcome != PAGE_GOOD)
+        return side_fill(verifier, 500, (struct span){0}, side);
+    *side = (struct verify_side){.status = 200};
+    return page_tag(verifier->key, answer_body(result), &cursors, side->tag);
+}
+
+static bool now_fill(const struct verifier *verifier, const struct subject *subject,
                      const struct db_result *result, struct verify_side *side)
 {
+    const struct route *route = subject->served->route;
     switch (answer_kind(route, result)) {
     case ANSWER_BODY:
-        return side_fill(verifier, 200, answer_body(result), side);
+        return body_fill(verifier, subject, result, side);
     case ANSWER_MISSING:
         return missing_fill(verifier, route, side);
     case ANSWER_EMPTY:
@@ -310,9 +333,9 @@ static bool run(struct verifier *verifier, const struct subject *subject,
     const struct route *route = subject->served->route;
     struct db_statement statement;
     int64_t timeout = answer_timeout(route, options_number(verifier->options, OPTION_TIMEOUT));
-    struct value *values = answer_values(route, subject->by_param, verifier->scratch);
-    if (!values || !answer_statement(route, atomic_load(&subject->served->learned), values, timeout,
-                                     verifier->scratch, &statement))
+    if (!subject->values ||
+        !answer_statement(route, atomic_load(&subject->served->learned), subject->values, timeout,
+                          verifier->scratch, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     return db_pool_read(verifier->pool, &statement, ret_result, failure);
 }
@@ -329,7 +352,7 @@ static bool make(struct verifier *verifier, const struct subject *subject,
     struct db_result *result = NULL;
     *ret_made = run(verifier, subject, &result, &finding->failure);
     if (*ret_made) {
-        bool filled = now_fill(verifier, subject->served->route, result, &finding->now);
+        bool filled = now_fill(verifier, subject, result, &finding->now);
         db_result_free(result);
         return filled ? true : error_set_memory(error);
     }

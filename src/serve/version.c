@@ -35,7 +35,7 @@ void version_ask(struct exchange *exchange)
 static bool read_begin(const struct exchange *exchange, struct exchange *ret_read)
 {
     const struct route *route = exchange->match.by_method[METHOD_GET];
-    if (!route || route->unserved & UNSERVED_REFUSED || !route->version.column.size)
+    if (!route || !route->version.column.size)
         return false;
     *ret_read = exchange_for_read(exchange, route);
     ret_read->path = exchange->path;

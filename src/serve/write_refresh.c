@@ -33,7 +33,7 @@ static bool read_begin(struct exchange *exchange, struct span path, struct excha
         return false;
     route_table_match(live_table(exchange->live), segments, count, &match);
     const struct route *route = match.by_method[METHOD_GET];
-    if (!route || route->unserved & UNSERVED_REFUSED)
+    if (!route)
         return false;
     *ret_read = exchange_for_read(exchange, route);
     ret_read->path = path;

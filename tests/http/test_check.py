@@ -125,18 +125,6 @@ def test_good_files_give_a_summary_and_exit_0(folder):
     assert "2 routes" in lines[0] and "0 faults" in lines[0] and "PostgreSQL was not asked" in lines[0]
 
 
-def test_annotations_not_served_yet_are_noted_and_no_fault(folder):
-    status, lines, _ = folder.write(
-        page="-- @http GET /page\n-- @page by=a\nSELECT 1 AS a",
-        tags="-- @http GET /tags\n-- @cache ttl=5s stale=1s error=1s l1=off\n-- @tags all\n-- @nginx ttl=1s\n"
-             "SELECT 1 AS a").larder("check")
-    assert status == 0
-    notes = [line.removeprefix(f"{folder.path}/") for line in lines if "note" in line]
-    assert len(notes) == 1 and all("not served yet" in note for note in notes)
-    for file, word in (("page", "@page"),):
-        assert any(re.match(rf"{file}\.sql:\d+: note: {word} ", note) for note in notes), notes
-
-
 def test_a_file_can_be_checked_alone(folder):
     folder.write(good=GOOD, bad="SELECT 1")
     assert larder("check", f"{folder.path}/good.sql")[0] == 0

@@ -18,7 +18,6 @@ ROUTES = {
              "SELECT :q AS q, :n AS n, :list AS list",
     "two": "-- @http GET /two\n-- @param a int min=1\n-- @param b date\n-- @param c text enum=x,y\n"
            "-- @result row\nSELECT :a AS a, :b AS b, :c AS c",
-    "later": "-- @http GET /later\n-- @page by=a\n-- @result row\nSELECT 1 AS a",
 }
 
 
@@ -89,10 +88,6 @@ def test_head_has_the_headers_of_get_and_no_body(served):
         unlike = {"date", "age", "cache-status"}
         assert [pair for pair in head.headers if pair[0].lower() not in unlike] \
             == [pair for pair in get.headers if pair[0].lower() not in unlike]
-
-
-def test_a_route_with_annotations_of_a_later_version_is_501(served):
-    assert "@page" in served.get("/later").problem(501)["detail"]
 
 
 @pytest.mark.parametrize("target", ["/things/%", "/things/%4", "/things/%zz", "/query?q=%", "/query?q=%4x",

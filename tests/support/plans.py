@@ -10,9 +10,12 @@ PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+(?:\.[a-z_]+)*)")
 
 
 def statement(route):
-    """The SQL of "social/routes/feeds.sql"."""
-    lines = read_route(route).splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("--"))
+    """The SQL of "social/routes/feeds.sql"; with @page, of its first page."""
+    name, path = route.split("/", 1)
+    text = read(f"{pack(name)}/{path}")
+    sql = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("--"))
+    page = re.search(r'^-- @page by="(.*)"$', text, re.MULTILINE)
+    return f"SELECT * FROM ({sql}) AS page ORDER BY {page[1]} LIMIT :limit + 1" if page else sql
 
 
 def read(path):

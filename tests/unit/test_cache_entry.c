@@ -17,6 +17,8 @@ static struct entry_meta sample(void)
                                .sizes = {100, 50, 40},
                                .variants = 7,
                                .type = SPAN_LITERAL("application/json"),
+                               .next = SPAN_LITERAL("AgAAbbb"),
+                               .previous = SPAN_LITERAL("AwAAccc"),
                                .tags = {SPAN_LITERAL("users"), SPAN_LITERAL("feeds:7")},
                                .tag_count = 2};
 }
@@ -36,6 +38,8 @@ static void what_is_written_is_read(void **state)
     assert_memory_equal(found.sizes, meta.sizes, sizeof meta.sizes);
     assert_int_equal(found.variants, 7);
     assert_true(span_equal(found.type, meta.type));
+    assert_true(span_equal(found.next, meta.next));
+    assert_true(span_equal(found.previous, meta.previous));
     assert_int_equal(found.tag_count, 2);
     assert_true(span_equal(found.tags[1], meta.tags[1]));
     bytes_free(&record);
@@ -100,6 +104,17 @@ static void a_header_can_not_be_forged_through_the_type(void **state)
     bytes_free(&record);
 }
 
+static void a_header_can_not_be_forged_through_a_cursor(void **state)
+{
+    struct bytes record = BYTES_EMPTY;
+    struct entry_meta meta = sample(), found;
+    (void)state;
+    meta.previous = SPAN_LITERAL("AwAA\r\nSet-Cookie: x=1");
+    entry_meta_write(&meta, &record);
+    assert_false(entry_meta_read(bytes_span(&record), &found));
+    bytes_free(&record);
+}
+
 static void a_size_beyond_all_bodies_is_no_entry(void **state)
 {
     struct bytes record = BYTES_EMPTY;
@@ -145,6 +160,7 @@ UNIT_MAIN(cmocka_unit_test(what_is_written_is_read), cmocka_unit_test(a_cut_reco
           cmocka_unit_test(any_changed_byte_is_read_or_refused_within_bounds),
           cmocka_unit_test(a_header_can_not_be_forged_through_a_tag),
           cmocka_unit_test(a_header_can_not_be_forged_through_the_type),
+          cmocka_unit_test(a_header_can_not_be_forged_through_a_cursor),
           cmocka_unit_test(a_size_beyond_all_bodies_is_no_entry),
           cmocka_unit_test(a_sole_variant_has_a_field_of_its_own),
           cmocka_unit_test(each_variant_has_its_own_tag),

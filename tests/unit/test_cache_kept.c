@@ -27,13 +27,16 @@ static struct entry_meta sample(void)
 static void what_was_given_comes_back_from_memory_of_its_own(void **state)
 {
     struct entry_meta meta = sample(), copy;
-    char body[] = "hello", type[] = "text/plain";
+    char body[] = "hello", type[] = "text/plain", next[] = "AgAA";
     (void)state;
     meta.type = (struct span){type, sizeof type - 1};
+    meta.next = (struct span){next, sizeof next - 1};
+    meta.previous = SPAN_LITERAL("AwAA");
     struct kept *kept = kept_new(&meta, (struct span[CODING_COUNT]){{body, 5}});
     assert_non_null(kept);
     memset(body, 'x', sizeof body);
     memset(type, 'x', sizeof type);
+    memset(next, 'x', sizeof next);
     kept_meta(kept, &copy);
     assert_int_equal(copy.status, 200);
     assert_int_equal(copy.created, 1000);
@@ -46,6 +49,7 @@ static void what_was_given_comes_back_from_memory_of_its_own(void **state)
     assert_int_equal(copy.sizes[1], 3);
     assert_string_equal(copy.tag, "0123456789abcdefghijkl");
     assert_true(span_is(copy.type, "text/plain"));
+    assert_true(span_is(copy.next, "AgAA") && span_is(copy.previous, "AwAA"));
     assert_int_equal(copy.tag_count, 2);
     assert_true(span_is(copy.tags[1], "public.feeds(id)"));
     assert_true(span_is(kept_body(kept, CODING_IDENTITY), "hello"));

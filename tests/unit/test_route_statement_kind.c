@@ -61,6 +61,47 @@ static void refuses_what_leaves_the_transaction(void **state)
         assert_non_null(statement_problem(span_of(bad[i])));
 }
 
-UNIT_MAIN(cmocka_unit_test(finds_the_statement_behind_with),
+static void finds_words_outside_of_brackets(void **state)
+{
+    static const char *const with[] = {"SELECT 1 LIMIT 5",  "(SELECT 1) limit 5",
+                                       "a /* ( */ Limit 1", "f(x[1]) LIMIT 1",
+                                       "E'\\'' LIMIT 1",    ") LIMIT 1"};
+    static const char *const without[] = {"SELECT (SELECT 1 LIMIT 1)",
+                                          "SELECT 'limit', \"limit\"",
+                                          "SELECT t.limit",
+                                          "SELECT t . limit",
+                                          "-- limit\n1",
+                                          "$a$ limit $a$",
+                                          "a[limit]",
+                                          "limited",
+                                          ""};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(with); i++)
+        assert_true(statement_has_outermost(span_of(with[i]), "limit"));
+    for (size_t i = 0; i < ARRAY_COUNT(without); i++)
+        assert_false(statement_has_outermost(span_of(without[i]), "limit"));
+}
+
+static void tells_where_columns_may_become_null(void **state)
+{
+    static const char *const may[] = {
+        "FROM a LEFT JOIN b ON true",
+        "FROM (SELECT * FROM a NATURAL full /* x */ OUTER JOIN b) AS c",
+        "SELECT 1 UNION ALL SELECT 2",
+        "GROUP BY ROLLUP (a)",
+        "GROUP BY GROUPING SETS (a)",
+        "RIGHT\nJOIN b"};
+    static const char *const never[] = {"FROM a JOIN b ON true", "SELECT left(a, 5), b.left join",
+                                        "SELECT 'left join', \"left\" AS join -- left join"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(may); i++)
+        assert_true(statement_may_add_nulls(span_of(may[i])));
+    for (size_t i = 0; i < ARRAY_COUNT(never); i++)
+        assert_false(statement_may_add_nulls(span_of(never[i])));
+}
+
+UNIT_MAIN(cmocka_unit_test(finds_words_outside_of_brackets),
+          cmocka_unit_test(tells_where_columns_may_become_null),
+          cmocka_unit_test(finds_the_statement_behind_with),
           cmocka_unit_test(knows_what_can_be_a_relation),
           cmocka_unit_test(refuses_what_leaves_the_transaction))
