@@ -17,6 +17,9 @@ struct member {
     struct crew *crew;
     struct tools tools;
     pthread_t thread;
+    pthread_cond_t called; /* a hand at rest is wanted */
+    bool resting;          /* … and is on the crew's stack, above `next` */
+    struct member *next;
     unsigned reliefs; /* of the crew's: up to which this one has given way */
 };
 
@@ -24,9 +27,9 @@ struct crew {
     struct server *server;
     struct listener *listener;
     pthread_mutex_t lock;
-    pthread_cond_t arrived;  /* a job for a hand, or the end */
     pthread_cond_t rung;     /* something for the usher, or the end */
     pthread_cond_t resting;  /* no job is active */
+    struct member *hands;    /* at rest, the last to have worked first */
     struct job_list waiting; /* for a hand */
     struct job_list woken;   /* for the usher: no longer parked */
     struct job_list queued;  /* for the usher: to look again at their time */
@@ -58,6 +61,9 @@ struct job *crew_take(struct crew *crew) MUST_CHECK;
 
 /* The job is empty. */
 void crew_give_back(struct crew *crew, struct job *job);
+
+/* Puts a hand to rest until it is called; it need not be for a job. The crew is locked. */
+void crew_rest(struct member *hand);
 
 /* For a hand. */
 void crew_hand_over(struct crew *crew, struct job *job);
