@@ -9,7 +9,7 @@
 #include "db/array.h"
 
 /* Beside the items: what opens, closes and resets, with its preparing. */
-#define COMMANDS_AROUND 16
+#define COMMANDS_AROUND 19
 #define COMMANDS_EACH 3 /* an item's own: its identity */
 #define COMMANDS_STATEMENT 3
 
@@ -120,7 +120,7 @@ static bool batch_items(struct batching *batching, struct db_failure *failure)
             send_item(batching, i, sent++ == 0);
     if (sent == 0)
         return true;
-    attempt_send(attempt, PURPOSE_CONSTRAINTS, "SET CONSTRAINTS ALL IMMEDIATE");
+    attempt_send_constraints(attempt);
     attempt_send_no_identity(attempt);
     if (!attempt_round(attempt, failure) || !attempt_stayed_within(attempt, failure))
         return false;
@@ -170,7 +170,7 @@ static bool batch_close(struct batching *batching, struct db_failure *failure)
     }
     if (close.sql)
         attempt_send_statement(attempt, &close, PURPOSE_RECORD, 0);
-    attempt_send(attempt, PURPOSE_COMMIT, "COMMIT");
+    attempt_send_commit(attempt);
     bool done = attempt_round(attempt, failure);
     free(tags);
     attempt->connection->writer = attempt->connection->writer && !done;
