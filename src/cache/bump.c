@@ -161,26 +161,94 @@ static bool tag_keys(const struct names *names, const struct span *tags, size_t 
     return !memory->failed;
 }
 
-static bool bump_batch(struct redis_connection *connection, const struct names *names,
-                       const struct span *tags, size_t count, int64_t deadline,
-                       struct cache_bumped *ret_bumped, struct error *error)
+/* One run of the bump script; `call` points into the rest. */
+struct bump {
+    struct names names;
+    char length[24];
+    struct bytes tags;
+    struct span keys[2 + CACHE_BUMP_BATCH], arguments[2];
+    struct redis_script_call call;
+};
+
+/* Freed by bump_end in any case. */
+static bool bump_begin(struct bump *bump, const char *prefix, const struct span *tags, size_t count,
+                       struct error *error)
 {
-    char length[24], *end;
-    snprintf(length, sizeof length, "%zu", strlen(names->tag));
-    struct bytes memory CLEANUP(bytes_free) = BYTES_EMPTY;
-    struct span keys[2 + CACHE_BUMP_BATCH] = {span_of(names->clock), span_of(names->journal)};
-    const struct span arguments[] = {span_of(names->feed), span_of(length)};
-    const struct redis_script_call call = {&bump_script, keys, 2 + count, arguments,
-                                           ARRAY_COUNT(arguments)};
-    struct redis_reply *reply;
-    if (!tag_keys(names, tags, count, &memory, keys + 2))
-        return error_set_memory(error);
-    if (!run(connection, &call, deadline, &reply, error))
+    names_of(prefix, &bump->names);
+    bump->tags = (struct bytes)BYTES_EMPTY;
+    pthread_once(&scripts_once, scripts_make);
+    if (!scripts_made)
+        return error_set(error, ERROR_INTERNAL, "libcrypto refused to name a script");
+    snprintf(bump->length, sizeof bump->length, "%zu", strlen(bump->names.tag));
+    bump->keys[0] = span_of(bump->names.clock);
+    bump->keys[1] = span_of(bump->names.journal);
+    bump->arguments[0] = span_of(bump->names.feed);
+    bump->arguments[1] = span_of(bump->length);
+    bump->call = (struct redis_script_call){&bump_script, bump->keys, 2 + count, bump->arguments,
+                                            ARRAY_COUNT(bump->arguments)};
+    return tag_keys(&bump->names, tags, count, &bump->tags, bump->keys + 2)
+               ? true
+               : error_set_memory(error);
+}
+
+static void bump_end(struct bump *bump)
+{
+    bytes_free(&bump->tags);
+}
+
+/* Frees the reply. */
+static bool bump_take(struct redis_reply *reply, struct cache_bumped *ret_bumped,
+                      struct error *error)
+{
+    struct span text = redis_reply_text(reply);
+    char *end;
+    if (!text.data) {
+        refused(reply, error);
+        redis_reply_free(reply);
         return false;
-    ret_bumped->clock = strtoll(redis_reply_text(reply).data, &end, 10);
+    }
+    ret_bumped->clock = strtoll(text.data, &end, 10);
     ret_bumped->previous = strtoll(end, NULL, 10);
     ret_bumped->alone = true;
     redis_reply_free(reply);
+    return true;
+}
+
+static bool bump_batch(struct redis_connection *connection, const char *prefix,
+                       const struct span *tags, size_t count, int64_t deadline,
+                       struct cache_bumped *ret_bumped, struct error *error)
+{
+    struct bump bump;
+    struct redis_reply *reply;
+    bool done = bump_begin(&bump, prefix, tags, count, error) &&
+                redis_script_run(connection, &bump.call, 1, deadline, &reply, error) &&
+                bump_take(reply, ret_bumped, error);
+    bump_end(&bump);
+    return done;
+}
+
+bool cache_bump_post(struct redis_connection *connection, const char *prefix,
+                     const struct span *tags, size_t count, int64_t deadline, struct error *error)
+{
+    struct bump bump;
+    bool done = bump_begin(&bump, prefix, tags, count, error) &&
+                redis_script_post(connection, &bump.call, deadline, error);
+    bump_end(&bump);
+    return done;
+}
+
+bool cache_bump_settle(struct redis_connection *connection, int64_t deadline, int64_t *ret_clock,
+                       struct error *error)
+{
+    struct cache_bumped bumped;
+    struct redis_reply *reply;
+    if (!redis_settle_last(connection, deadline, &reply, error))
+        return false;
+    if (!reply)
+        return error_set(error, ERROR_UNAVAILABLE, "Redis: the connection was given up");
+    if (!bump_take(reply, &bumped, error))
+        return false;
+    *ret_clock = bumped.clock;
     return true;
 }
 
@@ -188,12 +256,10 @@ bool cache_bump_telling(struct redis_connection *connection, const char *prefix,
                         const struct span *tags, size_t count, int64_t deadline,
                         struct cache_bumped *ret_bumped, struct error *error)
 {
-    struct names names;
     struct cache_bumped all = {0}, batch;
-    names_of(prefix, &names);
     for (size_t done = 0, size; done < count; done += size) {
         size = count - done < CACHE_BUMP_BATCH ? count - done : CACHE_BUMP_BATCH;
-        if (!bump_batch(connection, &names, tags + done, size, deadline, &batch, error))
+        if (!bump_batch(connection, prefix, tags + done, size, deadline, &batch, error))
             return false;
         if (done)
             batch = (struct cache_bumped){.previous = all.previous,

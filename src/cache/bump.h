@@ -34,6 +34,18 @@ MUST_CHECK bool cache_bump(struct redis_connection *connection, const char *pref
                            int64_t *ret_clock, struct error *error);
 
 /*
+ * The same without waiting: sends the bump of CACHE_BUMP_BATCH tags at most; its number is what
+ * cache_bump_settle gives, the next call on this connection. Where that fails the tags may have
+ * been bumped or not, a server that does not know the script yet among the reasons: cache_bump
+ * then does it.
+ */
+MUST_CHECK bool cache_bump_post(struct redis_connection *connection, const char *prefix,
+                                const struct span *tags, size_t count, int64_t deadline,
+                                struct error *error);
+MUST_CHECK bool cache_bump_settle(struct redis_connection *connection, int64_t deadline,
+                                  int64_t *ret_clock, struct error *error);
+
+/*
  * Reads the clock and the last bump's number (0: none), of a server that takes writes: every bump
  * so far is at most *ret_clock, every later one follows *ret_bump. Errors as redis_call's.
  */

@@ -7,8 +7,9 @@
 #include "base/hash.h"
 #include "base/shared_file.h"
 
-#define FILE_MAGIC UINT64_C(0x31736b636f6c43)
+#define FILE_MAGIC UINT64_C(0x32736b636f6c43)
 #define SLOT_COUNT ((size_t)1 << 18)
+#define AWAIT_COUNT ((size_t)1 << 12)
 
 typedef _Atomic uint64_t number;
 
@@ -19,12 +20,22 @@ struct shared {
     number newest;
     number seen;        /* the newest clock of Redis that was told */
     number alone;       /* the newest strike that Redis was not told of */
-    uint64_t unused[4]; /* slots begin a line of the processor's cache */
+    number arrived;     /* monotonic µs: when the last awaited strike did */
+    uint64_t unused[3]; /* slots begin a line of the processor's cache */
     number slots[SLOT_COUNT];
+    number awaited[AWAIT_COUNT]; /* struct awaited */
+};
+
+/* How many strikes of a place are awaited, by the period in which that began. */
+struct awaited {
+    uint32_t period; /* of CLOCKS_AWAIT_LEAST, since the machine's start */
+    uint16_t before; /* begun in the period before */
+    uint16_t now;
 };
 
 struct clocks {
     struct shared *shared;
+    bool is_private;
 };
 
 static const struct shared_file clocks_file = {
@@ -34,7 +45,7 @@ static struct clocks *wrap(void *memory)
 {
     struct clocks *clocks = malloc(sizeof *clocks);
     if (clocks)
-        clocks->shared = memory;
+        *clocks = (struct clocks){.shared = memory};
     else
         munmap(memory, sizeof(struct shared));
     return clocks;
@@ -55,7 +66,15 @@ bool clocks_open(const char *folder, struct clocks **ret_clocks, struct error *e
 struct clocks *clocks_open_private(void)
 {
     void *memory = shared_file_private(&clocks_file);
-    return memory ? wrap(memory) : NULL;
+    struct clocks *clocks = memory ? wrap(memory) : NULL;
+    if (clocks)
+        clocks->is_private = true;
+    return clocks;
+}
+
+bool clocks_shared(const struct clocks *clocks)
+{
+    return !clocks->is_private;
 }
 
 void clocks_close(struct clocks *clocks)
@@ -120,6 +139,107 @@ uint64_t clocks_of(const struct clocks *clocks, uint64_t hash)
 uint64_t clocks_newest(const struct clocks *clocks)
 {
     return atomic_load(&clocks->shared->newest);
+}
+
+static number *place_of(const struct clocks *clocks, uint64_t hash)
+{
+    return &clocks->shared->awaited[hash & (AWAIT_COUNT - 1)];
+}
+
+static uint32_t period_of(int64_t now)
+{
+    return (uint32_t)(now / CLOCKS_AWAIT_LEAST);
+}
+
+/*
+ * What stands in a place, as of this period or of the next, which others may have begun: nobody
+ * still comes for what began two periods ago.
+ */
+static struct awaited awaited_of(uint64_t packed, uint32_t period)
+{
+    struct awaited awaited = {.period = (uint32_t)(packed >> 32),
+                              .before = (uint16_t)(packed >> 16),
+                              .now = (uint16_t)packed};
+    if (awaited.period == period || awaited.period == period + 1)
+        return awaited;
+    uint16_t before = awaited.period + 1 == period ? awaited.now : 0;
+    return (struct awaited){.period = period, .before = before};
+}
+
+static uint64_t awaited_packed(struct awaited awaited)
+{
+    return (uint64_t)awaited.period << 32 | (uint64_t)awaited.before << 16 | awaited.now;
+}
+
+/* The count of those that began in that period; null: it is forgotten. */
+static uint16_t *awaited_count(struct awaited *awaited, uint32_t begun)
+{
+    if (awaited->period == begun)
+        return &awaited->now;
+    return awaited->period == begun + 1 ? &awaited->before : NULL;
+}
+
+static void await_one(number *place, uint32_t begun)
+{
+    uint64_t packed = atomic_load(place);
+    struct awaited awaited;
+    do {
+        awaited = awaited_of(packed, begun);
+        ++*awaited_count(&awaited, begun);
+    } while (!atomic_compare_exchange_weak(place, &packed, awaited_packed(awaited)));
+}
+
+static void arrive_one(number *place, uint32_t begun, uint32_t period)
+{
+    uint64_t packed = atomic_load(place);
+    struct awaited awaited;
+    do {
+        awaited = awaited_of(packed, period);
+        uint16_t *count = awaited_count(&awaited, begun);
+        if (count && *count)
+            --*count;
+    } while (!atomic_compare_exchange_weak(place, &packed, awaited_packed(awaited)));
+}
+
+/* A time still to come is of before the machine's last start. */
+static void arrived_raise(number *arrived, uint64_t now)
+{
+    uint64_t last = atomic_load(arrived);
+    while ((last < now || last > now + (uint64_t)CLOCKS_AWAIT_LEAST) &&
+           !atomic_compare_exchange_weak(arrived, &last, now)) {
+    }
+}
+
+uint32_t clocks_await(struct clocks *clocks, const uint64_t *hashes, size_t count, int64_t now)
+{
+    uint32_t begun = period_of(now);
+    for (size_t i = 0; i < count; i++)
+        await_one(place_of(clocks, hashes[i]), begun);
+    return begun;
+}
+
+void clocks_arrive(struct clocks *clocks, const uint64_t *hashes, size_t count, uint32_t awaited,
+                   int64_t now)
+{
+    arrived_raise(&clocks->shared->arrived, (uint64_t)now);
+    for (size_t i = 0; i < count; i++)
+        arrive_one(place_of(clocks, hashes[i]), awaited, period_of(now));
+}
+
+bool clocks_awaits(const struct clocks *clocks, const uint64_t *hashes, size_t count, int64_t now)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t packed = atomic_load_explicit(place_of(clocks, hashes[i]), memory_order_acquire);
+        struct awaited awaited = awaited_of(packed, period_of(now));
+        if (awaited.before || awaited.now)
+            return true;
+    }
+    return false;
+}
+
+bool clocks_arrived(const struct clocks *clocks, int64_t since)
+{
+    return (int64_t)atomic_load(&clocks->shared->arrived) >= since;
 }
 
 bool clocks_fresh(const struct clocks *clocks, const uint64_t *hashes, size_t count, uint64_t clock)

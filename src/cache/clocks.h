@@ -55,6 +55,31 @@ void clocks_see(struct clocks *clocks, uint64_t clock);
 void clocks_strike_alone(struct clocks *clocks, const uint64_t *hashes, size_t count, uint64_t now);
 uint64_t clocks_alone(const struct clocks *clocks);
 
+/*
+ * Strikes that Redis was told of and has not answered: their number is not known yet, so nothing
+ * that has such a tag is to be believed, whatever its clock. Times are monotonic µs.
+ *
+ * A strike is awaited from clocks_await until clocks_arrive, which comes after the clocks_bump of
+ * its number and is given what clocks_await returned; or, if its process dies in between, for
+ * CLOCKS_AWAIT_LEAST at least and twice that at most.
+ */
+#define CLOCKS_AWAIT_LEAST INT64_C(10000000)
+uint32_t clocks_await(struct clocks *clocks, const uint64_t *hashes, size_t count, int64_t now);
+void clocks_arrive(struct clocks *clocks, const uint64_t *hashes, size_t count, uint32_t awaited,
+                   int64_t now);
+
+/* Is a strike of one of these hashes, or of one that shares its place, awaited? */
+bool clocks_awaits(const struct clocks *clocks, const uint64_t *hashes, size_t count, int64_t now);
+
+/*
+ * Did any strike arrive since then? Whoever asked Redis before must compare with clocks_of what
+ * Redis called fresh: it may not have been told yet. To be asked after clocks_awaits.
+ */
+bool clocks_arrived(const struct clocks *clocks, int64_t since);
+
+/* Is the memory shared with the host's other processes? */
+bool clocks_shared(const struct clocks *clocks);
+
 /* Was no tag of these hashes struck after `clock`, as far as this host knows? */
 bool clocks_fresh(const struct clocks *clocks, const uint64_t *hashes, size_t count,
                   uint64_t clock);

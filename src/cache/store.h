@@ -131,6 +131,20 @@ MUST_CHECK bool cache_store_strike(struct cache_store *store, struct redis_conne
                                    const struct span *tags, size_t count, int64_t *budget,
                                    uint64_t *ret_clock, struct error *ret_event);
 
+/*
+ * The same without waiting: sends the bump of CACHE_BUMP_BATCH tags at most. Its number is had by
+ * cache_store_strike_settle, with the same tags and before any other call over this connection,
+ * which makes the bump again where that of before went wrong. False: as of cache_store_strike.
+ */
+MUST_CHECK bool cache_store_strike_post(struct cache_store *store,
+                                        struct redis_connection *connection,
+                                        const struct span *tags, size_t count, int64_t *budget,
+                                        struct error *ret_event);
+MUST_CHECK bool cache_store_strike_settle(struct cache_store *store,
+                                          struct redis_connection *connection,
+                                          const struct span *tags, size_t count, int64_t *budget,
+                                          uint64_t *ret_clock, struct error *ret_event);
+
 /* Takes the replies to entries kept over this connection, for at most `limit` µs. */
 void cache_store_settle(struct cache_store *store, struct redis_connection *connection,
                         int64_t limit, struct error *ret_event);

@@ -83,28 +83,6 @@ void attempt_send_writer(struct attempt *attempt, bool writer)
     }
 }
 
-/* How much longer than it may a statement can take, for want of a word to PostgreSQL, µs. */
-#define LIMIT_SLACK INT64_C(50000)
-
-/* Is the session's own limit about right for what time is left? */
-static bool limit_fits(const struct attempt *attempt)
-{
-    int64_t more = attempt->connection->session_timeout - attempt->timeout;
-    return more >= 0 && more < LIMIT_SLACK;
-}
-
-/* The session's own limit is left as it is: a write knows only how much time is left. */
-void attempt_send_begin(struct attempt *attempt)
-{
-    char limit[80];
-    attempt_send(attempt, PURPOSE_BEGIN, "BEGIN READ WRITE");
-    if (!attempt->connection->settings->transaction_pooling && limit_fits(attempt))
-        return;
-    snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
-             db_milliseconds(attempt->timeout));
-    attempt_send(attempt, PURPOSE_SETTING, limit);
-}
-
 void attempt_send_time_left(struct attempt *attempt)
 {
     char sql[240];
@@ -176,6 +154,46 @@ void attempt_send_statement(struct attempt *attempt, const struct db_statement *
              PQsendQueryParams(attempt->connection->handle, statement->sql,
                                statement->parameter_count, statement->types, statement->values,
                                NULL, NULL, 0));
+}
+
+/* Those of every write: prepared once, they need no parsing and little more. */
+static const struct db_statement begin_statement = {.id = UINT64_C(0x6c61726465726d11),
+                                                    .sql = "BEGIN READ WRITE"};
+static const struct db_statement constraints_statement = {.id = UINT64_C(0x6c61726465726d12),
+                                                          .sql = "SET CONSTRAINTS ALL IMMEDIATE"};
+static const struct db_statement commit_statement = {.id = UINT64_C(0x6c61726465726d13),
+                                                     .sql = "COMMIT"};
+
+/* How much longer than it may a statement can take, for want of a word to PostgreSQL, µs. */
+#define LIMIT_SLACK INT64_C(50000)
+
+/* Is the session's own limit about right for what time is left? */
+static bool limit_fits(const struct attempt *attempt)
+{
+    int64_t more = attempt->connection->session_timeout - attempt->timeout;
+    return more >= 0 && more < LIMIT_SLACK;
+}
+
+/* The session's own limit is left as it is: a write knows only how much time is left. */
+void attempt_send_begin(struct attempt *attempt)
+{
+    char limit[80];
+    attempt_send_statement(attempt, &begin_statement, PURPOSE_BEGIN, 0);
+    if (!attempt->connection->settings->transaction_pooling && limit_fits(attempt))
+        return;
+    snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
+             db_milliseconds(attempt->timeout));
+    attempt_send(attempt, PURPOSE_SETTING, limit);
+}
+
+void attempt_send_constraints(struct attempt *attempt)
+{
+    attempt_send_statement(attempt, &constraints_statement, PURPOSE_CONSTRAINTS, 0);
+}
+
+void attempt_send_commit(struct attempt *attempt)
+{
+    attempt_send_statement(attempt, &commit_statement, PURPOSE_COMMIT, 0);
 }
 
 static void remember_prepared(struct attempt *attempt)

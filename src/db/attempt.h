@@ -97,6 +97,12 @@ void attempt_send_no_identity(struct attempt *attempt);
 void attempt_send_statement(struct attempt *attempt, const struct db_statement *statement,
                             enum purpose purpose, size_t number);
 
+/* What is deferred is done, and whatever it refuses is said, before what comes after this. */
+void attempt_send_constraints(struct attempt *attempt);
+
+/* Once a round, as its last command. */
+void attempt_send_commit(struct attempt *attempt);
+
 /* Sends what is there with a sync and takes the replies. */
 MUST_CHECK bool attempt_round(struct attempt *attempt, struct db_failure *failure);
 

@@ -9,12 +9,21 @@
 #include "db/array.h"
 
 /* Beside the items: what opens, closes and resets, with its preparing. */
-#define COMMANDS_AROUND 16
+#define COMMANDS_AROUND 19
 #define COMMANDS_EACH 3 /* an item's own: its identity */
 #define COMMANDS_STATEMENT 3
 
 static const struct db_statement leave_statement = {
     .id = UINT64_C(0x6c61726465726d03), .sql = "SELECT larder.leave($1)", .parameter_count = 1};
+
+/*
+ * How it is isolated. Whoever hears that it committed forgets what was asked for, so a crash must
+ * not take it back, whatever the server's own setting is.
+ */
+static const char look_sql[] =
+    "SELECT pg_catalog.current_setting('transaction_isolation'),"
+    " CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
+    " THEN pg_catalog.set_config('synchronous_commit', 'local', true) END";
 
 struct batching {
     struct db_pool *pool;
@@ -63,8 +72,7 @@ static bool batch_open(struct batching *batching, struct db_failure *failure)
     attempt->item = batch->count;
     attempt_send_begin(attempt);
     attempt_send_writer(attempt, false);
-    attempt_send(attempt, PURPOSE_ISOLATION,
-                 "SELECT pg_catalog.current_setting('transaction_isolation')");
+    attempt_send(attempt, PURPOSE_ISOLATION, look_sql);
     if (batch->open.sql)
         attempt_send_statement(attempt, &batch->open, PURPOSE_ONCE, 0);
     return attempt_round(attempt, failure) && batch_choose(batching, failure);
@@ -112,7 +120,7 @@ static bool batch_items(struct batching *batching, struct db_failure *failure)
             send_item(batching, i, sent++ == 0);
     if (sent == 0)
         return true;
-    attempt_send(attempt, PURPOSE_CONSTRAINTS, "SET CONSTRAINTS ALL IMMEDIATE");
+    attempt_send_constraints(attempt);
     attempt_send_no_identity(attempt);
     if (!attempt_round(attempt, failure) || !attempt_stayed_within(attempt, failure))
         return false;
@@ -162,7 +170,7 @@ static bool batch_close(struct batching *batching, struct db_failure *failure)
     }
     if (close.sql)
         attempt_send_statement(attempt, &close, PURPOSE_RECORD, 0);
-    attempt_send(attempt, PURPOSE_COMMIT, "COMMIT");
+    attempt_send_commit(attempt);
     bool done = attempt_round(attempt, failure);
     free(tags);
     attempt->connection->writer = attempt->connection->writer && !done;

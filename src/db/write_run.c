@@ -5,7 +5,7 @@
 #include "db/attempt.h"
 
 /* Beside the statements, of which each may need a setting, its preparing, and itself. */
-#define COMMANDS_AROUND 14
+#define COMMANDS_AROUND 17
 #define COMMANDS_EACH 3
 
 struct writing {
@@ -41,7 +41,7 @@ static void send_statements(struct writing *writing)
         attempt_send_statement(&writing->attempt, &writing->write->statements[i], PURPOSE_STATEMENT,
                                i);
     }
-    attempt_send(&writing->attempt, PURPOSE_CONSTRAINTS, "SET CONSTRAINTS ALL IMMEDIATE");
+    attempt_send_constraints(&writing->attempt);
     if (writing->terms->tags)
         attempt_send_statement(&writing->attempt, &tags_statement, PURPOSE_TAGS, 0);
 }
@@ -109,7 +109,7 @@ static bool once_end(struct writing *writing, const struct db_written *written,
                        "SELECT larder.once_done($1::pg_catalog.bytea, $2::pg_catalog.bytea, "
                        "$3::pg_catalog.bytea)",
                        values, ARRAY_COUNT(values));
-    attempt_send(&writing->attempt, PURPOSE_COMMIT, "COMMIT");
+    attempt_send_commit(&writing->attempt);
     return attempt_round(&writing->attempt, failure);
 }
 
@@ -128,7 +128,7 @@ static bool run_all(struct writing *writing, struct db_written *ret_written,
     attempt_send_identity(&writing->attempt, writing->write->identity);
     send_statements(writing);
     if (!once)
-        attempt_send(&writing->attempt, PURPOSE_COMMIT, "COMMIT");
+        attempt_send_commit(&writing->attempt);
     if (!attempt_round(&writing->attempt, failure) ||
         !attempt_stayed_within(&writing->attempt, failure))
         return false;

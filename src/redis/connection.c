@@ -444,6 +444,21 @@ bool redis_settle(struct redis_connection *connection, int64_t deadline, struct 
     return !connection->context || drop_owed(connection, deadline, error);
 }
 
+bool redis_settle_last(struct redis_connection *connection, int64_t deadline,
+                       struct redis_reply **ret_reply, struct error *error)
+{
+    redisReply *last = NULL;
+    connection->may_block = false;
+    if (connection->context && connection->owed) {
+        connection->owed--;
+        if (!drop_owed(connection, deadline, error) ||
+            !redis_wire_read(connection, deadline, &last, error))
+            return false;
+    }
+    *ret_reply = (struct redis_reply *)last;
+    return true;
+}
+
 unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text)
 {
     unsigned count = connection->dropped_errors;

@@ -77,6 +77,10 @@ MUST_CHECK bool redis_post(struct redis_connection *connection,
 MUST_CHECK bool redis_settle(struct redis_connection *connection, int64_t deadline,
                              struct error *error);
 
+/* The same; the last of them, an error reply too, is the caller's. Null: none was to come. */
+MUST_CHECK bool redis_settle_last(struct redis_connection *connection, int64_t deadline,
+                                  struct redis_reply **ret_reply, struct error *error);
+
 /*
  * Posted commands that Redis refused since the last call of this; *ret_text is why the newest was.
  */

@@ -137,3 +137,16 @@ bool redis_script_run(struct redis_connection *connection, const struct redis_sc
     batch_free(&batch);
     return done;
 }
+
+bool redis_script_post(struct redis_connection *connection, const struct redis_script_call *call,
+                       int64_t deadline, struct error *error)
+{
+    struct batch batch;
+    bool done = batch_init(&batch, call, 1, error);
+    if (done) {
+        batch_add(&batch, "EVALSHA", call->script->digest, call, 0);
+        done = redis_post(connection, batch.commands, batch.count, deadline, error);
+    }
+    batch_free(&batch);
+    return done;
+}

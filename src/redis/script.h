@@ -39,4 +39,12 @@ MUST_CHECK bool redis_script_run(struct redis_connection *connection,
                                  int64_t deadline, struct redis_reply **ret_replies,
                                  struct error *error);
 
+/*
+ * Sends one call without waiting for its reply, which redis_settle_last gives. A server that does
+ * not know the script does nothing, and says so. Errors as redis_call's.
+ */
+MUST_CHECK bool redis_script_post(struct redis_connection *connection,
+                                  const struct redis_script_call *call, int64_t deadline,
+                                  struct error *error);
+
 #endif

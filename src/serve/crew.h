@@ -17,6 +17,9 @@ struct member {
     struct crew *crew;
     struct tools tools;
     pthread_t thread;
+    pthread_cond_t called; /* a hand at rest is wanted */
+    bool resting;          /* … and is on the crew's stack, above `next` */
+    struct member *next;
     unsigned reliefs; /* of the crew's: up to which this one has given way */
 };
 
@@ -24,15 +27,15 @@ struct crew {
     struct server *server;
     struct listener *listener;
     pthread_mutex_t lock;
-    pthread_cond_t arrived;  /* a job for a hand, or the end */
     pthread_cond_t rung;     /* something for the usher, or the end */
     pthread_cond_t resting;  /* no job is active */
+    struct member *hands;    /* at rest, the last to have worked first */
     struct job_list waiting; /* for a hand */
     struct job_list woken;   /* for the usher: no longer parked */
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
-    size_t idle;      /* hands that wait for a job */
+    size_t downloads; /* given to the hands and not yet ended */
     unsigned reliefs; /* how often no descriptor was left for a connection */
     bool closed;      /* no further job will come */
     size_t started;
@@ -59,11 +62,19 @@ struct job *crew_take(struct crew *crew) MUST_CHECK;
 /* The job is empty. */
 void crew_give_back(struct crew *crew, struct job *job);
 
+/* Puts a hand to rest until it is called; it need not be for a job. The crew is locked. */
+void crew_rest(struct member *hand);
+
 /* For a hand. */
 void crew_hand_over(struct crew *crew, struct job *job);
 
-/* For a hand that has nothing else to do; false: there is none, and the job stays the caller's. */
-MUST_CHECK bool crew_offer(struct crew *crew, struct job *job);
+/* Is it a download that is still to be sent? */
+bool crew_is_download(const struct job *job);
+
+/*
+ * A download, for a hand. False: each hand has one already, and the job stays the caller's.
+ */
+MUST_CHECK bool crew_hand_download(struct crew *crew, struct job *job);
 
 /* For the usher: parked jobs to be gone on with. */
 void crew_wake(struct crew *crew, struct job_list *jobs);

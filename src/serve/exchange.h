@@ -131,6 +131,7 @@ struct exchange {
     bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
 
+    struct strike *strike; /* of a write: sent to Redis, whose answer is still to come; or null */
     uint64_t
         transaction; /* of a write: its tags are bumped, which the pool is to be told; 0: none */
 

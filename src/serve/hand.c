@@ -12,9 +12,7 @@ static struct job *job_wait(struct member *member)
     pthread_mutex_lock(&crew->lock);
     while (!crew->waiting.first && !crew->closed) {
         crew_give_way(member);
-        crew->idle++;
-        pthread_cond_wait(&crew->arrived, &crew->lock);
-        crew->idle--;
+        crew_rest(member);
     }
     struct job *job = job_list_take(&crew->waiting);
     pthread_mutex_unlock(&crew->lock);

@@ -269,6 +269,8 @@ static bool request_drain(struct job *job)
 {
     FCGX_Request *request = &job->request;
     bool body = may_have_body(&job->exchange.request);
+    if (FCGX_HasSeenEOF(request->in))
+        return FCGX_GetError(request->in) == 0;
     if (body)
         listener_forgive(request->ipcFd, DRAIN_TIME);
     bool drained = drain(request->in, clock_monotonic() + DRAIN_TIME);

@@ -46,13 +46,23 @@ bool policy_hears(const struct exchange *exchange, uint64_t clock)
     return feed_floor(feed) <= clock && feed_beats(feed, exchange->started);
 }
 
+/*
+ * Asked in this order, the number of a strike that arrives meanwhile is seen by the second.
+ */
+static bool unstruck(const struct clocks *clocks, const uint64_t *hashes, size_t count,
+                     uint64_t clock)
+{
+    return !clocks_awaits(clocks, hashes, count, clock_monotonic()) &&
+           clocks_fresh(clocks, hashes, count, clock);
+}
+
 bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
 {
     const struct server *server = exchange->server;
     int64_t age = exchange->now - kept_created(kept);
     size_t count;
     const uint64_t *hashes = kept_hashes(kept, &count);
-    if (age >= kept_ttl(kept) || !clocks_fresh(server->clocks, hashes, count, kept_clock(kept)))
+    if (age >= kept_ttl(kept) || !unstruck(server->clocks, hashes, count, kept_clock(kept)))
         return false;
     /* One made by a clock ahead of this host's has an age nobody knows. */
     return policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange));
@@ -61,13 +71,15 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
 bool policy_struck_alone(const struct exchange *exchange, const struct entry_meta *meta)
 {
     const struct clocks *clocks = exchange->server->clocks;
-    uint64_t alone = clocks_alone(clocks);
-    if ((int64_t)alone + guard(exchange) < exchange->now)
-        return false;
+    int64_t now = clock_monotonic();
+    uint64_t hashes[ENTRY_TAGS_MAX];
     for (size_t i = 0; i < meta->tag_count; i++)
-        if (clocks_of(clocks, clocks_hash(meta->tags[i])) > meta->clock)
-            return true;
-    return false;
+        hashes[i] = clocks_hash(meta->tags[i]);
+    if (clocks_awaits(clocks, hashes, meta->tag_count, now))
+        return true;
+    bool lately = clocks_arrived(clocks, exchange->asked) ||
+                  (int64_t)clocks_alone(clocks) + guard(exchange) >= exchange->now;
+    return lately && !clocks_fresh(clocks, hashes, meta->tag_count, meta->clock);
 }
 
 bool policy_changes_heard(const struct exchange *exchange)
@@ -91,7 +103,7 @@ bool policy_timely(const struct exchange *exchange, const struct kept *kept,
     int64_t age = clock_wall() - kept_created(kept);
     if (exchange->asked >= parked->started)
         return true;
-    return clocks_fresh(exchange->server->clocks, hashes, count, kept_clock(kept)) &&
+    return unstruck(exchange->server->clocks, hashes, count, kept_clock(kept)) &&
            (policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange)));
 }
 

@@ -26,8 +26,8 @@ bool policy_stores(const struct exchange *exchange);
 bool policy_fresh(const struct exchange *exchange, const struct kept *kept);
 
 /*
- * Does this host alone know that the entry found was struck? A write here could not tell Redis, and
- * larderd may not have done so yet.
+ * Does this host alone know that the entry found was struck? A write here has told Redis just now,
+ * perhaps after it looked the entry up; or could not tell it, and larderd may not have done so yet.
  */
 bool policy_struck_alone(const struct exchange *exchange, const struct entry_meta *meta);
 

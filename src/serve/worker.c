@@ -8,6 +8,7 @@
 #include "serve/crew.h"
 #include "serve/queue_page.h"
 #include "serve/steps.h"
+#include "serve/strike.h"
 
 /* A thread's stack: the deepest is libpq's and brotli's, well under half of it. */
 #define STACK_SIZE ((size_t)512 * 1024)
@@ -45,24 +46,82 @@ void crew_give_back(struct crew *crew, struct job *job)
         job_free(job);
 }
 
+/* Off the stack; the crew is locked. */
+static void hand_leave(struct crew *crew, struct member *hand)
+{
+    struct member **at = &crew->hands;
+    while (*at != hand)
+        at = &(*at)->next;
+    *at = hand->next;
+    hand->resting = false;
+}
+
+/* The last to have worked is called first: what it needs is still near the processor. */
+void crew_rest(struct member *hand)
+{
+    struct crew *crew = hand->crew;
+    hand->next = crew->hands;
+    crew->hands = hand;
+    hand->resting = true;
+    pthread_cond_wait(&hand->called, &crew->lock);
+    if (hand->resting)
+        hand_leave(crew, hand);
+}
+
+/* Takes one off the stack, if there is any; the crew is locked. */
+static struct member *hand_take(struct crew *crew)
+{
+    struct member *hand = crew->hands;
+    if (hand)
+        hand_leave(crew, hand);
+    return hand;
+}
+
 void crew_hand_over(struct crew *crew, struct job *job)
 {
     pthread_mutex_lock(&crew->lock);
     job_list_append(&crew->waiting, job);
+    struct member *hand = hand_take(crew);
     pthread_mutex_unlock(&crew->lock);
-    pthread_cond_signal(&crew->arrived);
+    if (hand)
+        pthread_cond_signal(&hand->called);
 }
 
-bool crew_offer(struct crew *crew, struct job *job)
+bool crew_is_download(const struct job *job)
+{
+    const struct exchange *exchange = job_exchange_const(job);
+    return exchange->phase == PHASE_SEEKING && exchange->served->route->stream.format_count;
+}
+
+/* Before its client can know that it is over, who may ask for the next one at once. */
+static void download_ended(struct crew *crew)
 {
     pthread_mutex_lock(&crew->lock);
-    bool taken = crew->idle > crew->waiting.count;
-    if (taken)
-        job_list_append(&crew->waiting, job);
+    crew->downloads--;
+    pthread_mutex_unlock(&crew->lock);
+}
+
+static size_t hand_count(const struct crew *crew)
+{
+    return crew->count - crew->front_count - 1;
+}
+
+bool crew_hand_download(struct crew *crew, struct job *job)
+{
+    pthread_mutex_lock(&crew->lock);
+    bool taken = crew->downloads < hand_count(crew);
+    crew->downloads += taken;
     pthread_mutex_unlock(&crew->lock);
     if (taken)
-        pthread_cond_signal(&crew->arrived);
+        crew_hand_over(crew, job);
     return taken;
+}
+
+/* The crew is locked. */
+static void hands_call_all(struct crew *crew)
+{
+    for (struct member *hand = crew->hands; hand; hand = hand->next)
+        pthread_cond_signal(&hand->called);
 }
 
 void crew_wake(struct crew *crew, struct job_list *jobs)
@@ -85,6 +144,7 @@ void crew_answer(struct member *member, struct job *job)
 {
     struct crew *crew = member->crew;
     struct exchange *exchange = job_exchange(job);
+    bool download = crew_is_download(job);
     job_lend(job, &member->tools);
     if (exchange->asks || exchange->phase == PHASE_SEEKING)
         steps_walk(exchange, PART_FILL);
@@ -96,12 +156,15 @@ void crew_answer(struct member *member, struct job *job)
     }
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
-    uint64_t transaction = exchange->transaction;
+    if (download)
+        download_ended(crew);
     job_answered(job, crew->listener);
+    strike_settle(exchange);
     if (refresh) {
         crew_hand_over(crew, job);
         return;
     }
+    uint64_t transaction = exchange->transaction;
     job_end(job);
     if (transaction)
         db_pool_struck(crew->server->pool, &transaction, 1);
@@ -124,8 +187,8 @@ void crew_relieve(struct member *member)
     pthread_mutex_lock(&crew->lock);
     crew->reliefs++;
     crew_give_way(member);
+    hands_call_all(crew);
     pthread_mutex_unlock(&crew->lock);
-    pthread_cond_broadcast(&crew->arrived);
     pthread_cond_signal(&crew->rung);
 }
 
@@ -163,10 +226,14 @@ static bool member_start(struct crew *crew, size_t index, const pthread_attr_t *
                                      : index == crew->front_count ? 1
                                                                   : 2];
     member->crew = crew;
-    if (!tools_make(crew->server, &member->tools))
+    pthread_cond_init(&member->called, NULL);
+    if (!tools_make(crew->server, &member->tools)) {
+        pthread_cond_destroy(&member->called);
         return false;
+    }
     if (pthread_create(&member->thread, attributes, kind->run, member) != 0) {
         tools_free(&member->tools);
+        pthread_cond_destroy(&member->called);
         return false;
     }
     pthread_setname_np(member->thread, kind->name);
@@ -184,7 +251,6 @@ static struct crew *crew_new(struct server *server, struct listener *listener, s
     crew->count = fronts + 1 + hands;
     crew->front_count = fronts;
     pthread_mutex_init(&crew->lock, NULL);
-    pthread_cond_init(&crew->arrived, NULL);
     pthread_cond_init(&crew->resting, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -224,6 +290,7 @@ static void members_join(struct crew *crew, size_t from, size_t to)
     for (size_t i = from; i < to && i < crew->started; i++) {
         pthread_join(crew->members[i].thread, NULL);
         tools_free(&crew->members[i].tools);
+        pthread_cond_destroy(&crew->members[i].called);
     }
 }
 
@@ -236,14 +303,13 @@ void crew_join(struct crew *crew)
     while (crew->active && crew->started == crew->count)
         pthread_cond_wait(&crew->resting, &crew->lock);
     crew->closed = true;
+    hands_call_all(crew);
     pthread_mutex_unlock(&crew->lock);
-    pthread_cond_broadcast(&crew->arrived);
     pthread_cond_broadcast(&crew->rung);
     members_join(crew, crew->front_count, crew->count);
     struct job *job;
     while ((job = job_list_take(&crew->spare)))
         job_free(job);
-    pthread_cond_destroy(&crew->arrived);
     pthread_cond_destroy(&crew->rung);
     pthread_cond_destroy(&crew->resting);
     pthread_mutex_destroy(&crew->lock);

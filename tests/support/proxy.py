@@ -20,10 +20,11 @@ class Proxy:
         self.target = target
         self.port = free_port()
         self.connections = 0
-        self.open, self.held = set(), set()
+        self.open, self.held, self.holds_new = set(), set(), False
         self.lock = threading.Lock()
         self.changed = threading.Condition()
-        self.mode, self.seconds, self.reply = "pass", 0.0, b""
+        self.mode, self.seconds, self.reply, self.pattern = "pass", 0.0, b"", b""
+        self.kept_back = self.delayed = 0
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -32,9 +33,9 @@ class Proxy:
         """The URL at which a Redis behind it is reached."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def behave(self, mode, seconds=0.0, reply=b""):
+    def behave(self, mode, seconds=0.0, reply=b"", pattern=b""):
         with self.changed:
-            self.mode, self.seconds, self.reply = mode, seconds, reply
+            self.mode, self.seconds, self.reply, self.pattern = mode, seconds, reply, pattern
             self.changed.notify_all()
 
     def pass_on(self):
@@ -48,14 +49,23 @@ class Proxy:
         """Nothing comes through in either direction; new connections are accepted all the same."""
         self.behave("stall")
 
+    def keep_back(self, pattern, seconds=0.0):
+        """What has `pattern` in it reaches the server when the proxy does something else. Every answer comes so many
+        seconds later. `kept_back` and `delayed` count them."""
+        self.behave("keep", seconds, pattern=pattern)
+
     def hold(self):
         """Nothing comes through the connections that are open now, until release; new ones are as always."""
         with self.lock:
             self.held = set(self.open)
 
+    def hold_new(self):
+        """The same for the connections that are made from now on."""
+        self.holds_new = True
+
     def release(self):
         with self.changed:
-            self.held = set()
+            self.held, self.holds_new = set(), False
             self.changed.notify_all()
 
     def cut(self):
@@ -95,6 +105,8 @@ class Proxy:
         server = self.reach()
         with self.lock:
             self.open |= {client, server}
+            if self.holds_new:
+                self.held |= {client, server}
         back = threading.Thread(target=self.pump, args=(server, client, False), daemon=True)
         back.start()
         self.pump(client, server, True)
@@ -128,12 +140,16 @@ class Proxy:
     def treat(self, data, source, sink, upstream):
         with self.changed:
             self.changed.wait_for(lambda: self.mode != "stall" and source not in self.held)
+            if self.mode == "keep" and upstream and self.pattern in data:
+                self.kept_back += 1
+                self.changed.wait_for(lambda: self.mode != "keep")
             mode, seconds, reply = self.mode, self.seconds, self.reply
         if mode == "answer":
             if upstream:
                 source.sendall(reply * max(1, len(COMMAND.findall(data))))
             return
-        if mode == "delay" and not upstream:
+        if mode in ("delay", "keep") and seconds and not upstream:
+            self.delayed += 1
             time.sleep(seconds)
         sink.sendall(data)
 

@@ -95,6 +95,88 @@ static void what_redis_is_not_told_is_above_all_that_was_seen(void **state)
     clocks_close(clocks);
 }
 
+static bool awaits(struct clocks *clocks, struct span tag, int64_t now)
+{
+    uint64_t hash = clocks_hash(tag);
+    return clocks_awaits(clocks, &hash, 1, now);
+}
+
+static void a_strike_is_awaited_until_it_arrives(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t hashes[] = {clocks_hash(feeds), clocks_hash(users)};
+    const int64_t now = 5 * CLOCKS_AWAIT_LEAST;
+    (void)state;
+    assert_false(awaits(clocks, feeds, now));
+    uint32_t first = clocks_await(clocks, hashes, 1, now);
+    uint32_t second = clocks_await(clocks, hashes, 2, now + 1);
+    assert_true(awaits(clocks, feeds, now + 1) && awaits(clocks, users, now + 1));
+    assert_false(clocks_arrived(clocks, now));
+    clocks_arrive(clocks, hashes, 2, second, now + 2);
+    assert_true(awaits(clocks, feeds, now + 2)); /* the first still is */
+    assert_false(awaits(clocks, users, now + 2));
+    assert_true(clocks_arrived(clocks, now + 2));
+    assert_false(clocks_arrived(clocks, now + 3));
+    clocks_arrive(clocks, hashes, 1, first, now + 3);
+    assert_false(awaits(clocks, feeds, now + 3));
+    clocks_close(clocks);
+}
+
+static void nobody_awaits_a_dead_process_for_ever(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t hash = clocks_hash(feeds);
+    const int64_t late = 6 * CLOCKS_AWAIT_LEAST - 1, least = CLOCKS_AWAIT_LEAST;
+    (void)state;
+    clocks_await(clocks, &hash, 1, late); /* and dies */
+    assert_true(awaits(clocks, feeds, late + least));
+    uint32_t other = clocks_await(clocks, &hash, 1, late + least);
+    clocks_arrive(clocks, &hash, 1, other, late + least);
+    assert_true(awaits(clocks, feeds, late + least)); /* the dead one's */
+    assert_false(awaits(clocks, feeds, late + 2 * least));
+    /* However many write on. */
+    other = clocks_await(clocks, &hash, 1, late + 2 * least);
+    clocks_arrive(clocks, &hash, 1, other, late + 2 * least);
+    assert_false(awaits(clocks, feeds, late + 2 * least));
+    clocks_close(clocks);
+}
+
+static void a_strike_arrives_in_a_later_period_than_it_began(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t hash = clocks_hash(feeds);
+    const int64_t late = 6 * CLOCKS_AWAIT_LEAST - 1;
+    (void)state;
+    uint32_t next = clocks_await(clocks, &hash, 1, late + 1);
+    uint32_t slow = clocks_await(clocks, &hash, 1, late); /* it read the time before the other */
+    clocks_arrive(clocks, &hash, 1, next, late + 2);
+    assert_true(awaits(clocks, feeds, late) && awaits(clocks, feeds, late + 2));
+    clocks_arrive(clocks, &hash, 1, slow, late + 2);
+    assert_false(awaits(clocks, feeds, late + 2));
+    clocks_arrive(clocks, &hash, 1, slow, late + 3); /* never below none */
+    assert_false(awaits(clocks, feeds, late + 3));
+    clocks_close(clocks);
+}
+
+static void what_was_before_the_machines_start_is_forgotten(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t hash = clocks_hash(feeds);
+    const int64_t before = 1000 * CLOCKS_AWAIT_LEAST, now = 3 * CLOCKS_AWAIT_LEAST;
+    (void)state;
+    uint32_t lost = clocks_await(clocks, &hash, 1, before);
+    clocks_arrive(clocks, &hash, 1, lost, before + 5);
+    clocks_await(clocks, &hash, 1, before);
+    assert_false(awaits(clocks, feeds, now));
+    uint32_t new = clocks_await(clocks, &hash, 1, now);
+    assert_true(awaits(clocks, feeds, now));
+    clocks_arrive(clocks, &hash, 1, new, now + 1);
+    assert_false(awaits(clocks, feeds, now + 1));
+    assert_true(clocks_arrived(clocks, now + 1));
+    assert_false(clocks_arrived(clocks, now + 2));
+    clocks_close(clocks);
+}
+
 /* Every process that opens it, of whatever build, must find the same slots. */
 static void the_hash_is_fixed(void **state)
 {
@@ -127,6 +209,36 @@ static void processes_share_them(void **state)
     struct clocks *clocks = opened();
     assert_int_equal(clocks_newest(clocks), BUMPS * 10);
     assert_false(fresh(clocks, feeds, BUMPS * 10 - 1));
+    clocks_close(clocks);
+}
+
+static void await_all(void)
+{
+    struct clocks *clocks = opened();
+    const uint64_t hash = clocks_hash(users);
+    for (int64_t i = 1; i <= BUMPS; i++)
+        clocks_arrive(clocks, &hash, 1, clocks_await(clocks, &hash, 1, i), i);
+    clocks_await(clocks, &hash, 1, BUMPS);
+    _exit(0);
+}
+
+static void processes_await_each_others(void **state)
+{
+    struct clocks *clocks = opened();
+    const uint64_t hash = clocks_hash(users);
+    int status;
+    (void)state;
+    assert_true(clocks_shared(clocks));
+    for (size_t i = 0; i < PROCESSES; i++)
+        if (fork() == 0)
+            await_all();
+    for (size_t i = 0; i < PROCESSES; i++)
+        assert_true(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (size_t i = 0; i < PROCESSES; i++) {
+        assert_true(awaits(clocks, users, BUMPS));
+        clocks_arrive(clocks, &hash, 1, 0, BUMPS);
+    }
+    assert_false(awaits(clocks, users, BUMPS));
     clocks_close(clocks);
 }
 
@@ -228,7 +340,12 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
 
 UNIT_MAIN(cmocka_unit_test(what_redis_is_not_told_is_above_all_that_was_seen),
           cmocka_unit_test(an_answer_is_fresh_until_one_of_its_tags_is_struck_later),
-          cmocka_unit_test(clocks_never_run_backwards), cmocka_unit_test(the_hash_is_fixed),
+          cmocka_unit_test(clocks_never_run_backwards),
+          cmocka_unit_test(a_strike_is_awaited_until_it_arrives),
+          cmocka_unit_test(nobody_awaits_a_dead_process_for_ever),
+          cmocka_unit_test(a_strike_arrives_in_a_later_period_than_it_began),
+          cmocka_unit_test(what_was_before_the_machines_start_is_forgotten),
+          WITH_FOLDER(processes_await_each_others), cmocka_unit_test(the_hash_is_fixed),
           WITH_FOLDER(processes_share_them), WITH_FOLDER(they_outlive_the_processes),
           WITH_FOLDER(a_file_of_another_format_is_replaced_and_left_to_its_users),
           WITH_FOLDER(a_file_of_another_size_is_replaced),
