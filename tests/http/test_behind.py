@@ -40,6 +40,11 @@ INSERT INTO looks (page) VALUES (:page) RETURNING page""",
 -- @auth required rls
 -- @behind batch=10 every=20ms
 INSERT INTO mine (claims) VALUES (current_setting('request.jwt.claims')::json ->> 'sub')""",
+    "sleep.sql": """-- @http POST /sleep/{page}
+-- @param seconds float default=0
+-- @behind batch=10 every=20ms
+-- @timeout 200ms
+INSERT INTO looks (page, note) SELECT :page, pg_sleep(:seconds)""",
     "two.sql": """-- @http POST /two/{page}
 -- @param seconds float default=0
 -- @behind batch=10 every=20ms
@@ -160,6 +165,34 @@ def test_one_that_can_not_be_made_harms_no_other(served):
         assert "looks_page_check" in json.loads(job[b"rb"])["detail"]
     assert all(0 < client.ttl(f"larder:q:j:{letter}") <= 14 * 86400 for letter in letters)
     assert metrics(served).sum("larder_behind_dead_total") >= 4
+
+
+def test_one_whose_time_is_over_does_not_hold_up_the_others_for_ever(served):
+    client = served.queue.client()
+    dead = client.xlen("larder:q:dead")
+    for name, seconds in (("before", 0), ("slow", 5), ("after", 0)):
+        accepted(post(served, f"/sleep/{name}", {"seconds": seconds}))
+    wait_until(lambda: pages(served, "after") == ["after"], 30)
+    assert pages(served, "before") == ["before"] and pages(served, "slow") == []
+    assert client.xlen("larder:q:dead") == dead + 1
+
+
+def test_a_dead_letter_is_nobodys_job(served):
+    client = served.queue.client()
+    accepted(post(served, "/looks/bad"))
+    emptied(served)
+    [(_, letter)] = client.xrevrange("larder:q:dead", count=1)
+    served.direct("/jobs/" + letter[b"j"].decode()).problem(404)
+
+
+def test_a_migration_costs_no_write(served):
+    served.sql("ALTER TABLE counts RENAME TO counts_moved")
+    accepted(post(served, "/counts/moved"))
+    wait_until(lambda: "/counts/{page}: queued writes wait" in served.larderd.log_text())
+    dead = served.queue.client().xlen("larder:q:dead")
+    served.sql("ALTER TABLE counts_moved RENAME TO counts")
+    wait_until(lambda: served.sql("SELECT count FROM counts WHERE page = 'moved'") == [(1,)])
+    assert served.queue.client().xlen("larder:q:dead") == dead
 
 
 def test_statements_of_one_write_are_made_together_or_not(served):
