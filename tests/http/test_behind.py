@@ -1,11 +1,13 @@
 """@behind: writes that are queued, answered, and made in batches, each once and in their order."""
 
 import json
+import subprocess
 import uuid
 
 import pytest
 
 from support import tokens
+from support.paths import program
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -241,6 +243,36 @@ def test_beyond_the_bound_it_is_made_at_once_where_the_route_says_so(idle):
     assert pages(idle, "three") == ["three"] and pages(idle, "0") == []
     post(idle, "/now/keyed", Idempotency_Key='"k"').problem(429)
     assert metrics(idle).sum("larder_behind_at_once_total") == 1
+
+
+def test_a_queue_without_room_takes_nothing(idle):
+    client = idle.queue.client()
+    before = waiting(idle)
+    client.config_set("maxmemory", 1)
+    try:
+        answer = post(idle, "/looks/room", Idempotency_Key='"room"')
+    finally:
+        client.config_set("maxmemory", 0)
+    answer.problem(503)
+    assert answer["Retry-After"] == "5" and waiting(idle) == before
+    accepted(post(idle, "/looks/room", Idempotency_Key='"room"'))
+    assert waiting(idle) == before + 1, "nor does it remember the key"
+
+
+def test_a_role_with_no_more_rights_than_it_needs(stack):
+    """Behind PgBouncer's rules besides: nothing is kept in a session."""
+    served = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA, queue=True, install=True)
+    role = f"maker_{uuid.uuid4().hex[:8]}"
+    served.postgres.execute(f"CREATE ROLE {role} LOGIN", None, served.database, "postgres")
+    served.sql(f"GRANT INSERT ON looks TO {role}")
+    install = subprocess.run([program("larder"), "install", "--to", role], env=served.environment(), capture_output=True,
+                             text=True, check=False, timeout=60)
+    assert install.returncode == 0, install.stdout + install.stderr
+    served.start_larderd("maker", {"PGUSER": role, "LARDER_DB_POOLING": "transaction"})
+    for number in range(50):
+        accepted(post(served, f"/looks/{number:02}"))
+    wait_until(lambda: len(pages(served, "%")) == 50)
+    assert pages(served, "%") == [f"{number:02}" for number in range(50)]
 
 
 def test_no_queue_no_write(stack):
