@@ -18,10 +18,12 @@ static const struct db_statement leave_statement = {
 
 /*
  * How it is isolated. Whoever hears that it committed forgets what was asked for, so a crash must
- * not take it back, whatever the server's own setting is.
+ * not take it back, whatever the server's own setting is. Between two rounds a batch takes
+ * milliseconds: where it stands still for long its host is cut off, and others wait for its locks.
  */
 static const char look_sql[] =
     "SELECT pg_catalog.current_setting('transaction_isolation'),"
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', true),"
     " CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
     " THEN pg_catalog.set_config('synchronous_commit', 'local', true) END";
 

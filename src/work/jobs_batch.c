@@ -45,6 +45,7 @@ struct group {
     struct jobs_task *const *tasks;
     size_t count;
     size_t unfit; /* whose answer is none that is kept; `count`: of none */
+    bool begun;   /* it was looked up what was done before, and no peer has any in work */
     char *keys, *records;
     const char *done_values[2];
 };
@@ -248,6 +249,7 @@ static void group_free(struct group *group)
 static bool choose(void *context, const struct db_result *rows, bool *ret_wanted)
 {
     struct group *group = context;
+    group->begun = true;
     for (size_t i = 0; i < group->count; i++) {
         struct jobs_task *task = group->tasks[i];
         task->record = (struct span){0};
@@ -335,6 +337,7 @@ static bool group_run(struct group *group, size_t *ret_failed, struct db_failure
     for (size_t i = 0; i < group->count; i++)
         items[i] = group->tasks[i]->later.item;
     group->unfit = group->count;
+    group->begun = false;
     const struct db_batch batch = {
         .items = items,
         .count = group->count,
@@ -398,6 +401,13 @@ static bool is_outage(const struct db_failure *failure)
     return strncmp(failure->sqlstate, "53", 2) == 0 || strncmp(failure->sqlstate, "58", 2) == 0;
 }
 
+/* Also that a peer, whose host is cut off, has one of them in work still: nothing was tried then.
+ */
+static bool is_nobodys(const struct group *group, const struct db_failure *failure)
+{
+    return is_outage(failure) || (!group->begun && failure->kind == DB_FAILURE_TIMEOUT);
+}
+
 static const char *outage_text(const struct db_failure *failure)
 {
     return failure->kind == DB_FAILURE_UNINSTALLED
@@ -440,7 +450,7 @@ static bool group_try(struct batch *batch, struct split *split, struct group *gr
     struct db_failure failure = {0};
     size_t failed;
     bool done = group_run(group, &failed, &failure);
-    bool away = !done && group->unfit == group->count && is_outage(&failure);
+    bool away = !done && group->unfit == group->count && is_nobodys(group, &failure);
     jobs_tell(jobs, &jobs->database_away, away, "PostgreSQL", outage_text(&failure));
     if (done) {
         group_end(group);
