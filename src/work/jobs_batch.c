@@ -392,10 +392,8 @@ static bool is_outage(const struct db_failure *failure)
     case DB_FAILURE_TIMEOUT:
         return !failure->sqlstate[0]; /* the server did not even say so */
     default:
-        break;
+        return false;
     }
-    /* insufficient_resources, system_error */
-    return strncmp(failure->sqlstate, "53", 2) == 0 || strncmp(failure->sqlstate, "58", 2) == 0;
 }
 
 static const char *outage_text(const struct db_failure *failure)
