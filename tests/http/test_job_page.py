@@ -1,6 +1,7 @@
 """/jobs/{id}: what has become of a job, for whoever filed it; waiting for it; cancelling it."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from support import fastcgi, tokens
 from support.crowd import Background
 from support.filed import QUEUE, Events, bring, fields, finish, job_id, post, queue
+from support.paths import program
 from support.stack import metrics
 from support.tokens import bearer
 from support.waiting import wait_until
@@ -434,7 +436,12 @@ def test_a_queue_that_is_away_is_503_and_those_who_wait_hear_of_the_end_all_the_
     assert reader.next()[0] == "done"
 
 
-def test_a_route_below_jobs_is_a_fault_beside_async(stack):
+def test_a_route_below_jobs_is_a_fault_beside_async(stack, tmp_path):
+    (tmp_path / "note.sql").write_text(ROUTES["note"])
+    (tmp_path / "own.sql").write_text("-- @http GET /jobs/{id}/more\nSELECT :id AS id")
+    checked = subprocess.run([program("larder"), "check", str(tmp_path)], capture_output=True, text=True, check=False,
+                             env={"PATH": "/usr/bin:/bin"})
+    assert checked.returncode == 1 and "own.sql:1: GET /jobs/{id}/more lies below /jobs/" in checked.stdout
     with pytest.raises(RuntimeError, match="GET /jobs/{id} lies below /jobs/"):
         stack(ROUTES | {"own": "-- @http GET /jobs/{id}\nSELECT :id AS id"}, schema=SCHEMA, env=QUEUE)
 
