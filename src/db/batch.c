@@ -16,6 +16,15 @@
 static const struct db_statement leave_statement = {
     .id = UINT64_C(0x6c61726465726d03), .sql = "SELECT larder.leave($1)", .parameter_count = 1};
 
+/*
+ * How it is isolated. Whoever hears that it committed forgets what was asked for, so a crash must
+ * not take it back, whatever the server's own setting is.
+ */
+static const char look_sql[] =
+    "SELECT pg_catalog.current_setting('transaction_isolation'),"
+    " CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
+    " THEN pg_catalog.set_config('synchronous_commit', 'local', true) END";
+
 struct batching {
     struct db_pool *pool;
     const struct db_batch *batch;
@@ -63,8 +72,7 @@ static bool batch_open(struct batching *batching, struct db_failure *failure)
     attempt->item = batch->count;
     attempt_send_begin(attempt);
     attempt_send_writer(attempt, false);
-    attempt_send(attempt, PURPOSE_ISOLATION,
-                 "SELECT pg_catalog.current_setting('transaction_isolation')");
+    attempt_send(attempt, PURPOSE_ISOLATION, look_sql);
     if (batch->open.sql)
         attempt_send_statement(attempt, &batch->open, PURPOSE_ONCE, 0);
     return attempt_round(attempt, failure) && batch_choose(batching, failure);

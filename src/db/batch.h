@@ -50,6 +50,8 @@ struct db_batch {
  * a connection lost before the COMMIT, a bounded number of times; choose and close are called
  * anew then.
  *
+ * After true it outlives a crash of the server, also where synchronous_commit is off.
+ *
  * On false nothing was committed, except after DB_FAILURE_UNKNOWN: then `open` can tell.
  * *ret_failed_item, set on false: which item the failure is about; `count`: none alone.
  */

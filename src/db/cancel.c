@@ -2,25 +2,50 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
 
 #define STACK_SIZE ((size_t)256 * 1024)
 
 /* So many requests under way at most: a server that hangs must not gather threads. */
 #define CANCELS_MAX 64
 
+/* Whoever of the two is last to need it frees it. */
+struct db_cancel {
+    PGcancel *request;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool made;      /* the thread is done with it */
+    bool abandoned; /* nobody waits for it */
+};
+
 static _Atomic int under_way;
+
+static void cancel_free(struct db_cancel *cancel)
+{
+    PQfreeCancel(cancel->request);
+    pthread_cond_destroy(&cancel->ended);
+    pthread_mutex_destroy(&cancel->lock);
+    free(cancel);
+}
 
 static void *cancel_run(void *argument)
 {
-    PGcancel *cancel = argument;
+    struct db_cancel *cancel = argument;
     char complaint[256];
-    PQcancel(cancel, complaint, sizeof complaint);
-    PQfreeCancel(cancel);
+    PQcancel(cancel->request, complaint, sizeof complaint);
     atomic_fetch_sub(&under_way, 1);
+    pthread_mutex_lock(&cancel->lock);
+    cancel->made = true;
+    bool last = cancel->abandoned;
+    pthread_cond_signal(&cancel->ended);
+    pthread_mutex_unlock(&cancel->lock);
+    if (last)
+        cancel_free(cancel);
     return NULL;
 }
 
-static bool thread_start(PGcancel *cancel)
+static bool thread_start(struct db_cancel *cancel)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -32,13 +57,50 @@ static bool thread_start(PGcancel *cancel)
     return started;
 }
 
-void db_cancel(struct db_connection *connection)
+/* Null: memory, or the connection has nobody to ask. */
+static struct db_cancel *cancel_new(struct db_connection *connection)
 {
-    PGcancel *cancel = PQgetCancel(connection->handle);
+    struct db_cancel *cancel = calloc(1, sizeof *cancel);
     if (!cancel)
-        return;
+        return NULL;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&cancel->ended, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&cancel->lock, NULL);
+    cancel->request = PQgetCancel(connection->handle);
+    if (cancel->request)
+        return cancel;
+    cancel_free(cancel);
+    return NULL;
+}
+
+struct db_cancel *db_cancel_begin(struct db_connection *connection)
+{
+    struct db_cancel *cancel = cancel_new(connection);
+    if (!cancel)
+        return NULL;
     if (atomic_fetch_add(&under_way, 1) < CANCELS_MAX && thread_start(cancel))
-        return;
+        return cancel;
     atomic_fetch_sub(&under_way, 1);
-    PQfreeCancel(cancel);
+    cancel_free(cancel);
+    return NULL;
+}
+
+bool db_cancel_end(struct db_cancel *cancel, int64_t deadline)
+{
+    const struct timespec until = {.tv_sec = deadline / 1000000,
+                                   .tv_nsec = deadline % 1000000 * 1000};
+    if (!cancel)
+        return true;
+    pthread_mutex_lock(&cancel->lock);
+    while (!cancel->made && pthread_cond_timedwait(&cancel->ended, &cancel->lock, &until) == 0) {
+    }
+    bool made = cancel->made;
+    cancel->abandoned = !made;
+    pthread_mutex_unlock(&cancel->lock);
+    if (made)
+        cancel_free(cancel);
+    return made;
 }

@@ -242,18 +242,26 @@ enum db_stream_event db_stream_next(struct db_stream *stream, int peer, int64_t 
     }
 }
 
-/* Cancels, and takes what is still on its way: then the connection can be used again. */
-static void stream_stop(struct db_stream *stream)
+/* Takes what is still on its way; false: the end did not come in time. */
+static bool rest_take(struct db_stream *stream, int64_t deadline)
 {
-    int64_t deadline = clock_monotonic() + DB_GRACE;
     struct span row;
-    db_cancel(stream->connection);
     for (int64_t left = DB_GRACE; left > 0; left = deadline - clock_monotonic()) {
         enum db_stream_event event = db_stream_next(stream, -1, left, &row, NULL);
         if (event == DB_STREAM_END || event == DB_STREAM_FAILED)
-            return;
+            return true;
     }
-    stream->connection->dead = true;
+    return false;
+}
+
+static void stream_stop(struct db_stream *stream)
+{
+    int64_t deadline = clock_monotonic() + DB_GRACE;
+    struct db_cancel *cancel = db_cancel_begin(stream->connection);
+    bool ended = rest_take(stream, deadline);
+    bool made = db_cancel_end(cancel, deadline);
+    if (!ended || !made)
+        stream->connection->dead = true;
 }
 
 void db_stream_close(struct db_stream *stream)

@@ -20,13 +20,14 @@ enum take_script {
     SCRIPT_CANCELS,
     SCRIPT_TEND,
     SCRIPT_LEAVE,
+    SCRIPT_GROUP,
     SCRIPT_COUNT,
 };
 
 static const char *const script_texts[SCRIPT_COUNT] = {
     [SCRIPT_BEGIN] = take_begin_text,     [SCRIPT_END] = take_end_text,
     [SCRIPT_CANCELS] = take_cancels_text, [SCRIPT_TEND] = take_tend_text,
-    [SCRIPT_LEAVE] = take_leave_text,
+    [SCRIPT_LEAVE] = take_leave_text,     [SCRIPT_GROUP] = take_group_text,
 };
 
 struct queue_taker {
@@ -108,18 +109,10 @@ static bool command_run(struct redis_connection *connection, const struct span *
 static bool group_make(const struct queue_taker *taker, struct redis_connection *connection,
                        int64_t deadline, struct error *error)
 {
-    const struct span words[] = {SPAN_LITERAL("XGROUP"),  SPAN_LITERAL("CREATE"),
-                                 span_of(jobs_of(taker)), SPAN_LITERAL(QUEUE_GROUP),
-                                 SPAN_LITERAL("0"),       SPAN_LITERAL("MKSTREAM")};
+    const struct span arguments[] = {SPAN_LITERAL(QUEUE_GROUP)};
     struct redis_reply *reply;
-    if (!command_run(connection, words, ARRAY_COUNT(words), deadline, &reply, error))
-        return false;
-    struct span problem = redis_reply_error(reply);
-    if (problem.data && problem.size >= 9 && memcmp(problem.data, "BUSYGROUP", 9) == 0) {
-        redis_reply_free(reply);
-        return true;
-    }
-    if (!reply_good(reply, error))
+    if (!script_run(taker, connection, SCRIPT_GROUP, arguments, ARRAY_COUNT(arguments), deadline,
+                    &reply, error))
         return false;
     redis_reply_free(reply);
     return true;
@@ -142,6 +135,8 @@ static size_t places_read(const struct redis_reply *entries, size_t most,
     for (size_t i = 0; i < redis_reply_count(entries) && count < most; i++) {
         const struct redis_reply *entry = redis_reply_at(entries, i);
         struct queue_place *place = &ret_places[count];
+        if (redis_reply_count(entry) != 2)
+            continue;
         struct span id = redis_reply_element(redis_reply_at(entry, 1), 1);
         if (text_take(redis_reply_element(entry, 0), place->entry, sizeof place->entry) &&
             queue_id_valid(id) && text_take(id, place->id, sizeof place->id))
@@ -225,7 +220,7 @@ bool queue_take(const struct queue_taker *taker, struct redis_connection *connec
         return false;
     /* A read answers [[stream, entries]], or nothing; a claim [next, entries]. */
     const struct redis_reply *part = from == QUEUE_FROM_DEAD ? reply : redis_reply_at(reply, 0);
-    *ret_count = places_read(redis_reply_at(part, 1), most, ret_places);
+    *ret_count = part ? places_read(redis_reply_at(part, 1), most, ret_places) : 0;
     redis_reply_free(reply);
     return true;
 }

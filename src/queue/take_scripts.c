@@ -135,3 +135,7 @@ const char take_leave_text[] =
     "  end\n"
     "end\n"
     "return 1\n";
+
+const char take_group_text[] =
+    "redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')\n"
+    "return redis.call('XLEN', KEYS[1])\n";

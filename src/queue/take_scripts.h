@@ -34,4 +34,7 @@ extern const char take_tend_text[];
 /* ARGV: the group, the worker, who is forgotten unless jobs are with it. */
 extern const char take_leave_text[];
 
+/* ARGV: the group, which is there after it. */
+extern const char take_group_text[];
+
 #endif

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "queue/behind.h"
 #include "queue/record.h"
+#include "serve/installed.h"
 #include "serve/once.h"
 #include "serve/write_ready.h"
 
@@ -133,17 +134,25 @@ static void answer(struct exchange *exchange, enum queue_behind_outcome outcome,
         count(exchange, COUNTER_BEHIND_QUEUED);
 }
 
+/* The server has not what it takes. */
+static bool unqueued(struct exchange *exchange)
+{
+    const struct server *server = exchange->server;
+    if (!server->queue)
+        exchange_problem(exchange, 503, "The server has no queue to make writes later.");
+    else if (installed_jobs(server) == INSTALLED_NO)
+        exchange_problem(exchange, 501,
+                         "This server's database has no record of writes to be made later.");
+    return exchange->phase != PHASE_SEEKING;
+}
+
 void behind_run(struct exchange *exchange)
 {
     struct server *server = exchange->server;
     struct draft draft;
     struct error event = {0};
     int64_t budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
-    if (!server->queue) {
-        exchange_problem(exchange, 503, "The server has no queue to make writes later.");
-        return;
-    }
-    if (!draft_make(exchange, &draft))
+    if (unqueued(exchange) || !draft_make(exchange, &draft))
         return;
     enum queue_behind_outcome outcome =
         queue_behind_add(server->queue, exchange->desk->queue, &draft.write, &budget, &event);

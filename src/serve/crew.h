@@ -21,6 +21,7 @@ struct member {
     bool resting;          /* … and is on the crew's stack, above `next` */
     struct member *next;
     unsigned reliefs; /* of the crew's: up to which this one has given way */
+    bool works;       /* a hand, with a job that may keep it; the member's own */
 };
 
 struct crew {
@@ -35,6 +36,7 @@ struct crew {
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
+    size_t working;   /* hands that have a job; those not started yet have none */
     unsigned reliefs; /* how often no descriptor was left for a connection */
     bool closed;      /* no further job will come */
     size_t started;
@@ -67,6 +69,9 @@ void crew_rest(struct member *hand);
 /* For a hand. */
 void crew_hand_over(struct crew *crew, struct job *job);
 
+/* The hand's job keeps it no longer, but for what its end takes. */
+void crew_free(struct member *member);
+
 /* For a hand that has nothing else to do; false: there is none, and the job stays the caller's. */
 MUST_CHECK bool crew_offer(struct crew *crew, struct job *job);
 
@@ -97,9 +102,9 @@ void crew_seek(struct member *member, struct job **jobs, size_t count);
 /*
  * Looks at the queue's jobs that requests ask for, in one round trip, and parks those that wait.
  * Returns how many of the requests, now first in `jobs`, are still the caller's. At most
- * LISTENER_BATCH.
+ * LISTENER_BATCH. `filed`: only those whose requests have filed them just now.
  */
-size_t crew_watch(struct member *member, struct job **jobs, size_t count);
+size_t crew_watch(struct member *member, struct job **jobs, size_t count, bool filed);
 
 /* The same without parking: for jobs that lead already. */
 void crew_look(struct member *member, struct job **jobs, size_t count);

@@ -287,14 +287,12 @@ static void run(struct download *download)
     int64_t begun = clock_monotonic();
     count(exchange, COUNTER_STREAMS, 1);
     count(exchange, COUNTER_QUERIES, 1);
-    count(exchange, COUNTER_STREAMS_RUNNING, 1);
     download->first_until = begun + exchange->timeout;
     if (format_rows[download->format].begin)
         format_rows[download->format].begin(download);
     rows_send(download);
     count(exchange, COUNTER_STREAM_ROWS, (int64_t)row_count(download));
     count(exchange, COUNTER_STREAM_BYTES, (int64_t)outlet_sent(download->outlet));
-    count(exchange, COUNTER_STREAMS_RUNNING, -1);
     counters_query(exchange->counters, clock_monotonic() - begun);
 }
 
@@ -302,9 +300,11 @@ void download_run(struct exchange *exchange, enum route_format format, bool gzip
 {
     struct download download = {.exchange = exchange, .format = format};
     exchange->asked = clock_monotonic();
+    count(exchange, COUNTER_STREAMS_RUNNING, 1);
     if (outlet_open(&download, gzip) && rows_open(&download))
         run(&download);
     db_stream_close(download.rows);
     outlet_free(download.outlet);
     bytes_free(&download.text);
+    count(exchange, COUNTER_STREAMS_RUNNING, -1);
 }

@@ -6,6 +6,7 @@
 #include "route/template.h"
 #include "serve/installed.h"
 #include "serve/once.h"
+#include "serve/queue_page.h"
 #include "serve/steps.h"
 #include "serve/write_ready.h"
 
@@ -173,6 +174,8 @@ static void answer(struct draft *draft)
         answer_filed(exchange, draft->filing.id);
         if (outcome == QUEUE_OUTCOME_AGAIN)
             exchange_header(exchange, "Idempotent-Replayed", "true");
+        if (exchange->prefer.wait > 0)
+            queue_page_wait(exchange, draft->filing.id, outcome == QUEUE_OUTCOME_AGAIN);
         return;
     }
     const struct refusal *refusal = &refusals[outcome];

@@ -16,7 +16,8 @@ void filing_body(struct exchange *exchange);
 /* Can it be filed as it is, without reading its body or asking PostgreSQL? */
 bool filing_ready(const struct exchange *exchange);
 
-/* Files and settles up to QUEUE_BATCH exchanges that want it, in one round trip. */
+/* Files and settles up to QUEUE_BATCH exchanges that want it, in one round trip; one whose client
+ * is ready to wait for the job is WATCHING it then. */
 void filing_run(struct server *server, struct redis_connection *connection,
                 struct exchange *const *exchanges, size_t count);
 

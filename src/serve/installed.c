@@ -16,7 +16,11 @@ static const char question[] =
 
 static bool wanted(const struct server *server)
 {
-    return server->queue && route_table_files_jobs(live_table(server->live));
+    const struct route_table *table = live_table(server->live);
+    bool later = route_table_files_jobs(table);
+    for (size_t i = 0; !later && i < route_table_count(table); i++)
+        later = route_table_at(table, i)->behind.present;
+    return server->queue && later;
 }
 
 void installed_ask(struct server *server, struct db_connection *connection)

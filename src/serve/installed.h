@@ -1,6 +1,6 @@
 /*
- * Whether the database has what makes a job be made once, however often it is delivered: without
- * `larder install` no job is filed.
+ * Whether the database has what makes a job, or a queued write, be made once, however often it is
+ * delivered: without `larder install` none is filed.
  */
 #ifndef LARDER_SERVE_INSTALLED_H
 #define LARDER_SERVE_INSTALLED_H

@@ -20,7 +20,8 @@ struct outlet {
     uint64_t sent;
     struct gzip *gzip; /* null: the body goes as it is */
     char *coded;       /* PIECE bytes; null without gzip */
-    size_t held;
+    bool pending;      /* something was written since the last flush */
+    size_t held;       /* of it, here and not with the coder */
     char plain[PIECE];
 };
 
@@ -33,6 +34,7 @@ struct outlet *outlet_new(const struct outlet_terms *terms)
     outlet->state = OUTLET_OPEN;
     outlet->opened = 0;
     outlet->sent = 0;
+    outlet->pending = false;
     outlet->held = 0;
     outlet->gzip = terms->gzip ? gzip_new() : NULL;
     outlet->coded = terms->gzip ? malloc(PIECE) : NULL;
@@ -58,7 +60,7 @@ enum outlet_state outlet_state(const struct outlet *outlet)
 
 bool outlet_holds(const struct outlet *outlet)
 {
-    return outlet->held > 0;
+    return outlet->pending;
 }
 
 int64_t outlet_opened(const struct outlet *outlet)
@@ -86,7 +88,7 @@ bool outlet_time_over(const struct outlet *outlet)
  * Sends in slices, so that an end of the time is seen though the reader takes nothing; returns how
  * much he took.
  */
-static size_t send(struct outlet *outlet, struct span bytes)
+static size_t send_patiently(struct outlet *outlet, struct span bytes)
 {
     int64_t now = clock_monotonic(), taken = now;
     size_t all = bytes.size;
@@ -114,9 +116,9 @@ static void deliver(struct outlet *outlet, struct span bytes)
         return;
     if (!outlet->opened) {
         outlet->opened = clock_monotonic();
-        send(outlet, outlet->terms.head);
+        send_patiently(outlet, outlet->terms.head);
     }
-    outlet->sent += send(outlet, bytes);
+    outlet->sent += send_patiently(outlet, bytes);
 }
 
 /* Everything of `bytes`, and whatever the flush has the coder give. */
@@ -148,6 +150,7 @@ static void held_pass(struct outlet *outlet, enum gzip_flush flush)
 
 void outlet_write(struct outlet *outlet, struct span bytes)
 {
+    outlet->pending = outlet->pending || bytes.size;
     while (bytes.size && outlet->state == OUTLET_OPEN) {
         if (outlet->held == PIECE)
             held_pass(outlet, GZIP_GATHER);
@@ -165,8 +168,9 @@ void outlet_write(struct outlet *outlet, struct span bytes)
 
 void outlet_flush(struct outlet *outlet)
 {
-    if (outlet->held)
+    if (outlet->pending)
         held_pass(outlet, GZIP_FLUSH);
+    outlet->pending = false;
 }
 
 void outlet_end(struct outlet *outlet)
@@ -174,6 +178,6 @@ void outlet_end(struct outlet *outlet)
     held_pass(outlet, GZIP_END);
     if (outlet->state == OUTLET_OPEN && !outlet->opened) {
         outlet->opened = clock_monotonic();
-        send(outlet, outlet->terms.head);
+        send_patiently(outlet, outlet->terms.head);
     }
 }

@@ -92,6 +92,13 @@ static void watch_end(struct exchange *exchange)
     exchange->watch = NULL;
 }
 
+static void watch_begin(struct exchange *exchange, struct queue_watch *watch)
+{
+    exchange->watch = watch;
+    exchange->watch_end = watch_end;
+    exchange->phase = PHASE_WATCHING;
+}
+
 void queue_page_begin(struct exchange *exchange, struct span id)
 {
     struct queue_watch *watch = arena_alloc(exchange->desk->arena, sizeof *watch);
@@ -109,9 +116,23 @@ void queue_page_begin(struct exchange *exchange, struct span id)
         return;
     }
     memcpy(watch->look.id, id.data, id.size);
-    exchange->watch = watch;
-    exchange->watch_end = watch_end;
-    exchange->phase = PHASE_WATCHING;
+    watch_begin(exchange, watch);
+}
+
+void queue_page_wait(struct exchange *exchange, const char *id, bool again)
+{
+    struct queue_watch *watch = arena_alloc(exchange->desk->arena, sizeof *watch);
+    const struct principal *principal = exchange->principal;
+    if (!watch ||
+        !queue_owner(principal ? principal->identity : (struct span){0}, watch->look.owner, NULL))
+        return;
+    memcpy(watch->look.id, id, QUEUE_ID_SIZE);
+    watch->filed = true;
+    watch->again = again;
+    watch->kind = QUEUE_WATCH_WAIT;
+    watch->wait = exchange->prefer.wait < WAIT_MOST ? exchange->prefer.wait : WAIT_MOST;
+    watch->until = clock_monotonic() + watch->wait * 1000000;
+    watch_begin(exchange, watch);
 }
 
 /* The text and its tag. False: settled. */
@@ -371,6 +392,49 @@ static bool ended_already(struct exchange *exchange)
     return false;
 }
 
+/* What the write itself would have answered; a job that was cancelled has no answer. */
+static void answer_as_made(struct exchange *exchange)
+{
+    const struct queue_watch *watch = exchange->watch;
+    const struct queue_job *job = &watch->look.job;
+    struct arena *arena = exchange->desk->arena;
+    exchange_settle(exchange, (unsigned)job->status, arena_span(arena, job->type),
+                    bytes_span(&watch->text));
+    exchange->settled_head = (struct span){0};
+    exchange_header(exchange, "Cache-Control", "no-store");
+    if (job->location.size)
+        exchange_header(exchange, "Location",
+                        arena_format(arena, "%.*s", SPAN_PRINTF(job->location)));
+    exchange_header(exchange, "Preference-Applied",
+                    arena_format(arena, "wait=%lld", (long long)watch->wait));
+    if (watch->again)
+        exchange_header(exchange, "Idempotent-Replayed", "true");
+}
+
+static bool has_answer(const struct queue_look *look)
+{
+    return look->found == QUEUE_FOUND && look->job.status >= 200 && look->job.status <= 599 &&
+           (look->job.state == QUEUE_DONE || look->job.state == QUEUE_FAILED);
+}
+
+/* Whatever becomes of the waiting, the job is filed. */
+static bool filed_go_on(struct exchange *exchange)
+{
+    struct queue_watch *watch = exchange->watch;
+    const struct queue_look *look = &watch->look;
+    bool ended = look->found == QUEUE_MISSING || (look->found == QUEUE_FOUND && has_ended(watch));
+    if (!ended && !watch->alone && clock_monotonic() < watch->until)
+        return true;
+    bytes_clear(&watch->text);
+    if (has_answer(look))
+        bytes_append_span(&watch->text, look->job.body);
+    if (has_answer(look) && !watch->text.failed)
+        answer_as_made(exchange);
+    else
+        exchange->phase = PHASE_SETTLED;
+    return false;
+}
+
 bool queue_page_go_on(struct exchange *exchange)
 {
     static bool (*const by_found[])(struct exchange *) = {
@@ -379,7 +443,8 @@ bool queue_page_go_on(struct exchange *exchange)
         [QUEUE_ENDED_ALREADY] = ended_already,
         [QUEUE_LOOK_AWAY] = away,
     };
-    return by_found[exchange->watch->look.found](exchange);
+    return exchange->watch->filed ? filed_go_on(exchange)
+                                  : by_found[exchange->watch->look.found](exchange);
 }
 
 void step_tell(struct exchange *exchange)

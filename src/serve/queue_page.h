@@ -27,6 +27,8 @@ struct queue_watch {
     struct queue_watcher_mark mark; /* of before the last look */
     bool admitted;                  /* has a place among those who may wait */
     bool alone;                     /* may not wait any more: answered as things are */
+    bool filed;                     /* by this exchange, whose answer is the job's own */
+    bool again;                     /* … in fact by an earlier one */
     bool opened;                    /* of QUEUE_WATCH_EVENTS: the head is sent */
     int64_t wait;                   /* of QUEUE_WATCH_WAIT: seconds */
     int64_t
@@ -42,6 +44,13 @@ bool queue_page_is(const struct exchange *exchange, const struct span *segments,
 
 /* Settles, or makes the exchange WATCHING. */
 void queue_page_begin(struct exchange *exchange, struct span id);
+
+/*
+ * The exchange has filed this job and is settled with that, but its client is ready to wait:
+ * WATCHING, unless memory is out. When the job has ended in time the exchange is settled with the
+ * job's own answer, else as it was. `again`: an earlier request had filed it.
+ */
+void queue_page_wait(struct exchange *exchange, const char *id, bool again);
 
 /* After a look: settles, sends, or (true) is to wait until watch->until. */
 MUST_CHECK bool queue_page_go_on(struct exchange *exchange);

@@ -109,9 +109,10 @@ static void batch_file(struct member *member, struct job *const *jobs, size_t co
 
 void crew_look(struct member *member, struct job **jobs, size_t count)
 {
-    count = crew_watch(member, jobs, count);
+    count = crew_watch(member, jobs, count, false);
     batch_lookup(member, jobs, count);
     batch_file(member, jobs, count);
+    count = crew_watch(member, jobs, count, true);
     for (size_t i = 0; i < count; i++) {
         job_lend(jobs[i], &member->tools);
         steps_walk(job_exchange(jobs[i]), PART_LOOK);

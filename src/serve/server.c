@@ -39,8 +39,6 @@ static bool counters_begin(struct server *server, struct error *error)
         return error_set_memory(error);
     server->unrouted = counters_route(server->counters, "none");
     server->internal = counters_route(server->counters, "/_larder/");
-    server->job_pages[0] = counters_route(server->counters, "GET /jobs/{id}");
-    server->job_pages[1] = counters_route(server->counters, "DELETE /jobs/{id}");
     return true;
 }
 
@@ -104,8 +102,12 @@ static bool queue_begin(struct server *server, struct error *error)
         .context = server};
     if (!queue_open(options, server->arena, server->counters, &server->queue, error))
         return false;
+    if (!server->queue)
+        return true;
     settings.queue = server->queue;
-    return !server->queue || queue_watcher_start(&settings, &server->watcher, error);
+    server->job_pages[0] = counters_route(server->counters, "GET /jobs/{id}");
+    server->job_pages[1] = counters_route(server->counters, "DELETE /jobs/{id}");
+    return queue_watcher_start(&settings, &server->watcher, error);
 }
 
 static bool cors_begin(struct server *server, struct error *error)

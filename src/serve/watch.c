@@ -69,12 +69,17 @@ static bool park(struct member *member, struct job *job)
     return queue_page_go_on(exchange);
 }
 
-size_t crew_watch(struct member *member, struct job **jobs, size_t count)
+static bool watches(const struct exchange *exchange, bool filed)
+{
+    return exchange->phase == PHASE_WATCHING && (!filed || exchange->watch->filed);
+}
+
+size_t crew_watch(struct member *member, struct job **jobs, size_t count, bool filed)
 {
     struct job *watching[LISTENER_BATCH];
     size_t found = 0, left = 0;
     for (size_t i = 0; i < count; i++) {
-        if (job_exchange(jobs[i])->phase == PHASE_WATCHING)
+        if (watches(job_exchange(jobs[i]), filed))
             watching[found++] = jobs[i];
         else
             jobs[left++] = jobs[i];

@@ -6,7 +6,7 @@
 
 #include "db/write.h"
 #include "serve/crew.h"
-#include "serve/queue_watcher.h"
+#include "serve/queue_page.h"
 #include "serve/steps.h"
 #include "serve/strike.h"
 
@@ -87,16 +87,33 @@ void crew_hand_over(struct crew *crew, struct job *job)
         pthread_cond_signal(&hand->called);
 }
 
+void crew_free(struct member *member)
+{
+    struct crew *crew = member->crew;
+    if (!member->works)
+        return;
+    member->works = false;
+    pthread_mutex_lock(&crew->lock);
+    crew->working--;
+    pthread_mutex_unlock(&crew->lock);
+}
+
+static size_t hand_count(const struct crew *crew)
+{
+    return crew->count - crew->front_count - 1;
+}
+
 bool crew_offer(struct crew *crew, struct job *job)
 {
     pthread_mutex_lock(&crew->lock);
-    struct member *hand = hand_take(crew);
-    if (hand)
+    bool taken = crew->working + crew->waiting.count < hand_count(crew);
+    struct member *hand = taken ? hand_take(crew) : NULL;
+    if (taken)
         job_list_append(&crew->waiting, job);
     pthread_mutex_unlock(&crew->lock);
     if (hand)
         pthread_cond_signal(&hand->called);
-    return hand;
+    return taken;
 }
 
 /* The crew is locked. */
@@ -129,8 +146,15 @@ void crew_answer(struct member *member, struct job *job)
     job_lend(job, &member->tools);
     if (exchange->asks || exchange->phase == PHASE_SEEKING)
         steps_walk(exchange, PART_FILL);
+    if (exchange->phase == PHASE_WATCHING && exchange->watch->filed) {
+        struct job_list watching = {0};
+        job_list_append(&watching, job);
+        crew_wake(crew, &watching);
+        return;
+    }
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
+    crew_free(member); /* before its client knows: he may ask again at once */
     job_answered(job, crew->listener);
     strike_settle(exchange);
     if (refresh) {

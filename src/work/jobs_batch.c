@@ -252,7 +252,7 @@ static bool choose(void *context, const struct db_result *rows, bool *ret_wanted
         struct jobs_task *task = group->tasks[i];
         task->record = (struct span){0};
         task->cancelled = jobs_worker_cancelled(group->batch->worker, task->filed->place.id);
-        ret_wanted[i] = !task->cancelled;
+        ret_wanted[i] = !task->cancelled && !task->over;
     }
     for (int row = 0; row < db_result_rows(rows); row++) {
         size_t at = (size_t)strtoull(db_result_value(rows, row, 0).data, NULL, 10) - 1;
@@ -366,6 +366,9 @@ static void group_end(struct group *group)
     for (size_t i = 0; i < group->count; i++) {
         struct jobs_task *task = group->tasks[i];
         bool cancelled = !task->record.data;
+        if (task->over)
+            continue;
+        task->over = true;
         struct queue_end *end =
             end_add(batch, task->filed, cancelled ? QUEUE_CANCELLED : QUEUE_DONE);
         count(batch, cancelled ? COUNTER_JOBS_CANCELLED : COUNTER_JOBS_DONE, 1);
@@ -422,6 +425,7 @@ static bool is_ended(const struct batch *batch, enum jobs_end until)
 static void alone_failed(struct group *group, const struct db_failure *failure)
 {
     struct jobs_task *task = group->tasks[0];
+    task->over = true;
     if (group->unfit == 0)
         give_up(group->batch, task);
     else
@@ -470,7 +474,8 @@ static void chunk_run(struct batch *batch, size_t from, size_t size)
         on = group_try(batch, &split, &group, &backoff);
     }
     for (at = split.at; at < size; at++)
-        give_back(batch, batch->ready[from + at]->filed, 0);
+        if (!batch->ready[from + at]->over)
+            give_back(batch, batch->ready[from + at]->filed, 0);
 }
 
 static size_t chunk_size(const struct batch *batch, size_t from)

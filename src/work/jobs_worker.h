@@ -31,6 +31,7 @@ struct jobs_task {
     struct later later;
     struct span record; /* what it is answered; data null: not made */
     bool cancelled;
+    bool over; /* its end is settled: it is left out of what follows */
 };
 
 struct jobs_worker {

@@ -179,9 +179,20 @@ def test_a_queue_that_forgot_everything_begins_anew(served):
     wait_until(lambda: count(served) == 2)
 
 
-def test_without_an_install_writes_wait_for_it(stack):
+def test_without_an_install_no_write_is_queued(stack):
     served = stack(ROUTES, schema=SCHEMA, queue=True, larderd=True, nginx=False)
+    post(served, 0, 0).problem(501)
+    assert waiting(served) == 0
+    served.install()
+    wait_until(lambda: post(served, 0, 1).status == 202, 20, "the responder seeing it")
+    wait_until(lambda: count(served) == 1, 20)
+
+
+def test_what_is_queued_waits_for_an_install(served):
+    served.larderd.pause()
     assert post(served, 0, 0).status == 202
+    served.sql("DROP SCHEMA larder CASCADE")
+    served.larderd.resume()
     wait_until(lambda: "queued writes wait" in served.larderd.log_text(), 20, "a line of log")
     assert count(served) == 0 and waiting(served) == 1
     served.install()

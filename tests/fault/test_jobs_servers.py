@@ -170,8 +170,9 @@ def test_a_queue_that_was_emptied_works_again(served):
 
 
 def test_jobs_that_lock_each_other_out_are_all_done(stack):
-    count = 2000
-    served = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=2, nginx=False)
+    count = 500
+    server = stack.postgres(settings={"deadlock_timeout": "20ms"})
+    served = stack(ROUTES, schema=SCHEMA, postgres=server, queue=True, install=True, larderd=2, nginx=False)
     with Poster(served.api.socket, "/crossed", count, connections=8) as poster:
         poster.filed()
     wait_until(lambda: left(served) == 0, 60, "the last job")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support import tokens
+from support import fastcgi, tokens
 from support.crowd import Background
 from support.filed import QUEUE, Events, bring, fields, finish, job_id, post, queue
 from support.stack import metrics
@@ -17,6 +17,8 @@ PAGE = "https://page.test"
 ROUTES = {
     "note": "-- @http POST /notes/{id}\n-- @auth optional\n-- @async dedupe={id}\n-- @result none\n"
             "INSERT INTO notes VALUES (:id, :auth.sub)",
+    "text": "-- @http PUT /notes/{id}\n-- @param text text\n-- @async\n-- @result none\n"
+            "INSERT INTO notes VALUES (:id, :text)",
     "two": "-- @http GET /{a}/{b}\nSELECT :a::text AS a, :b::text AS b",
 }
 
@@ -202,6 +204,61 @@ def test_with_a_tag_it_waits_for_any_change(served):
     assert answer.json()["status"] == "running" and answer.seconds < 20
 
 
+def ask_made(stack, target="/notes/1", **headers):
+    """A POST that waits for its own job: the request, and the job's id."""
+    before = waiting(stack)
+    asking = Background(post, stack, target, **{"Prefer": "respond-async, wait=30"} | headers)
+    wait_until(lambda: waiting(stack) > before, 10, "waiting for the job")
+    (_, entry), = queue(stack).xrange("larder:q:jobs")
+    return asking, entry[b"j"].decode()
+
+
+def test_a_post_that_is_ready_to_wait_gets_the_writes_own_answer(served):
+    asking, identifier = ask_made(served)
+    finish(served, identifier, '{"id":1}', rs="201", rl="/notes/1")
+    answer = asking.result()
+    assert (answer.status, answer["Location"], answer.body) == (201, "/notes/1", b'{"id":1}')
+    assert (answer["Content-Type"], answer["Cache-Control"]) == ("application/json", "no-store")
+    assert answer["Preference-Applied"] == "wait=30" and answer["Retry-After"] is None
+
+
+def test_such_a_post_gets_the_problem_of_a_job_that_failed(served):
+    asking, identifier = ask_made(served)
+    problem = {"type": "about:blank", "title": "Conflict", "status": 409, "detail": "d", "instance": "/notes/1"}
+    bring(served, identifier, "failed", rs="409", rt="application/problem+json", rb=json.dumps(problem))
+    assert asking.result().problem(409) == problem
+
+
+def test_such_a_post_is_202_when_its_time_is_over_or_nobody_else_may_wait(served):
+    answer = post(served, "/notes/1", Prefer="wait=1")
+    assert job_id(answer) and answer["Preference-Applied"] is None and answer.seconds > 0.9
+    answer = post(served, "/notes/2", Prefer="respond-async, wait=1")
+    assert job_id(answer) and answer["Preference-Applied"] == "respond-async"
+    assert answer.lines("Location") == [answer["Location"]]
+    others = [ask_waiting(served, job_id(answer)) for _ in range(3)]
+    assert job_id(post(served, "/notes/3", Prefer="wait=30"))
+    served.request(answer["Location"], method="DELETE")
+    assert all(other.result().status == 200 for other in others)
+
+
+def test_such_a_write_may_have_a_body_that_a_hand_reads(served):
+    text = "x" * 100_000
+    asking = Background(post, served, "/notes/1", {"text": text}, method="PUT", Prefer="wait=30")
+    wait_until(lambda: waiting(served) == 1, 10)
+    (_, entry), = queue(served).xrange("larder:q:jobs")
+    finish(served, entry[b"j"].decode())
+    assert asking.result().json() == {"made": 1}
+
+
+def test_such_a_post_with_a_key_that_was_used(served):
+    key = {"Idempotency-Key": "k"}
+    asking, identifier = ask_made(served, **key)
+    finish(served, identifier)
+    assert asking.result()["Idempotent-Replayed"] is None
+    answer = post(served, "/notes/1", Prefer="wait=30", **key)
+    assert (answer.status, answer.json(), answer["Idempotent-Replayed"]) == (200, {"made": 1}, "true")
+
+
 def test_more_clients_than_may_wait_are_answered_at_once(served):
     identifier = filed(served)
     askings = [ask_waiting(served, identifier) for _ in range(3)]
@@ -247,6 +304,26 @@ def test_those_who_wait_are_answered_when_the_responder_ends(stack):
     assert ending.api.stop() == 0
     assert asking.result().json()["status"] == "queued"
     assert reader.next() is None
+
+
+def test_a_thousand_who_wait_hold_no_thread(stack):
+    """They are answered when the job ends; meanwhile others are served as ever."""
+    many = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
+                 schema=SCHEMA, install=True, nginx=False, env=QUEUE | {"LARDER_THREADS": "2"})
+    identifiers = [job_id(many.direct(f"/notes/{number}", method="POST")) for number in range(20)]
+    connections = []
+    for number in range(1000):
+        connection = fastcgi.Connection(many.api.socket)
+        connection.start(f"/jobs/{identifiers[number % 20]}", headers={"Prefer": "wait=60"})
+        connections.append(connection)
+    wait_until(lambda: waiting(many) == 1000, 30)
+    assert many.direct(f"/jobs/{identifiers[0]}", headers={"Prefer": "wait=60"}).json()["status"] == "queued"
+    for identifier in identifiers:
+        finish(many, identifier)
+    assert all(connection.answer().json()["status"] == "done" for connection in connections)
+    assert waiting(many) == 0
+    for connection in connections:
+        connection.close()
 
 
 def test_it_goes_on_waiting_over_a_reload(served):

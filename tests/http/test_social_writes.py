@@ -128,7 +128,7 @@ def test_a_like_is_answered_and_then_made(social):
     told = ended(social.stack, job, **tokens.bearer(7))
     assert (told["status"], told["result"]) == ("done", {"feed_id": feed, "likes": before + 1})
     assert likes(social, feed) == 1
-    assert social.everywhere(target)["likes"] == before + 1, "who sees it done sees the count"
+    wait_until(lambda: social.everywhere(target)["likes"] == before + 1, 5, "the count")
     assert notifications(social, feed) == [(author, 7, "like")]
     [heard] = wait_until(sender.heard, 10, "the NOTIFY")
     assert (heard["user_id"], heard["actor_id"], heard["kind"], heard["feed_id"]) == (author, 7, "like", feed)

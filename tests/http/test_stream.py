@@ -63,7 +63,7 @@ SEQUENCE = "CREATE SEQUENCE counted;"
 
 @pytest.fixture(scope="module")
 def served(shared_stack):
-    return shared_stack(ROUTES, schema=SCHEMA + SEQUENCE, redis=False, env={"LARDER_STREAM_TIMEOUT": "2h"})
+    return shared_stack(ROUTES, schema=SCHEMA + SEQUENCE, redis=False, export=True, env={"LARDER_STREAM_TIMEOUT": "2h"})
 
 
 def rows(answer):
@@ -216,7 +216,7 @@ def test_head_asks_nothing(served):
 
 def test_nginx_keeps_no_download_whatever_it_says_to_browsers(shared_stack):
     """A stack with a zone: without X-Accel-Expires nginx would go by Cache-Control."""
-    stack = shared_stack({"public": ROUTES["public"]}, env={"LARDER_CORS_ORIGINS": "*", "LARDER_PROFILE": "on"})
+    stack = shared_stack({"public": ROUTES["public"]}, export=True, env={"LARDER_CORS_ORIGINS": "*", "LARDER_PROFILE": "on"})
     answers = [stack.get("/public") for _ in range(3)]
     assert {answer["Cache-Control"] for answer in answers} == {"public, max-age=3600"}
     assert len({answer.body for answer in answers}) == 3
@@ -321,7 +321,7 @@ def test_behind_pgbouncer(shared_stack, lazy_postgres, work_folder):
     name = lazy_postgres().create_database()
     bouncer = PgBouncer(f"{work_folder}/pgbouncer-stream", lazy_postgres(), name, pool=2)
     settings = bouncer.environment | {"LARDER_DB_POOLING": "transaction", "LARDER_DB_POOL": "8"}
-    stack = shared_stack(ROUTES, schema=SCHEMA + SEQUENCE, database=name, redis=False, env=settings)
+    stack = shared_stack(ROUTES, schema=SCHEMA + SEQUENCE, database=name, redis=False, export=True, env=settings)
     try:
         for n in range(10):
             assert len(rows(stack.get("/people"))) == 5

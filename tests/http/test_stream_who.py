@@ -44,7 +44,7 @@ ROUTES = {
 @pytest.fixture(scope="module")
 def served(shared_stack, lazy_postgres, tmp_path_factory):
     lazy_postgres().execute(ROLES)
-    return shared_stack(ROUTES, schema=SCHEMA, env=tokens.settings(f"{tmp_path_factory.mktemp('key')}/key",
+    return shared_stack(ROUTES, schema=SCHEMA, export=True, env=tokens.settings(f"{tmp_path_factory.mktemp('key')}/key",
                                                                    LARDER_DB_POOL="1"))
 
 

@@ -20,7 +20,7 @@ class Proxy:
         self.target = target
         self.port = free_port()
         self.connections = 0
-        self.open, self.held = set(), set()
+        self.open, self.held, self.holds_new = set(), set(), False
         self.lock = threading.Lock()
         self.changed = threading.Condition()
         self.mode, self.seconds, self.reply, self.pattern = "pass", 0.0, b"", b""
@@ -59,9 +59,13 @@ class Proxy:
         with self.lock:
             self.held = set(self.open)
 
+    def hold_new(self):
+        """The same for the connections that are made from now on."""
+        self.holds_new = True
+
     def release(self):
         with self.changed:
-            self.held = set()
+            self.held, self.holds_new = set(), False
             self.changed.notify_all()
 
     def cut(self):
@@ -101,6 +105,8 @@ class Proxy:
         server = self.reach()
         with self.lock:
             self.open |= {client, server}
+            if self.holds_new:
+                self.held |= {client, server}
         back = threading.Thread(target=self.pump, args=(server, client, False), daemon=True)
         back.start()
         self.pump(client, server, True)

@@ -107,6 +107,27 @@ static void gathers_small_pieces_and_passes_large_ones(void **state)
     finish(outlet, &reader);
 }
 
+/* What the coder keeps back is sent by a flush though nothing was gathered. */
+static void a_flush_is_for_what_the_coder_has_too(void **state)
+{
+    (void)state;
+    struct reader reader;
+    struct outlet_terms terms = terms_of(&reader);
+    terms.gzip = true;
+    struct outlet *outlet = outlet_new(&terms);
+    static char large[100000];
+    outlet_write(outlet, (struct span){.data = large, .size = sizeof large});
+    size_t taken = reader.taken.size;
+    assert_true(outlet_holds(outlet));
+    outlet_flush(outlet);
+    assert_true(reader.taken.size > taken);
+    assert_false(outlet_holds(outlet));
+    taken = reader.taken.size;
+    outlet_flush(outlet);
+    assert_int_equal(reader.taken.size, taken);
+    finish(outlet, &reader);
+}
+
 static void a_reader_who_left_gets_no_more(void **state)
 {
     (void)state;
@@ -169,6 +190,7 @@ int main(void)
         cmocka_unit_test(says_nothing_before_something_is_sent),
         cmocka_unit_test(an_empty_body_has_its_head),
         cmocka_unit_test(gathers_small_pieces_and_passes_large_ones),
+        cmocka_unit_test(a_flush_is_for_what_the_coder_has_too),
         cmocka_unit_test(a_reader_who_left_gets_no_more),
         cmocka_unit_test(a_reader_who_takes_nothing_has_stalled),
         cmocka_unit_test(the_time_ends_for_one_and_for_all),

@@ -1,0 +1,183 @@
+"""Queued jobs, run by larderd: what becomes of them, and what their owner is told."""
+
+import json
+from signal import SIGHUP
+
+import pytest
+
+from support import tokens
+from support.jobs import dead, ended, file_job, left, record
+from support.stack import metrics
+from support.tokens import bearer
+from support.waiting import wait_until
+
+SCHEMA = """
+CREATE TABLE notes (id int PRIMARY KEY, text text NOT NULL CHECK (text <> 'bad'));
+CREATE TABLE runs (what text, at timestamptz DEFAULT clock_timestamp());
+CREATE SEQUENCE tries;
+"""
+ROUTES = {
+    "notes": "-- @http GET /notes\n-- @cache ttl=300s\nSELECT id, text FROM notes ORDER BY id",
+    "note": "-- @http POST /notes/{id}\n-- @param text text\n-- @async retries=0\n-- @result row\n"
+            "-- @location /notes/{id}\n-- @invalidates further {id}\n"
+            "INSERT INTO notes VALUES (:id, :text) RETURNING id, text",
+    "two": "-- @http POST /two/{id}\n-- @async retries=0\n-- @result none\n"
+           "INSERT INTO notes VALUES (:id, 'first');\nINSERT INTO runs (what) VALUES ('two')",
+    "gone": "-- @http PUT /gone/{id}\n-- @async retries=3\n-- @result row\n"
+            "UPDATE notes SET text = 'x' WHERE id = :id RETURNING id",
+    "flaky": "-- @http POST /flaky\n-- @param well int\n-- @async retries=5\n-- @result row\n"
+             "SELECT 1 / (nextval('tries') >= :well)::int AS fine",
+    "never": "-- @http POST /never\n-- @async retries=1\n-- @result none\n"
+             "INSERT INTO runs SELECT (1 / (random() < 0)::int)::text",
+    "sleep": "-- @http POST /sleep\n-- @param seconds float8\n-- @async retries=0 timeout=60s\n-- @result none\n"
+             "INSERT INTO runs SELECT 'slept' FROM pg_sleep(:seconds)",
+    "short": "-- @http POST /short\n-- @async retries=0 timeout=200ms\n-- @result none\nSELECT pg_sleep(30)",
+    "mine": "-- @http POST /mine\n-- @auth required\n-- @async\n-- @result row\n"
+            "INSERT INTO runs (what) VALUES (:auth.sub) RETURNING what",
+}
+
+
+@pytest.fixture
+def served(stack, tmp_path):
+    return stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False,
+                 env=tokens.settings(f"{tmp_path}/key"))
+
+
+def settle(stack):
+    wait_until(lambda: left(stack) == 0, 30, "an empty queue")
+
+
+def test_a_job_is_done_and_its_answer_kept(served):
+    path = file_job(served, "/notes/7", {"text": "a \"é\""})
+    ended(served, path)
+    job = record(served, path)
+    assert (job["s"], job["rs"], job["rt"], job["rl"]) == ("done", "201", "application/json", "/notes/7")
+    assert json.loads(job["rb"]) == {"id": 7, "text": "a \"é\""}
+    assert (job["a"], job["p"], job["n"]) == ("1", "1/1", "0")
+    assert int(job["f"]) <= int(job["b"]) <= int(job["e"])
+    assert served.sql("SELECT id, text FROM notes") == [(7, "a \"é\"")]
+    assert left(served) == 0 and 0 < served.queue.client().ttl(f"larder:q:j:{path[6:]}") <= 3600
+    assert served.sql("SELECT count(*) FROM larder_kept.job") == [(1,)]
+
+
+def test_statements_of_a_job_are_one_transaction(served):
+    served.sql("INSERT INTO notes VALUES (3, 'there')")
+    assert ended(served, file_job(served, "/two/1"))["status"] == "done"
+    assert record(served, file_job(served, "/two/2"))["p"].endswith("/2")
+    assert ended(served, file_job(served, "/two/3"))["status"] == "failed"
+    settle(served)
+    assert served.sql("SELECT count(*) FROM runs") == [(2,)]
+
+
+def test_what_a_job_changes_is_fresh_for_all(served):
+    assert served.direct("/notes").json() == []
+    wait_until(lambda: served.direct("/notes")["Cache-Status"].startswith("larder; hit"), 10, "a hit")
+    ended(served, file_job(served, "/notes/1", {"text": "new"}))
+    wait_until(lambda: served.direct("/notes").json() == [{"id": 1, "text": "new"}], 5, "the new page")
+
+
+def test_a_constraint_is_the_clients_fault_and_not_tried_again(served):
+    path = file_job(served, "/notes/1", {"text": "bad"})
+    assert ended(served, path)["status"] == "failed"
+    job = record(served, path)
+    assert (job["rs"], job["rt"], job["a"]) == ("422", "application/problem+json", "1")
+    assert json.loads(job["rb"])["errors"][0]["name"] == "text"
+    assert dead(served) == [path[6:]]
+    assert served.sql("SELECT count(*) FROM larder_kept.job") == [(0,)], "nothing was done"
+
+
+def test_no_row_is_404_and_nothing_kept(served):
+    path = put(served, "/gone/5")
+    ended(served, path)
+    assert (record(served, path)["rs"], record(served, path)["a"]) == ("404", "1")
+
+
+def put(stack, target):
+    answer = stack.direct(target, method="PUT")
+    assert answer.status == 202, answer
+    return answer["Location"]
+
+
+def test_a_failure_that_may_pass_is_tried_again(served):
+    path = file_job(served, "/flaky", {"well": 3})
+    assert ended(served, path)["status"] == "done"
+    job = record(served, path)
+    assert job["a"] == "3" and json.loads(job["rb"]) == {"fine": 1}
+    assert metrics(served).sum("larder_jobs_tried_again_total") == 2
+
+
+def test_a_job_that_never_succeeds_becomes_a_dead_letter(served):
+    path = file_job(served, "/never")
+    assert ended(served, path)["status"] == "failed"
+    assert (record(served, path)["rs"], record(served, path)["a"]) == ("500", "2")
+    assert dead(served) == [path[6:]]
+    assert served.queue.client().ttl(f"larder:q:j:{path[6:]}") > 13 * 86400
+
+
+def test_a_poisoned_job_fails_alone(served):
+    """A hundred jobs that lie there when larderd starts, so that they are of one take."""
+    served.larderds[0].stop()
+    paths = [file_job(served, f"/notes/{number}", {"text": "bad" if number == 50 else "good"})
+             for number in range(100)]
+    served.larderds[0].start()
+    settle(served)
+    assert served.sql("SELECT count(*), count(*) FILTER (WHERE id = 50) FROM notes") == [(99, 0)]
+    states = [record(served, path)["s"] for path in paths]
+    assert states[50] == "failed" and set(states[:50] + states[51:]) == {"done"}
+    assert {record(served, path)["a"] for path in paths} == {"1"}
+
+
+def test_a_job_has_its_time(served):
+    path = file_job(served, "/short")
+    assert ended(served, path)["status"] == "failed"
+    assert record(served, path)["rs"] == "504"
+
+
+def test_a_running_job_is_cancelled_within_a_second(served):
+    path = file_job(served, "/sleep", {"seconds": 50})
+    wait_until(lambda: record(served, path)["s"] == "running", 10, "a running job")
+    wait_until(lambda: sleeping(served), 10, "the statement")
+    served.direct(path, method="DELETE")
+    wait_until(lambda: not sleeping(served), 1.5, "an end of the statement", every=0.05)
+    assert ended(served, path)["status"] == "cancelled"
+    settle(served)
+    assert served.sql("SELECT count(*) FROM runs") == [(0,)]
+
+
+def sleeping(stack):
+    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND state = 'active' "
+                     "AND pid <> pg_backend_pid()")[0][0]
+
+
+def test_a_job_runs_as_whoever_filed_it(served):
+    path = file_job(served, "/mine", **bearer(sub="ann"))
+    told = ended(served, path, **bearer(sub="ann"))
+    assert told["status"] == "done" and served.sql("SELECT what FROM runs") == [("ann",)]
+
+
+def test_a_job_whose_route_is_gone_says_so(served):
+    served.larderds[0].stop()
+    path = file_job(served, "/notes/1", {"text": "x"})
+    served.queue.client().hset(f"larder:q:j:{path[6:]}", "r", "POST /was/{id}")
+    served.larderds[0].start()
+    assert ended(served, path)["status"] == "failed"
+    assert "no route POST /was/{id}" in json.loads(record(served, path)["rb"])["detail"]
+
+
+def test_a_reload_makes_jobs_by_the_new_route(served):
+    other = ROUTES | {"two": "-- @http POST /two/{id}\n-- @async retries=0\n-- @result none\n"
+                             "INSERT INTO notes VALUES (:id, 'other')"}
+    served.write_routes(other)
+    served.larderds[0].process.signal(SIGHUP)
+    def other_way():
+        ended(served, file_job(served, f"/two/{served.sql('SELECT count(*) FROM notes')[0][0] + 1}"))
+        return served.sql("SELECT count(*) FROM notes WHERE text = 'other'")[0][0]
+    wait_until(other_way, 20, "a job of the new route")
+
+
+def test_counts(served):
+    ended(served, file_job(served, "/notes/1", {"text": "x"}))
+    ended(served, file_job(served, "/notes/2", {"text": "bad"}))
+    counted = metrics(served)
+    assert (counted.sum("larder_jobs_done_total"), counted.sum("larder_jobs_failed_total")) == (1, 1)
+    wait_until(lambda: metrics(served).sum("larder_jobs_dead") == 1, 5, "the gauge")
