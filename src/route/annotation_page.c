@@ -171,9 +171,6 @@ bool page_settle(struct draft *draft)
         return true;
     if (route->result != RESULT_ROWS)
         draft_fault(draft, route->page.columns[0].name, "@page fits \"@result rows\" alone");
-    if (route->stream.format_count)
-        draft_fault(draft, route->page.columns[0].name,
-                    "@page is of no use beside @stream, which gives all rows");
     statement_check(draft);
     return places_add(draft);
 }

@@ -21,7 +21,6 @@ struct member {
     bool resting;          /* … and is on the crew's stack, above `next` */
     struct member *next;
     unsigned reliefs; /* of the crew's: up to which this one has given way */
-    bool works;       /* a hand, with a job that may keep it; the member's own */
 };
 
 struct crew {
@@ -36,7 +35,7 @@ struct crew {
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
-    size_t working;   /* hands that have a job; those not started yet have none */
+    size_t downloads; /* given to the hands and not yet ended */
     unsigned reliefs; /* how often no descriptor was left for a connection */
     bool closed;      /* no further job will come */
     size_t started;
@@ -69,11 +68,13 @@ void crew_rest(struct member *hand);
 /* For a hand. */
 void crew_hand_over(struct crew *crew, struct job *job);
 
-/* The hand's job keeps it no longer, but for what its end takes. */
-void crew_free(struct member *member);
+/* Is it a download that is still to be sent? */
+bool crew_is_download(const struct job *job);
 
-/* For a hand that has nothing else to do; false: there is none, and the job stays the caller's. */
-MUST_CHECK bool crew_offer(struct crew *crew, struct job *job);
+/*
+ * A download, for a hand. False: each hand has one already, and the job stays the caller's.
+ */
+MUST_CHECK bool crew_hand_download(struct crew *crew, struct job *job);
 
 /* For the usher: parked jobs to be gone on with. */
 void crew_wake(struct crew *crew, struct job_list *jobs);

@@ -15,8 +15,6 @@ static struct job *job_wait(struct member *member)
         crew_rest(member);
     }
     struct job *job = job_list_take(&crew->waiting);
-    member->works = job != NULL;
-    crew->working += member->works;
     pthread_mutex_unlock(&crew->lock);
     return job;
 }
@@ -73,7 +71,6 @@ void *hand_run(void *argument)
             refresh(member, job);
         else
             crew_answer(member, job);
-        crew_free(member);
         stores_settle(member);
     }
     return NULL;

@@ -62,16 +62,11 @@ static bool is_quick(const struct exchange *exchange)
     return !(exchange->phase & (PHASE_SEEKING | PHASE_WATCHING)) && size <= QUICK_BODY_MAX;
 }
 
-/* A download may take as long as its reader likes, so none waits for another to end. */
-static bool is_download(const struct exchange *exchange)
-{
-    return exchange->phase == PHASE_SEEKING && exchange->served->route->stream.format_count;
-}
-
+/* It may take as long as its reader likes, so none waits for another to end. */
 static void download_dispatch(struct member *member, struct job *job)
 {
     struct exchange *exchange = job_exchange(job);
-    if (crew_offer(member->crew, job))
+    if (crew_hand_download(member->crew, job))
         return;
     exchange_problem(exchange, 503, "As many downloads as may run at a time are running.");
     exchange_header(exchange, "Retry-After", "5");
@@ -85,7 +80,7 @@ void crew_dispatch(struct member *member, struct job *job)
         crew_queue(member->crew, job);
     else if (is_quick(exchange))
         crew_answer(member, job);
-    else if (is_download(exchange))
+    else if (crew_is_download(job))
         download_dispatch(member, job);
     else
         crew_hand_over(member->crew, job);

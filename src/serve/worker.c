@@ -87,14 +87,17 @@ void crew_hand_over(struct crew *crew, struct job *job)
         pthread_cond_signal(&hand->called);
 }
 
-void crew_free(struct member *member)
+bool crew_is_download(const struct job *job)
 {
-    struct crew *crew = member->crew;
-    if (!member->works)
-        return;
-    member->works = false;
+    const struct exchange *exchange = job_exchange_const(job);
+    return exchange->phase == PHASE_SEEKING && exchange->served->route->stream.format_count;
+}
+
+/* Before its client can know that it is over, who may ask for the next one at once. */
+static void download_ended(struct crew *crew)
+{
     pthread_mutex_lock(&crew->lock);
-    crew->working--;
+    crew->downloads--;
     pthread_mutex_unlock(&crew->lock);
 }
 
@@ -103,16 +106,14 @@ static size_t hand_count(const struct crew *crew)
     return crew->count - crew->front_count - 1;
 }
 
-bool crew_offer(struct crew *crew, struct job *job)
+bool crew_hand_download(struct crew *crew, struct job *job)
 {
     pthread_mutex_lock(&crew->lock);
-    bool taken = crew->working + crew->waiting.count < hand_count(crew);
-    struct member *hand = taken ? hand_take(crew) : NULL;
-    if (taken)
-        job_list_append(&crew->waiting, job);
+    bool taken = crew->downloads < hand_count(crew);
+    crew->downloads += taken;
     pthread_mutex_unlock(&crew->lock);
-    if (hand)
-        pthread_cond_signal(&hand->called);
+    if (taken)
+        crew_hand_over(crew, job);
     return taken;
 }
 
@@ -143,6 +144,7 @@ void crew_answer(struct member *member, struct job *job)
 {
     struct crew *crew = member->crew;
     struct exchange *exchange = job_exchange(job);
+    bool download = crew_is_download(job);
     job_lend(job, &member->tools);
     if (exchange->asks || exchange->phase == PHASE_SEEKING)
         steps_walk(exchange, PART_FILL);
@@ -154,7 +156,8 @@ void crew_answer(struct member *member, struct job *job)
     }
     steps_walk(exchange, PART_ANSWER);
     bool refresh = exchange->refresh && exchange_detach(exchange);
-    crew_free(member); /* before its client knows: he may ask again at once */
+    if (download)
+        download_ended(crew);
     job_answered(job, crew->listener);
     strike_settle(exchange);
     if (refresh) {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from support import client
 from support import fastcgi as wire
-from support.process import Process
+from support.process import Process, forget_most_resident, most_resident
 from support.responder import Responder
 from support.waiting import wait_until
 
@@ -28,7 +28,8 @@ API_ROUNDS, QUICK_API_ROUNDS = 8, 2
 API_SECONDS, API_RATE = 6, 300
 POOL = {"LARDER_THREADS": "128", "LARDER_DB_POOL": "120", "LARDER_DB_WAIT": "60s"}
 RATE_LEAST, PEER_LEAST, TAIL_MOST = 0.9, 8, 1.2
-GROWTH_MOST = 2048  # KB
+MEGABYTE = 1 << 20
+GROWTH_MOST = 2 * MEGABYTE
 
 
 @dataclass
@@ -187,31 +188,20 @@ def measure_twin(downloads, quick):
 
 # Memory
 
-def most_resident(pid):
-    """KB: the greatest resident set since forget_most()."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-
-
-def forget_most(pid):
-    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")
-
-
 def measure_memory(downloads, quick):
     pid = downloads.pool.pids[0]
     most = []
     for rows in (FEW_ROWS, QUICK_ROWS if quick else ROWS):
         for _ in range(3):
             downloads.by_nginx(FEW_ROWS)
-        forget_most(pid)
+        forget_most_resident(pid)
         downloads.by_nginx(rows)
         most.append((rows, most_resident(pid)))
     print()
-    show_table([("a download of", "most resident, MB")] + [(f"{rows:,} rows", f"{size / 1024:.1f}") for rows, size in most])
+    show_table([("a download of", "most resident, MB")] + [(f"{rows:,} rows", f"{size / MEGABYTE:.1f}") for rows, size in most])
     growth = most[1][1] - most[0][1]
-    return [Target(f"stream: memory from {most[0][0]:,} to {most[1][0]:,} rows", f"≤ {GROWTH_MOST / 1024:g} MB",
-                   f"{growth / 1024:.1f} MB", growth <= GROWTH_MOST)]
+    return [Target(f"stream: memory from {most[0][0]:,} to {most[1][0]:,} rows", f"≤ {GROWTH_MOST / MEGABYTE:g} MB",
+                   f"{growth / MEGABYTE:.1f} MB", growth <= GROWTH_MOST)]
 
 
 # The API beside slow downloads

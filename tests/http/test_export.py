@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from support import client, tokens
+from support.paths import sanitized
+from support.process import forget_most_resident, most_resident
 from support.reader import Reader
 from support.stack import metrics, queries
 from support.waiting import wait_until
@@ -189,6 +191,26 @@ def test_a_slow_reader_gets_everything(served, no_downloads):
         wait_until(lambda: held(served) == 1, 20, "the query to wait for its reader")
         reader.skip_to_end()
     assert f"{rows},Row number {rows}\r\n".encode() in reader.seen
+
+
+@pytest.mark.skipif(sanitized(), reason="a sanitizer keeps freed memory")
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_memory_is_the_same_for_few_rows_and_for_many(served, no_downloads, coding):
+    pid = pools(served)["export"].pids[0]
+
+    def most(rows):
+        """What was resident at most during a download, after others that made all that stays."""
+        def download(count):
+            done = curl(served, f"/deep/{count}/rows", "-o", "/dev/null", "-H", f"Accept-Encoding: {coding}")
+            assert done.returncode == 0, done.stderr
+
+        for _ in range(4):
+            download(1000)
+        forget_most_resident(pid)
+        download(rows)
+        return most_resident(pid)
+
+    assert most(3_000_000) - most(1000) <= 2 << 20
 
 
 def test_a_hundred_slow_downloads_and_the_api(served, no_downloads):

@@ -108,8 +108,8 @@ def test_a_slow_request_is_logged_and_a_quick_one_is_not(base, launch):
 
 # What happened in a request
 
-STEPS = ["receive", "match", "authenticate", "limit", "bind", "limit-param", "admit", "key", "memory", "lookup", "body",
-         "kv", "write", "query", "compress", "store", "share", "suit", "precondition", "respond", "after"]
+STEPS = ["receive", "match", "pool", "authenticate", "limit", "bind", "limit-param", "admit", "key", "memory", "lookup", "body",
+         "kv", "file", "write", "stream", "query", "compress", "store", "share", "suit", "precondition", "respond", "after"]
 TIMING = re.compile(r"[a-z-]+;dur=\d+\.\d{3}(, [a-z-]+;dur=\d+\.\d{3})*")
 
 

@@ -117,6 +117,24 @@ def test_the_pages_are_all_rows_in_order(served, order, size):
     assert len(pages) == -(-100 // size)
 
 
+ELSEWHERE = """
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET datestyle = ''SQL, DMY''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Kolkata''', current_database());
+END $$;
+"""
+
+
+def test_pages_hold_in_any_session(stack):
+    """Behind PgBouncer nothing is prepared; and how a session writes dates is no matter of cursors."""
+    routes = {name: ROUTES[name] for name in ORDERS}
+    served = stack(routes, schema=SCHEMA + ELSEWHERE, redis=False, nginx=False, env={"LARDER_DB_POOLING": "transaction"})
+    for order, by in SQL_ORDERS.items():
+        pages = walk(served.direct, f"/{order}?limit=30")
+        assert rows_of(pages) == [row[0] for row in served.sql(f"SELECT id FROM notes ORDER BY {by}")], order
+        assert len(walk(served.direct, links(pages[-1])["prev"], "prev")) == 3
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_one_can_go_back_the_same_way(served, order):
     pages = walk(served.direct, f"/{order}?limit=9")

@@ -267,7 +267,7 @@ def test_aged_answers_are_their_own(shared_stack, tmp_path, database, more, mark
 
     stack = launch_world(shared_stack, tmp_path, database, brief, database_proxy=True)
     targets = [target for route in READS if route.kept for target in route.targets(contents_of(stack))]
-    with launched(stack, tmp_path / "plain", texts(), LARDER_CACHE="off") as plain:
+    with launched(stack, tmp_path / "plain", texts(brief), LARDER_CACHE="off") as plain:
         world = World(stack, plain)
         expected = {each: world.truth(*each) for each in itertools.product(EVERYBODY, targets)}
         left = {each for each, own in expected.items() if own.status == 200}

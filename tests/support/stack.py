@@ -40,8 +40,8 @@ class Stack:
     `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
     redis: True, False, or a dict of redis.conf's options. queue: the same for the Redis of the jobs, a server of its
     own that forgets nothing. redis_proxy, queue_proxy, database_proxy: put a Proxy between, found as attributes of
-    these names. export: starts that pool as well. install: runs `larder install` on the routes first. larderd: True or
-    how many; `self.larderd` is the first, `self.larderds` are all.
+    these names. export: starts that pool as well; without it the api pool sends downloads too. install: runs `larder
+    install` on the routes first. larderd: True or how many; `self.larderd` is the first, `self.larderds` are all.
     """
 
     def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
@@ -94,6 +94,8 @@ class Stack:
         self.api = self.pools[0]
         for pool in self.pools:
             pool.start()
+        if not self.export:
+            os.symlink("api.sock", f"{self.folder}/run/export.sock")
         if self.want["nginx"]:
             self.nginx = Nginx(f"{self.folder}/nginx", f"{self.folder}/run", self.nginx_workers, port=self.nginx_port,
                                secret_file=self.nginx_secret_file)

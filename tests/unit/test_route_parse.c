@@ -320,6 +320,8 @@ static const struct {
     {"@page", 2, 0, "@page: by= is missing"},
     {"-- @http GET /a\n-- @page by=a\n-- @result row\nSELECT 1 AS a", 2, 13,
      "@page fits \"@result rows\" alone"},
+    {"-- @http GET /a\n-- @page by=a\n-- @stream csv\nSELECT 1 AS a", 2, 0,
+     "@page is of no use beside @stream"},
     {"-- @http GET /a\n-- @page by=a\nSELECT 1 AS a LIMIT 5", 2, 13,
      "@page puts ORDER BY and LIMIT around the statement, which must give all rows: leave its own "
      "limit out"},
