@@ -83,6 +83,22 @@ def test_a_worker_killed_within_a_job_leaves_it_to_another(stack):
     assert numbers(served) == [1] and served.sql("SELECT jobs FROM gate WHERE part = 1") == [(1,)]
 
 
+def test_a_worker_that_stands_still_within_a_job_holds_it_up_for_a_while_only(stack):
+    """As one whose host was cut off: its transaction stays open in PostgreSQL, with the job's lock and the rows'."""
+    served = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=True, nginx=False)
+    gate = Gate(served)
+    job = file_job(served, "/gated", {"number": 1})
+    gate.reached()
+    served.larderd.pause()
+    gate.open()
+    served.start_larderd("larderd2")
+    assert ended(served, job, deadline=60)["status"] == "done"
+    served.larderd.resume()
+    ended(served, file_job(served, "/gated", {"number": 2}))
+    assert numbers(served) == [1, 2] and served.sql("SELECT jobs FROM gate WHERE part = 1") == [(2,)]
+    assert look(served, job)["status"] == "done" and not dead(served)
+
+
 def test_a_long_job_of_a_living_worker_is_not_made_by_another_too(stack):
     """Another's look for what the dead have left must not take it, however long it runs."""
     served = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=2, nginx=False)
