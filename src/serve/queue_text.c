@@ -69,12 +69,21 @@ void queue_text_write(const char *id, const struct queue_job *job, struct bytes 
     bytes_append_byte(out, '}');
 }
 
+/* All that ends a line of an event, as its reader has it. */
+static struct span line_split(struct span *text)
+{
+    size_t end = 0;
+    while (end < text->size && text->data[end] != '\n' && text->data[end] != '\r')
+        end++;
+    return span_split(text, end < text->size ? text->data[end] : '\n');
+}
+
 void queue_text_event(enum queue_state state, const char *tag, struct span text, struct bytes *out)
 {
     bytes_append_format(out, "event: %s\nid: %s\n", queue_state_names[state], tag);
     while (text.data) {
         bytes_append_text(out, "data: ");
-        bytes_append_span(out, span_split(&text, '\n'));
+        bytes_append_span(out, line_split(&text));
         bytes_append_byte(out, '\n');
     }
     bytes_append_byte(out, '\n');

@@ -58,6 +58,10 @@ static void each_line_of_an_event_is_one_of_data(void **state)
     (void)state;
     queue_text_event(QUEUE_DONE, "tag", span_of("[1,\n 2]"), &text);
     assert_string_equal(bytes_text(&text), "event: done\nid: tag\ndata: [1,\ndata:  2]\n\n");
+    bytes_clear(&text);
+    queue_text_event(QUEUE_DONE, "tag", span_of("[1,\revent: other\r\n2]"), &text);
+    assert_string_equal(bytes_text(&text), "event: done\nid: tag\ndata: [1,\ndata: event: other\n"
+                                           "data: \ndata: 2]\n\n");
     bytes_free(&text);
 }
 
