@@ -1,4 +1,6 @@
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "queue/queue_base.h"
@@ -11,10 +13,37 @@ static bool same_text(const char *one, const char *other)
     return one == other || (one && other && strcmp(one, other) == 0);
 }
 
+/* This host, by whatever name. */
+static const char *host_of(const char *host)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"};
+    for (size_t i = 0; host && i < ARRAY_COUNT(names); i++)
+        if (strcasecmp(host, names[i]) == 0)
+            return names[0];
+    return host;
+}
+
+static bool same_host(const char *one, const char *other)
+{
+    return one == other || (one && other && strcasecmp(host_of(one), host_of(other)) == 0);
+}
+
 bool queue_address_same(const struct redis_address *one, const struct redis_address *other)
 {
-    return one->database == other->database && same_text(one->host, other->host) &&
+    return one->database == other->database && same_host(one->host, other->host) &&
            same_text(one->path, other->path) && (!one->host || one->port == other->port);
+}
+
+/* What is wrong with an address is told of LARDER_REDIS, whose form it has. */
+static bool address_parse(const char *url, struct arena *arena, struct redis_address *ret_address,
+                          struct error *error)
+{
+    static const char other[] = "LARDER_REDIS", own[] = "LARDER_QUEUE";
+    if (redis_address_parse(url, arena, ret_address, error))
+        return true;
+    if (error && strncmp(error->text, other, sizeof other - 1) == 0)
+        memcpy(error->text, own, sizeof own - 1);
+    return false;
 }
 
 static bool apart_check(const struct options *options, const struct redis_address *address,
@@ -46,7 +75,7 @@ bool queue_open(const struct options *options, struct arena *arena, struct count
         *ret_queue = NULL;
         return true;
     }
-    if (!redis_address_parse(url, arena, &settings.address, error) ||
+    if (!address_parse(url, arena, &settings.address, error) ||
         !apart_check(options, &settings.address, arena, error))
         return false;
     struct queue *queue = queue_new(&settings);

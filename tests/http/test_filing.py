@@ -181,9 +181,15 @@ def test_without_a_queue_async_routes_are_503_and_the_preference_is_passed_over(
     assert (answer.status, answer["Preference-Applied"]) == (204, None)
 
 
-def test_the_responses_database_is_refused_as_the_queues(stack):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+def test_the_responses_database_is_refused_as_the_queues(stack, host):
     with pytest.raises(RuntimeError, match="LARDER_QUEUE is the database of LARDER_REDIS"):
-        stack(ROUTES, schema=SCHEMA, env={"LARDER_QUEUE": "redis://127.0.0.1:{stack.redis.port}/0"})
+        stack(ROUTES, schema=SCHEMA, env={"LARDER_QUEUE": f"redis://{host}:" + "{stack.redis.port}/0"})
+
+
+def test_what_is_wrong_with_the_queues_address_is_told_of_it(stack):
+    with pytest.raises(RuntimeError, match='LARDER_QUEUE: database "x" is not a number'):
+        stack(ROUTES, schema=SCHEMA, env={"LARDER_QUEUE": "redis://127.0.0.1:1/x"})
 
 
 def test_a_queue_that_is_stopped_costs_no_more_than_redis_may(stack):
