@@ -149,6 +149,7 @@ struct taking {
     const char *worker;
     enum queue_from from;
     char most[NUMBER_SIZE], wait[NUMBER_SIZE];
+    char after[QUEUE_ENTRY_SIZE]; /* where a look at what others have goes on */
 };
 
 static bool take_send(const struct queue_taker *taker, struct redis_connection *connection,
@@ -160,7 +161,7 @@ static bool take_send(const struct queue_taker *taker, struct redis_connection *
     struct span jobs = span_of(jobs_of(taker)), group = SPAN_LITERAL(QUEUE_GROUP);
     struct span worker = span_of(taking->worker), most = span_of(taking->most);
     const struct span dead[] = {
-        SPAN_LITERAL("XAUTOCLAIM"), jobs, group, worker, span_of(claim), SPAN_LITERAL("0-0"),
+        SPAN_LITERAL("XAUTOCLAIM"), jobs, group, worker, span_of(claim), span_of(taking->after),
         SPAN_LITERAL("COUNT"),      most};
     const struct span own[] = {SPAN_LITERAL("XREADGROUP"),
                                SPAN_LITERAL("GROUP"),
@@ -193,6 +194,18 @@ static bool take_send(const struct queue_taker *taker, struct redis_connection *
     return command_run(connection, new, ARRAY_COUNT(new), deadline, ret_reply, error);
 }
 
+/*
+ * Redis looks at ten times as many places as are wanted, from the oldest, and says where it
+ * stopped: what the living have in hand must not hide what the dead left behind it.
+ */
+static bool goes_on(struct taking *taking, const struct redis_reply *reply)
+{
+    const struct redis_reply *entries = redis_reply_at(reply, 1);
+    struct span next = redis_reply_element(reply, 0);
+    return taking->from == QUEUE_FROM_DEAD && entries && redis_reply_count(entries) == 0 &&
+           !span_is(next, "0-0") && text_take(next, taking->after, sizeof taking->after);
+}
+
 static bool is_groupless(const struct redis_reply *reply)
 {
     struct span problem = redis_reply_error(reply);
@@ -204,7 +217,7 @@ bool queue_take(const struct queue_taker *taker, struct redis_connection *connec
                 int64_t deadline, struct queue_place *ret_places, size_t *ret_count,
                 struct error *error)
 {
-    struct taking taking = {.worker = worker, .from = from};
+    struct taking taking = {.worker = worker, .from = from, .after = "0-0"};
     struct redis_reply *reply;
     number_write((int64_t)most, taking.most);
     number_write(wait < 1000 ? 1 : wait / 1000, taking.wait);
@@ -214,6 +227,11 @@ bool queue_take(const struct queue_taker *taker, struct redis_connection *connec
         redis_reply_free(reply);
         if (!group_make(taker, connection, deadline, error) ||
             !take_send(taker, connection, &taking, deadline, &reply, error))
+            return false;
+    }
+    while (goes_on(&taking, reply)) {
+        redis_reply_free(reply);
+        if (!take_send(taker, connection, &taking, deadline, &reply, error))
             return false;
     }
     if (!reply_good(reply, error))
@@ -232,10 +250,10 @@ static int64_t number_read(struct span text)
     return text_take(text, copy, sizeof copy) ? strtoll(copy, NULL, 10) : 0;
 }
 
-/* r v o d a w x f z */
+/* r v o d a w x f z c */
 static void task_read(const struct redis_reply *fields, struct queue_task *task)
 {
-    task->wanted = fields && redis_reply_count(fields) == 9;
+    task->wanted = fields && redis_reply_count(fields) == 10;
     if (!task->wanted)
         return;
     task->route = redis_reply_element(fields, 0);
@@ -247,20 +265,20 @@ static void task_read(const struct redis_reply *fields, struct queue_task *task)
     task->timeout = number_read(redis_reply_element(fields, 6));
     task->filed = number_read(redis_reply_element(fields, 7));
     task->deaths = number_read(redis_reply_element(fields, 8));
+    task->cancelled = span_is(redis_reply_element(fields, 9), "1");
 }
 
 bool queue_begin(const struct queue_taker *taker, struct redis_connection *connection,
                  const struct queue_place *places, size_t count, int64_t deadline,
                  struct queue_begun *ret_begun, struct error *error)
 {
-    struct span arguments[1 + 2 * QUEUE_TAKE_MAX] = {span_of(taker->job_ms)};
+    struct span arguments[2 * QUEUE_TAKE_MAX] = {{0}};
     struct redis_reply *reply;
     for (size_t i = 0; i < count; i++) {
-        arguments[1 + 2 * i] = span_of(places[i].entry);
-        arguments[2 + 2 * i] = span_of(places[i].id);
+        arguments[2 * i] = span_of(places[i].entry);
+        arguments[2 * i + 1] = span_of(places[i].id);
     }
-    if (!script_run(taker, connection, SCRIPT_BEGIN, arguments, 1 + 2 * count, deadline, &reply,
-                    error))
+    if (!script_run(taker, connection, SCRIPT_BEGIN, arguments, 2 * count, deadline, &reply, error))
         return false;
     ret_begun->reply = reply;
     ret_begun->count = count;

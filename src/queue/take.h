@@ -62,6 +62,7 @@ struct queue_task {
     int64_t retries; /* that it may have */
     int64_t timeout; /* µs */
     int64_t deaths;  /* workers that did not end it */
+    bool cancelled;  /* it is to be cancelled, unless it was made before */
 };
 
 struct queue_begun {
@@ -70,7 +71,10 @@ struct queue_begun {
     size_t count;
 };
 
-/* The jobs at these places are running from now on; those to be cancelled are cancelled. */
+/*
+ * The jobs at these places are running from now on. One that was to be cancelled while a worker had
+ * it is among them: only PostgreSQL knows whether that worker made it.
+ */
 MUST_CHECK bool queue_begin(const struct queue_taker *taker, struct redis_connection *connection,
                             const struct queue_place *places, size_t count, int64_t deadline,
                             struct queue_begun *ret_begun, struct error *error);

@@ -40,14 +40,14 @@ static void hand_copy(struct jobs_worker *worker, struct hand *ret_hand)
     pthread_mutex_unlock(&worker->lock);
 }
 
-/* Those it still has. */
+/* Those it still has. True: one of them may run. */
 static bool hand_mark(struct jobs_worker *worker, const struct hand *hand)
 {
     bool any = false;
     pthread_mutex_lock(&worker->lock);
     for (size_t i = 0; i < hand->count; i++)
         for (size_t j = 0; hand->cancelled[i] && j < worker->held_count; j++)
-            if (strcmp(worker->held[j].entry, hand->places[i].entry) == 0)
+            if (!worker->known[j] && strcmp(worker->held[j].entry, hand->places[i].entry) == 0)
                 any = worker->cancelled[j] = true;
     pthread_mutex_unlock(&worker->lock);
     return any;

@@ -20,6 +20,7 @@ static void hold(struct jobs_worker *worker, const struct queue_place *places, s
     if (count)
         memcpy(worker->held, places, count * sizeof *places);
     memset(worker->cancelled, 0, sizeof worker->cancelled);
+    memset(worker->known, 0, sizeof worker->known);
     worker->held_count = count;
     worker->held_since = clock_monotonic();
     pthread_mutex_unlock(&worker->lock);
@@ -64,6 +65,17 @@ static void size_adapt(struct jobs_worker *worker, size_t count, int64_t time)
     worker->size = fit < most ? fit : most;
 }
 
+/* Of what was begun some is to be cancelled already. */
+static void hand_cancel(struct jobs_worker *worker)
+{
+    const struct queue_begun *begun = worker->begun;
+    pthread_mutex_lock(&worker->lock);
+    for (size_t i = 0; i < begun->count; i++)
+        if (begun->tasks[i].cancelled)
+            worker->cancelled[i] = worker->known[i] = true;
+    pthread_mutex_unlock(&worker->lock);
+}
+
 static bool work(struct jobs_worker *worker, const struct queue_place *places, size_t count,
                  struct error *error)
 {
@@ -72,6 +84,7 @@ static bool work(struct jobs_worker *worker, const struct queue_place *places, s
     bool begun = queue_begin(jobs->taker, worker->redis, places, count,
                              clock_monotonic() + JOBS_REDIS_PATIENCE, worker->begun, error);
     if (begun) {
+        hand_cancel(worker);
         size_adapt(worker, count, jobs_batch_run(worker));
         redis_reply_free(worker->begun->reply);
     }

@@ -50,6 +50,7 @@ struct jobs_worker {
     pthread_mutex_t lock;    /* of what follows, which the keeper sees */
     struct queue_place held[QUEUE_TAKE_MAX];
     bool cancelled[QUEUE_TAKE_MAX];
+    bool known[QUEUE_TAKE_MAX]; /* it was cancelled before it was begun: nothing of it runs */
     size_t held_count;
 };
 

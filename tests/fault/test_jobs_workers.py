@@ -13,6 +13,8 @@ ROUTES = {
              "INSERT INTO runs (what) VALUES (:what)",
     "slow": "-- @http POST /slow\n-- @param what text\n-- @param seconds float8\n-- @async retries=0 timeout=100s\n"
             "-- @result none\nINSERT INTO runs SELECT :what FROM pg_sleep(:seconds)",
+    "stumble": "-- @http POST /stumble\n-- @async retries=20\n-- @result none\n"
+               "SELECT 1 / (CASE WHEN pg_sleep(0.06) IS NULL THEN 1 ELSE 0 END)",
 }
 
 
@@ -163,3 +165,74 @@ def test_a_redis_that_loses_none_is_not_complained_of(stack):
     ended(served, file_job(served, "/quick", {"what": "x"}))
     assert served.larderds[0].stop() == 0
     assert not logged(served, "warning queue")
+
+
+def given_to(stack, worker, count):
+    """Fills the queue with jobs and gives so many to a worker that is none of larderd's; the places it got."""
+    queue = stack.queue.client()
+    stack.larderds[0].stop()
+    paths = [file_job(stack, "/quick", {"what": str(number)}) for number in range(count)]
+    taken = queue.xreadgroup("larder", worker, {"larder:q:jobs": ">"}, count=count)
+    places = [place for place, _ in taken[0][1]]
+    assert len(places) == count
+    return paths, places
+
+
+def test_what_the_living_have_in_hand_hides_nothing_of_the_dead(alone):
+    """Redis looks at a few places a call, the oldest first."""
+    queue = alone.queue.client()
+    ended(alone, file_job(alone, "/quick", {"what": "first"}))
+    _, living = given_to(alone, "living", 60)
+    [lost], _ = given_to(alone, "dead", 1)
+    alone.larderds[0].start()
+
+    def over():
+        queue.xclaim("larder:q:jobs", "larder", "living", 0, living, justid=True)
+        return record(alone, lost)["s"] == "done"
+
+    wait_until(over, 20, "the dead worker's job", every=0.2)
+    assert len(runs(alone)) == 2
+
+
+def test_a_job_that_was_made_is_not_called_cancelled(alone):
+    """Cancelled between COMMIT and what Redis is told, whereupon the worker dies."""
+    path = file_job(alone, "/quick", {"what": "once"})
+    ended(alone, path)
+    queue, key = alone.queue.client(), f"larder:q:j:{path[6:]}"
+    queue.hdel(key, "e", "rs", "rt", "rl", "rb")
+    queue.hset(key, mapping={"s": "running", "c": "1"})
+    queue.xadd("larder:q:jobs", {"j": path[6:]})
+    assert ended(alone, path)["status"] == "done"
+    path = file_job(alone, "/slow", {"what": "never", "seconds": 6})
+    wait_until(lambda: sleeping(alone), 10, "the statement")
+    alone.larderds[0].kill()
+    assert alone.direct(path, method="DELETE").status == 202
+    alone.larderds[0].start()
+    assert ended(alone, path)["status"] == "cancelled"
+    assert runs(alone) == [("once",)]
+
+
+def test_a_job_that_is_to_be_cancelled_waits_for_no_other_try(alone):
+    """Cancelled while a try runs that fails, and whose next would be minutes away."""
+    ended(alone, file_job(alone, "/quick", {"what": "first"}))
+    alone.larderds[0].pause()
+    path = file_job(alone, "/stumble")
+    queue = alone.queue.client()
+    queue.hset(f"larder:q:j:{path[6:]}", "a", "12")
+    with queue.pubsub() as news:
+        news.subscribe("larder:q:news")
+        alone.larderds[0].resume()
+        wait_until(lambda: (news.get_message(timeout=0.1) or {}).get("data") == f"{path[6:]} running".encode(), 20,
+                   "the job's beginning", every=0)
+        assert alone.direct(path, method="DELETE").status in (200, 202)
+    assert ended(alone, path, 10)["status"] == "cancelled"
+    wait_until(lambda: left(alone) == 0, 10, "an empty queue")
+
+
+def test_dead_letters_are_forgotten_one_by_one(alone):
+    alone.larderds[0].stop()
+    queue, young = alone.queue.client(), "Y" * 22
+    queue.xadd("larder:q:dead", {"j": "O" * 22}, id="1000-0")
+    queue.xadd("larder:q:dead", {"j": young})
+    alone.larderds[0].start()
+    wait_until(lambda: dead(alone) == [young], 10, "the old one's end")
