@@ -1,5 +1,9 @@
 #include "queue/settings.h"
 
+#include <string.h>
+
+#include "queue/queue_base.h"
+
 /* A setting, the value that is wanted, and what any other means. */
 static const struct setting {
     const char *name;
@@ -47,4 +51,74 @@ bool queue_settings_check(struct redis_connection *connection, int64_t deadline,
         complaints.texts[complaints.count++] = untold;
     *ret_complaints = complaints;
     return true;
+}
+
+static const char one_database[] =
+    "it is the database of LARDER_REDIS, whose keys are evicted and purged: give it another "
+    "database (…/1), and better another server";
+
+#define RUN_ID_SIZE 40
+
+/* What a server calls itself, as long as it runs; empty: it does not tell. */
+static bool run_id_ask(struct redis_connection *connection, int64_t deadline,
+                       char ret_id[static RUN_ID_SIZE + 1], struct error *error)
+{
+    static const char name[] = "run_id:";
+    const struct span words[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("server")};
+    const struct redis_command command = {words, ARRAY_COUNT(words)};
+    struct redis_reply *reply;
+    if (!redis_ask(connection, &command, 1, deadline, &reply, error))
+        return false;
+    struct span text = redis_reply_text(reply);
+    const char *at = text.size ? memmem(text.data, text.size, name, sizeof name - 1) : NULL;
+    memset(ret_id, 0, RUN_ID_SIZE + 1);
+    if (at && text.data + text.size - at >= (ptrdiff_t)(sizeof name - 1 + RUN_ID_SIZE))
+        memcpy(ret_id, at + sizeof name - 1, RUN_ID_SIZE);
+    redis_reply_free(reply);
+    return true;
+}
+
+/* The other server's; empty where it is away, of which others tell. */
+static void other_run_id(const struct redis_address *address, int64_t deadline,
+                         char ret_id[static RUN_ID_SIZE + 1])
+{
+    struct redis_resolver *resolver = redis_resolver_new(address);
+    struct redis_connection *connection = resolver ? redis_connection_new(address, resolver) : NULL;
+    struct error ignored;
+    ret_id[0] = '\0';
+    if (connection &&
+        (!redis_resolver_needed(resolver) || redis_resolver_refresh(resolver, &ignored)))
+        (void)!run_id_ask(connection, deadline, ret_id, &ignored);
+    redis_connection_free(connection);
+    redis_resolver_free(resolver);
+}
+
+/* False: LARDER_REDIS is empty, no address, or another database than the queue's. */
+static bool rival_find(const struct queue *queue, const struct options *options,
+                       struct arena *arena, struct redis_address *ret_address)
+{
+    const char *url = options_text(options, OPTION_REDIS);
+    return *url && redis_address_parse(url, arena, ret_address, NULL) &&
+           ret_address->database == queue->settings.address.database;
+}
+
+bool queue_apart_check(const struct queue *queue, const struct options *options,
+                       struct redis_connection *connection, int64_t deadline,
+                       struct queue_complaints *complaints, struct error *error)
+{
+    struct redis_address rival;
+    struct arena *arena = arena_new();
+    char own[RUN_ID_SIZE + 1], other[RUN_ID_SIZE + 1];
+    bool asked = true;
+    if (!arena)
+        return error_set_memory(error);
+    if (rival_find(queue, options, arena, &rival)) {
+        asked = run_id_ask(connection, deadline, own, error);
+        if (asked)
+            other_run_id(&rival, deadline, other);
+        if (asked && own[0] && strcmp(own, other) == 0)
+            complaints->texts[complaints->count++] = one_database;
+    }
+    arena_free(arena);
+    return asked;
 }

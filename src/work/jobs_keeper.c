@@ -95,7 +95,10 @@ static bool settings_look(struct keeper *keeper, struct error *error)
     struct queue_complaints complaints;
     if (redis_connects(keeper->redis) == keeper->connects)
         return true;
-    if (!queue_settings_check(keeper->redis, patience(), &complaints, error))
+    const struct jobs_settings *settings = &keeper->jobs->settings;
+    if (!queue_settings_check(keeper->redis, patience(), &complaints, error) ||
+        !queue_apart_check(settings->queue, settings->options, keeper->redis, patience(),
+                           &complaints, error))
         return false;
     keeper->connects = redis_connects(keeper->redis);
     for (size_t i = 0; i < complaints.count; i++)

@@ -236,3 +236,16 @@ def test_dead_letters_are_forgotten_one_by_one(alone):
     queue.xadd("larder:q:dead", {"j": young})
     alone.larderds[0].start()
     wait_until(lambda: dead(alone) == [young], 10, "the old one's end")
+
+
+def test_the_responses_database_behind_another_name_is_told_of(stack):
+    served = stack(ROUTES, schema=SCHEMA, install=True, larderd=1, nginx=False,
+                   env=PATIENT | {"LARDER_QUEUE": "unix:{stack.folder}/redis/redis.sock"})
+    wait_until(lambda: logged(served, "it is the database of LARDER_REDIS"), 20, "a line of log")
+
+
+def test_another_database_of_the_same_server_is_apart(stack):
+    served = stack(ROUTES, schema=SCHEMA, install=True, larderd=1, nginx=False,
+                   env=PATIENT | {"LARDER_QUEUE": "redis://127.0.0.1:{stack.redis.port}/1"})
+    wait_until(lambda: logged(served, "appendonly is not yes"), 20, "a line of log")
+    assert not logged(served, "it is the database of LARDER_REDIS")
