@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from faults import PROBE, breaker_is_open
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep
 from support.stack import metrics
 from support.waiting import wait_until
@@ -148,3 +149,22 @@ def test_what_is_refreshed_waits_for_redis(served):
     rename(served, user, "new", "PATCH")
     assert grown(served, before, "larder_struck_tags_total") > 0
     assert_fresh_everywhere(served, user, "new")
+
+
+def test_writes_alone_bring_back_a_redis_that_forgot_the_script(stack):
+    """The write that tries it again is told that the script is not known, and tells it: nobody else is there to."""
+    served = stack(ROUTES, schema=SCHEMA, nginx=False, install=True, env=PROBE)
+    user = next(ids)
+
+    def written():
+        rename(served, user, f"name{next(ids)}")
+        return True
+
+    served.redis.kill()
+    wait_until(lambda: written() and breaker_is_open(served), what="the breaker open")
+    served.redis.start()
+    wait_until(lambda: written() and not breaker_is_open(served), 10, "the breaker closed")
+    before = metrics(served)
+    written()
+    wait_until(lambda: grown(served, before, "larder_struck_tags_total") > 0, 10, "the bump's number")
+    assert grown(served, before, "larder_strikes_left_total") == 0
