@@ -196,8 +196,9 @@ static void arrive_one(number *place, uint32_t begun, uint32_t period)
     do {
         awaited = awaited_of(packed, period);
         uint16_t *count = awaited_count(&awaited, begun);
-        if (count && *count)
-            --*count;
+        if (!count || !*count)
+            return; /* forgotten: what stands there is others' */
+        --*count;
     } while (!atomic_compare_exchange_weak(place, &packed, awaited_packed(awaited)));
 }
 

@@ -158,6 +158,24 @@ static void a_strike_arrives_in_a_later_period_than_it_began(void **state)
     clocks_close(clocks);
 }
 
+/* Whoever was stopped between looking at the time and coming back takes nothing of others'. */
+static void a_strike_that_arrives_far_too_late_leaves_the_others(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t hash = clocks_hash(feeds);
+    const int64_t now = 6 * CLOCKS_AWAIT_LEAST, later = 8 * CLOCKS_AWAIT_LEAST;
+    (void)state;
+    uint32_t late = clocks_await(clocks, &hash, 1, now);
+    uint32_t other = clocks_await(clocks, &hash, 1, later);
+    clocks_arrive(clocks, &hash, 1, late, now + 1);
+    assert_true(awaits(clocks, feeds, later));
+    clocks_arrive(clocks, &hash, 1, late, later);
+    assert_true(awaits(clocks, feeds, later));
+    clocks_arrive(clocks, &hash, 1, other, later);
+    assert_false(awaits(clocks, feeds, later));
+    clocks_close(clocks);
+}
+
 static void what_was_before_the_machines_start_is_forgotten(void **state)
 {
     struct clocks *clocks = clocks_open_private();
@@ -344,6 +362,7 @@ UNIT_MAIN(cmocka_unit_test(what_redis_is_not_told_is_above_all_that_was_seen),
           cmocka_unit_test(a_strike_is_awaited_until_it_arrives),
           cmocka_unit_test(nobody_awaits_a_dead_process_for_ever),
           cmocka_unit_test(a_strike_arrives_in_a_later_period_than_it_began),
+          cmocka_unit_test(a_strike_that_arrives_far_too_late_leaves_the_others),
           cmocka_unit_test(what_was_before_the_machines_start_is_forgotten),
           WITH_FOLDER(processes_await_each_others), cmocka_unit_test(the_hash_is_fixed),
           WITH_FOLDER(processes_share_them), WITH_FOLDER(they_outlive_the_processes),
