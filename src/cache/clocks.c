@@ -7,9 +7,11 @@
 #include "base/hash.h"
 #include "base/shared_file.h"
 
-#define FILE_MAGIC UINT64_C(0x32736b636f6c43)
+#define FILE_MAGIC UINT64_C(0x33736b636f6c43)
 #define SLOT_COUNT ((size_t)1 << 18)
-#define AWAIT_COUNT ((size_t)1 << 12)
+
+/* So many that the strikes awaited at a moment hide next to none of an answer's many tags. */
+#define AWAIT_COUNT ((size_t)1 << 16)
 
 typedef _Atomic uint64_t number;
 

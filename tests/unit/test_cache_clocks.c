@@ -122,6 +122,36 @@ static void a_strike_is_awaited_until_it_arrives(void **state)
     clocks_close(clocks);
 }
 
+/* As hashes of tags are: any number with any other. */
+static void hashes_make(uint64_t *hashes, size_t count, uint32_t from)
+{
+    char tag[32];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(tag, sizeof tag, "t.id=%zu", from + i);
+        hashes[i] = clocks_hash(span_of(tag));
+    }
+}
+
+#define WRITERS 64
+#define TAGS 20
+
+/* A Redis that keeps many writers waiting must not send the readers of all else to the database. */
+static void others_answers_are_believed_meanwhile(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    uint64_t struck[2 * WRITERS], others[TAGS];
+    size_t hidden = 0;
+    (void)state;
+    hashes_make(struck, ARRAY_COUNT(struck), 0);
+    clocks_await(clocks, struck, ARRAY_COUNT(struck), 1);
+    for (uint32_t i = 1; i <= 1000; i++) {
+        hashes_make(others, TAGS, i * 1000);
+        hidden += clocks_awaits(clocks, others, TAGS, 1);
+    }
+    assert_true(hidden < 100);
+    clocks_close(clocks);
+}
+
 static void nobody_awaits_a_dead_process_for_ever(void **state)
 {
     struct clocks *clocks = clocks_open_private();
@@ -360,6 +390,7 @@ UNIT_MAIN(cmocka_unit_test(what_redis_is_not_told_is_above_all_that_was_seen),
           cmocka_unit_test(an_answer_is_fresh_until_one_of_its_tags_is_struck_later),
           cmocka_unit_test(clocks_never_run_backwards),
           cmocka_unit_test(a_strike_is_awaited_until_it_arrives),
+          cmocka_unit_test(others_answers_are_believed_meanwhile),
           cmocka_unit_test(nobody_awaits_a_dead_process_for_ever),
           cmocka_unit_test(a_strike_arrives_in_a_later_period_than_it_began),
           cmocka_unit_test(a_strike_that_arrives_far_too_late_leaves_the_others),
