@@ -75,6 +75,19 @@ static void clocks_never_run_backwards(void **state)
     clocks_close(clocks);
 }
 
+static void a_bump_that_is_heard_of_late_is_a_change(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    (void)state;
+    clocks_bump(clocks, clocks_hash(feeds), 100);
+    uint64_t changes = clocks_changes(clocks);
+    clocks_bump(clocks, clocks_hash(feeds), 90);
+    assert_true(clocks_changes(clocks) == changes);
+    clocks_bump(clocks, clocks_hash(users), 90);
+    assert_true(clocks_changes(clocks) != changes);
+    clocks_close(clocks);
+}
+
 static void what_redis_is_not_told_is_above_all_that_was_seen(void **state)
 {
     struct clocks *clocks = clocks_open_private();
@@ -389,6 +402,7 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
 UNIT_MAIN(cmocka_unit_test(what_redis_is_not_told_is_above_all_that_was_seen),
           cmocka_unit_test(an_answer_is_fresh_until_one_of_its_tags_is_struck_later),
           cmocka_unit_test(clocks_never_run_backwards),
+          cmocka_unit_test(a_bump_that_is_heard_of_late_is_a_change),
           cmocka_unit_test(a_strike_is_awaited_until_it_arrives),
           cmocka_unit_test(others_answers_are_believed_meanwhile),
           cmocka_unit_test(nobody_awaits_a_dead_process_for_ever),
