@@ -22,6 +22,10 @@ static const struct command commands[] = {
      "compares kept answers with what PostgreSQL answers now, and reports each that differs"},
     {"stats", command_stats, "[--json]",
      "tells how often each route was asked on this host, how it went and how long it took"},
+    {"jobs", command_jobs,
+     "list [waiting|later|dead] [--json] | show ID [--json] | retry ID...|--dead | drop "
+     "ID...|--dead",
+     "tells of the queued jobs, has those that failed tried again, or drops them"},
     {"config", command_config, "[--sample | --manual]",
      "prints every option's value and where it comes from"},
 };

@@ -19,8 +19,9 @@ static int answer_argument(const char *argument)
     FILE *to = strcmp(argument, "--help") == 0 ? stdout : stderr;
     fprintf(to, "usage: larderd\n"
                 "The daemon of invalidations: hears of every change that \"larder install\" made\n"
-                "PostgreSQL tell, and makes the cached answers old that it concerns. It is\n"
-                "configured by the environment: \"larder config\" shows every option.\n");
+                "PostgreSQL tell, and makes the cached answers old that it concerns. It runs the\n"
+                "jobs and makes the queued writes that lie in LARDER_QUEUE. It is configured by\n"
+                "the environment: \"larder config\" shows every option.\n");
     return to == stdout ? 0 : 2;
 }
 

@@ -17,6 +17,6 @@ struct command {
 };
 
 command_function command_check, command_routes, command_config, command_install, command_purge,
-    command_verify, command_stats;
+    command_verify, command_stats, command_jobs;
 
 #endif

@@ -17,13 +17,15 @@ static const struct db_statement leave_statement = {
     .id = UINT64_C(0x6c61726465726d03), .sql = "SELECT larder.leave($1)", .parameter_count = 1};
 
 /*
- * How it is isolated. Whoever hears that it committed forgets what was asked for, so a crash must
- * not take it back, whatever the server's own setting is.
+ * How it is isolated. A process that stops within it is not waited for by others for long. Whoever
+ * hears that it committed forgets what was asked for, so a crash must not take it back, whatever
+ * the server's own setting is.
  */
 static const char look_sql[] =
     "SELECT pg_catalog.current_setting('transaction_isolation'),"
     " CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
-    " THEN pg_catalog.set_config('synchronous_commit', 'local', true) END";
+    " THEN pg_catalog.set_config('synchronous_commit', 'local', true) END,"
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', true)";
 
 struct batching {
     struct db_pool *pool;
@@ -75,7 +77,11 @@ static bool batch_open(struct batching *batching, struct db_failure *failure)
     attempt_send(attempt, PURPOSE_ISOLATION, look_sql);
     if (batch->open.sql)
         attempt_send_statement(attempt, &batch->open, PURPOSE_ONCE, 0);
-    return attempt_round(attempt, failure) && batch_choose(batching, failure);
+    if (attempt_round(attempt, failure))
+        return batch_choose(batching, failure);
+    if (failure->kind == DB_FAILURE_TIMEOUT && failure->sqlstate[0])
+        failure->kind = DB_FAILURE_BUSY;
+    return false;
 }
 
 /* Each statement's own limit, but no more than the batch has. */

@@ -54,6 +54,7 @@ struct db_batch {
  *
  * On false nothing was committed, except after DB_FAILURE_UNKNOWN: then `open` can tell.
  * *ret_failed_item, set on false: which item the failure is about; `count`: none alone.
+ * DB_FAILURE_BUSY: also, `open` waited in vain for another transaction.
  */
 MUST_CHECK bool db_batch_run(struct db_pool *pool, const struct db_batch *batch,
                              size_t *ret_failed_item, struct db_failure *failure);

@@ -9,25 +9,26 @@ static const struct sqlstate_row {
     const char *prefix;
     enum db_failure_kind kind;
 } sqlstate_rows[] = {
-    {"22012", DB_FAILURE_STATEMENT},  /* division_by_zero: the statement's own doing */
-    {"23514", DB_FAILURE_VALUE},      /* check_violation: a domain's, where nothing is written */
-    {"53100", DB_FAILURE_STATEMENT},  /* disk_full: a temporary file */
-    {"53400", DB_FAILURE_STATEMENT},  /* configuration_limit_exceeded: temp_file_limit */
-    {"57014", DB_FAILURE_TIMEOUT},    /* query_canceled */
-    {"55P03", DB_FAILURE_TIMEOUT},    /* lock_not_available: lock_timeout */
-    {"25006", DB_FAILURE_READ_ONLY},  /* read_only_sql_transaction */
-    {"42501", DB_FAILURE_FORBIDDEN},  /* insufficient_privilege */
-    {"26000", DB_FAILURE_STALE},      /* invalid_sql_statement_name */
-    {"0A000", DB_FAILURE_STALE},      /* "cached plan must not change result type" */
-    {"42P05", DB_FAILURE_STALE},      /* duplicate_prepared_statement */
-    {"54000", DB_FAILURE_TOO_LARGE},  /* program_limit_exceeded */
-    {"40001", DB_FAILURE_RETRY},      /* serialization_failure */
-    {"40P01", DB_FAILURE_RETRY},      /* deadlock_detected */
-    {"57P0", DB_FAILURE_UNAVAILABLE}, /* shutting down, starting up, dropped database */
-    {"53", DB_FAILURE_UNAVAILABLE},   /* insufficient resources */
-    {"08", DB_FAILURE_UNAVAILABLE},   /* connection exceptions; PgBouncer's too */
-    {"22", DB_FAILURE_VALUE},         /* data exceptions */
-    {"23", DB_FAILURE_CONSTRAINT},    /* integrity constraint violations */
+    {"22012", DB_FAILURE_STATEMENT},   /* division_by_zero: the statement's own doing */
+    {"23514", DB_FAILURE_VALUE},       /* check_violation: a domain's, where nothing is written */
+    {"53100", DB_FAILURE_STATEMENT},   /* disk_full: a temporary file */
+    {"53400", DB_FAILURE_STATEMENT},   /* configuration_limit_exceeded: temp_file_limit */
+    {"57014", DB_FAILURE_TIMEOUT},     /* query_canceled */
+    {"55P03", DB_FAILURE_TIMEOUT},     /* lock_not_available: lock_timeout */
+    {"25006", DB_FAILURE_READ_ONLY},   /* read_only_sql_transaction */
+    {"42501", DB_FAILURE_FORBIDDEN},   /* insufficient_privilege */
+    {"26000", DB_FAILURE_STALE},       /* invalid_sql_statement_name */
+    {"0A000", DB_FAILURE_STALE},       /* "cached plan must not change result type" */
+    {"42P05", DB_FAILURE_STALE},       /* duplicate_prepared_statement */
+    {"54000", DB_FAILURE_TOO_LARGE},   /* program_limit_exceeded */
+    {"40001", DB_FAILURE_RETRY},       /* serialization_failure */
+    {"40P01", DB_FAILURE_RETRY},       /* deadlock_detected */
+    {"25P03", DB_FAILURE_UNAVAILABLE}, /* idle_in_transaction_session_timeout: the session's end */
+    {"57P0", DB_FAILURE_UNAVAILABLE},  /* shutting down, starting up, dropped database */
+    {"53", DB_FAILURE_UNAVAILABLE},    /* insufficient resources */
+    {"08", DB_FAILURE_UNAVAILABLE},    /* connection exceptions; PgBouncer's too */
+    {"22", DB_FAILURE_VALUE},          /* data exceptions */
+    {"23", DB_FAILURE_CONSTRAINT},     /* integrity constraint violations */
 };
 
 enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate)

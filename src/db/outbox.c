@@ -420,13 +420,15 @@ static bool is_refused(const struct db_failure *failure)
     return false;
 }
 
-bool db_outbox_forget(struct db_connection *connection, int64_t age, int64_t timeout,
-                      int64_t *ret_count, struct db_failure *failure)
+bool db_outbox_forget(struct db_connection *connection, enum db_kept kept, int64_t age,
+                      int64_t timeout, int64_t *ret_count, struct db_failure *failure)
 {
+    static const char *const functions[] = {
+        [DB_KEPT_ANSWERS] = "once_forget", [DB_KEPT_JOBS] = "jobs_forget"};
     char sql[80];
     struct db_failure local = {0};
     PGresult *rows = NULL;
-    snprintf(sql, sizeof sql, "SELECT larder.once_forget(%" PRId64 ")", age / 1000000);
+    snprintf(sql, sizeof sql, "SELECT larder.%s(%" PRId64 ")", functions[kept], age / 1000000);
     if (execute(connection, sql, timeout, &rows, &local)) {
         *ret_count = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
         PQclear(rows);

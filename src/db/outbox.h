@@ -113,11 +113,18 @@ MUST_CHECK bool db_outbox_definitions(struct db_connection *connection, int64_t 
                                       struct db_outbox_batch *ret_batch,
                                       struct db_failure *failure);
 
+/* What is kept for whoever may come again. */
+enum db_kept {
+    DB_KEPT_ANSWERS, /* of requests with an Idempotency-Key */
+    DB_KEPT_JOBS,    /* the records of jobs that were done */
+    DB_KEPT_COUNT,
+};
+
 /*
- * Forgets some of the kept answers (larder.once) that are older than `age` µs; *ret_count is how
- * many. Where the schema has no such thing, or the role may not: none.
+ * Forgets some of them that are older than `age` µs; *ret_count is how many. Where the schema has
+ * no such thing, or the role may not: none.
  */
-MUST_CHECK bool db_outbox_forget(struct db_connection *connection, int64_t age, int64_t timeout,
-                                 int64_t *ret_count, struct db_failure *failure);
+MUST_CHECK bool db_outbox_forget(struct db_connection *connection, enum db_kept kept, int64_t age,
+                                 int64_t timeout, int64_t *ret_count, struct db_failure *failure);
 
 #endif

@@ -102,27 +102,54 @@ static enum queue_behind_outcome verdict_read(struct queue *queue, const struct 
                                                                     : QUEUE_BEHIND_UNKNOWN;
 }
 
-enum queue_behind_outcome queue_behind_add(struct queue *queue, struct redis_connection *connection,
-                                           const struct queue_behind_write *write, int64_t *budget,
-                                           struct error *ret_event)
+static struct redis_script_call add_call(const struct queue *queue,
+                                         const struct queue_behind_write *write,
+                                         const struct words *words)
 {
-    struct words words;
-    struct redis_reply *reply;
-    if (!words_write(queue, write, &words, ret_event))
-        return QUEUE_BEHIND_AWAY;
-    const struct redis_script_call call = {.script = &queue->behind_add,
-                                           .keys = words.keys,
-                                           .key_count = write->once ? 2 : 1,
-                                           .arguments = words.arguments,
-                                           .argument_count = write->once ? 6 : 4};
+    return (struct redis_script_call){.script = &queue->behind_add,
+                                      .keys = words->keys,
+                                      .key_count = write->once ? 2 : 1,
+                                      .arguments = words->arguments,
+                                      .argument_count = write->once ? 6 : 4};
+}
+
+/* What Redis said of each; without a word each stays as it is, or unknown. */
+static void outcomes_take(struct queue *queue, struct queue_behind_write *const *writes,
+                          size_t count, enum queue_run run, struct redis_reply *const *replies,
+                          struct error *ret_event)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (run == QUEUE_RUN_UNKNOWN)
+            writes[i]->outcome = QUEUE_BEHIND_UNKNOWN;
+        if (run != QUEUE_RUN_DONE)
+            continue;
+        writes[i]->outcome = verdict_read(queue, replies[i], ret_event);
+        redis_reply_free(replies[i]);
+    }
+}
+
+void queue_behind_add(struct queue *queue, struct redis_connection *connection,
+                      struct queue_behind_write *const *writes, size_t count, int64_t *budget,
+                      struct error *ret_event)
+{
+    struct words words[QUEUE_BATCH];
+    struct redis_script_call calls[QUEUE_BATCH];
+    struct redis_reply *replies[QUEUE_BATCH];
+    struct queue_behind_write *asked[QUEUE_BATCH];
+    size_t asking = 0;
+    for (size_t i = 0; i < count && i < QUEUE_BATCH; i++) {
+        writes[i]->outcome = QUEUE_BEHIND_AWAY;
+        if (!words_write(queue, writes[i], &words[asking], ret_event))
+            continue;
+        calls[asking] = add_call(queue, writes[i], &words[asking]);
+        asked[asking++] = writes[i];
+    }
+    if (!asking)
+        return;
     redis_set_once(connection, true);
-    enum queue_run run = queue_run(queue, connection, &call, 1, budget, &reply, ret_event);
+    enum queue_run run = queue_run(queue, connection, calls, asking, budget, replies, ret_event);
     redis_set_once(connection, false);
-    if (run != QUEUE_RUN_DONE)
-        return run == QUEUE_RUN_AWAY ? QUEUE_BEHIND_AWAY : QUEUE_BEHIND_UNKNOWN;
-    enum queue_behind_outcome outcome = verdict_read(queue, reply, ret_event);
-    redis_reply_free(reply);
-    return outcome;
+    outcomes_take(queue, asked, asking, run, replies, ret_event);
 }
 
 /* Runs one script; its reply, which is no error reply, is the caller's. */

@@ -13,6 +13,7 @@
 #ifndef LARDER_QUEUE_BEHIND_H
 #define LARDER_QUEUE_BEHIND_H
 
+#include "queue/file.h"
 #include "queue/names.h"
 #include "queue/queue.h"
 
@@ -36,16 +37,17 @@ struct queue_behind_write {
     int64_t bound;        /* so many may wait */
     const char *once;     /* a digest of who sent which Idempotency-Key; null: none … */
     const char *once_for; /* … and of what the request says */
+    enum queue_behind_outcome outcome;
 };
 
 /*
- * Adds it, within *budget (µs; the time it takes is taken off it): wholly, or, but for
- * QUEUE_BEHIND_UNKNOWN, not at all. An event, when its text is not empty after the call, is worth a
- * line of log.
+ * Adds up to QUEUE_BATCH writes in one round trip, in their order, within *budget (µs; the time it
+ * takes is taken off it): each wholly, or, but for QUEUE_BEHIND_UNKNOWN, not at all, as its outcome
+ * says. An event, when its text is not empty after the call, is worth a line of log.
  */
-enum queue_behind_outcome queue_behind_add(struct queue *queue, struct redis_connection *connection,
-                                           const struct queue_behind_write *write, int64_t *budget,
-                                           struct error *ret_event);
+void queue_behind_add(struct queue *queue, struct redis_connection *connection,
+                      struct queue_behind_write *const *writes, size_t count, int64_t *budget,
+                      struct error *ret_event);
 
 /* How a stream stands. */
 struct queue_behind_state {

@@ -220,7 +220,8 @@ bool queue_take(const struct queue_taker *taker, struct redis_connection *connec
         return false;
     /* A read answers [[stream, entries]], or nothing; a claim [next, entries]. */
     const struct redis_reply *part = from == QUEUE_FROM_DEAD ? reply : redis_reply_at(reply, 0);
-    *ret_count = part ? places_read(redis_reply_at(part, 1), most, ret_places) : 0;
+    const struct redis_reply *entries = part ? redis_reply_at(part, 1) : NULL;
+    *ret_count = entries ? places_read(entries, most, ret_places) : 0;
     redis_reply_free(reply);
     return true;
 }
@@ -234,7 +235,9 @@ static int64_t number_read(struct span text)
 /* r v o d a w x f z */
 static void task_read(const struct redis_reply *fields, struct queue_task *task)
 {
-    task->wanted = redis_reply_count(fields) == 9;
+    task->wanted = fields && redis_reply_count(fields) == 9;
+    if (!task->wanted)
+        return;
     task->route = redis_reply_element(fields, 0);
     task->version = redis_reply_element(fields, 1);
     task->owner = redis_reply_element(fields, 2);

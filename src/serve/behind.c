@@ -12,8 +12,19 @@ bool behind_wanted(const struct exchange *exchange)
     return exchange->served->route->behind.present;
 }
 
+bool behind_quick(const struct exchange *exchange)
+{
+    return behind_wanted(exchange) && !exchange->served->route->behind.full_now;
+}
+
+bool behind_ready(const struct exchange *exchange)
+{
+    return behind_quick(exchange) && !exchange->binding && exchange->version_kind != VERSION_OTHER;
+}
+
 /* A write to be queued and the texts that it points to. */
 struct draft {
+    struct exchange *exchange;
     struct once once;
     char owner[QUEUE_OWNER_SIZE], key[QUEUE_DIGEST_SIZE], content[QUEUE_DIGEST_SIZE];
     struct queue_behind_write write;
@@ -53,7 +64,8 @@ static bool draft_make(struct exchange *exchange, struct draft *draft)
 {
     const struct principal *principal = exchange->principal;
     const struct route *route = exchange->served->route;
-    *draft = (struct draft){.write = {.route = span_of(route->name), .bound = route->behind.bound}};
+    *draft = (struct draft){.exchange = exchange,
+                            .write = {.route = span_of(route->name), .bound = route->behind.bound}};
     if (!write_ready(exchange) || !once_make(exchange, draft))
         return false;
     if (!queue_owner(principal ? principal->identity : (struct span){0}, draft->owner, NULL) ||
@@ -117,10 +129,12 @@ static void answer_refused(struct exchange *exchange, const struct refusal *refu
         exchange_header(exchange, "Retry-After", refusal->retry_after);
 }
 
-static void answer(struct exchange *exchange, enum queue_behind_outcome outcome, bool once)
+static void answer(const struct draft *draft)
 {
+    struct exchange *exchange = draft->exchange;
+    enum queue_behind_outcome outcome = draft->write.outcome;
     if (outcome == QUEUE_BEHIND_BOUND) {
-        answer_bound(exchange, once);
+        answer_bound(exchange, draft->once.wanted);
         return;
     }
     if (outcome > QUEUE_BEHIND_AGAIN) {
@@ -132,6 +146,21 @@ static void answer(struct exchange *exchange, enum queue_behind_outcome outcome,
         exchange_header(exchange, "Idempotent-Replayed", "true");
     else
         count(exchange, COUNTER_BEHIND_QUEUED);
+}
+
+static void add(struct server *server, struct redis_connection *connection, struct draft *drafts,
+                size_t ready)
+{
+    struct queue_behind_write *writes[QUEUE_BATCH];
+    struct error event = {0};
+    int64_t budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
+    for (size_t i = 0; i < ready; i++)
+        writes[i] = &drafts[i].write;
+    queue_behind_add(server->queue, connection, writes, ready, &budget, &event);
+    if (event.text[0])
+        log_event(event.kind == ERROR_NONE ? LOG_INFO : LOG_WARNING, "queue", "%s", event.text);
+    for (size_t i = 0; i < ready; i++)
+        answer(&drafts[i]);
 }
 
 /* The server has not what it takes. */
@@ -146,17 +175,14 @@ static bool unqueued(struct exchange *exchange)
     return exchange->phase != PHASE_SEEKING;
 }
 
-void behind_run(struct exchange *exchange)
+void behind_run(struct server *server, struct redis_connection *connection,
+                struct exchange *const *exchanges, size_t count)
 {
-    struct server *server = exchange->server;
-    struct draft draft;
-    struct error event = {0};
-    int64_t budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
-    if (unqueued(exchange) || !draft_make(exchange, &draft))
-        return;
-    enum queue_behind_outcome outcome =
-        queue_behind_add(server->queue, exchange->desk->queue, &draft.write, &budget, &event);
-    if (event.text[0])
-        log_event(event.kind == ERROR_NONE ? LOG_INFO : LOG_WARNING, "queue", "%s", event.text);
-    answer(exchange, outcome, draft.once.wanted);
+    struct draft drafts[QUEUE_BATCH];
+    size_t ready = 0;
+    for (size_t i = 0; i < count && i < QUEUE_BATCH; i++)
+        if (!unqueued(exchanges[i]) && draft_make(exchanges[i], &drafts[ready]))
+            ready++;
+    if (ready)
+        add(server, connection, drafts, ready);
 }

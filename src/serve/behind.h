@@ -11,7 +11,17 @@
 /* Is this write to be made in a batch? */
 bool behind_wanted(const struct exchange *exchange);
 
-/* Queues it and settles the exchange; one that is left seeking is to be made at once (full=now). */
-void behind_run(struct exchange *exchange);
+/* May a front queue it, since it is not made at once in any case? */
+bool behind_quick(const struct exchange *exchange);
+
+/* Can a front queue it as it is, without reading its body or asking PostgreSQL? */
+bool behind_ready(const struct exchange *exchange);
+
+/*
+ * Queues up to QUEUE_BATCH writes, in one round trip, and settles their exchanges; one that is left
+ * seeking is to be made at once (full=now).
+ */
+void behind_run(struct server *server, struct redis_connection *connection,
+                struct exchange *const *exchanges, size_t count);
 
 #endif

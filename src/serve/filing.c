@@ -4,6 +4,7 @@
 #include "queue/file.h"
 #include "queue/record.h"
 #include "route/template.h"
+#include "serve/behind.h"
 #include "serve/installed.h"
 #include "serve/once.h"
 #include "serve/queue_page.h"
@@ -36,7 +37,8 @@ bool filing_ready(const struct exchange *exchange)
 void filing_body(struct exchange *exchange)
 {
     uint64_t length;
-    if (exchange->whole && exchange->binding && filing_wanted(exchange) &&
+    if (exchange->whole && exchange->binding &&
+        (filing_wanted(exchange) || behind_quick(exchange)) &&
         request_content_length(&exchange->request, &length) && length <= BODY_QUICK)
         step_body(exchange);
 }

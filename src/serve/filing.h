@@ -10,7 +10,7 @@
 /* Is this write to be made later? */
 bool filing_wanted(const struct exchange *exchange);
 
-/* Reads the body of a write that is to be filed, where that is short and has arrived. */
+/* Reads the body of a write that is made later, where that is short and has arrived. */
 void filing_body(struct exchange *exchange);
 
 /* Can it be filed as it is, without reading its body or asking PostgreSQL? */

@@ -15,6 +15,18 @@ static struct served *route_find(struct live *live, struct span name)
     return NULL;
 }
 
+/* The path of the request, which problems name. */
+static bool path_make(struct exchange *exchange, const struct span *segments, size_t count)
+{
+    struct bytes path CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < count; i++) {
+        bytes_append_byte(&path, '/');
+        write_path_segment(segments[i], &path);
+    }
+    exchange->path = arena_span(exchange->desk->arena, bytes_span(&path));
+    return !path.failed && exchange->path.data;
+}
+
 /* The path's other methods: one of them may be a read that the write strikes. */
 static bool match_make(struct exchange *exchange)
 {
@@ -28,7 +40,7 @@ static bool match_make(struct exchange *exchange)
         segments[i] = param < 0 ? route->segments[i].text : exchange->by_param[param].text;
     }
     route_table_match(live_table(exchange->live), segments, route->segment_count, &exchange->match);
-    return true;
+    return path_make(exchange, segments, route->segment_count);
 }
 
 static void overtaken(struct exchange *exchange)

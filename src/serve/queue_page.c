@@ -332,8 +332,13 @@ static bool events_tell(struct exchange *exchange)
 static bool events_go_on(struct exchange *exchange)
 {
     struct queue_watch *watch = exchange->watch;
-    if (!watch->opened && (has_ended(watch) || exchange->head_only)) {
+    if (!watch->opened && has_ended(watch)) {
         events_settle(exchange);
+        return false;
+    }
+    if (exchange->head_only) {
+        if (events_open(exchange))
+            sent(exchange, false);
         return false;
     }
     if (!watch->opened && !watch->admitted) {

@@ -55,8 +55,9 @@ struct queue_watcher {
     struct parked *parked[SLOTS];
     /* The thread's own. */
     struct redis_subscription *line;
-    int watched; /* the line's descriptor in the epoll; -1: none */
-    int64_t attempt, wanted;
+    int watched;                     /* the line's descriptor in the epoll; -1: none */
+    int64_t attempt, wanted, looked; /* monotonic µs */
+    uint64_t looked_under;           /* the subscription then */
     bool lost_told;
 };
 
@@ -150,12 +151,18 @@ static bool is_due(const struct parked *parked, const void *argument)
                                  : parked->since + POLL <= moment->now);
 }
 
+/* All of them are looked at, so not for every piece of news. */
 static void wake_due(struct queue_watcher *watcher)
 {
     struct job_list due = {0};
     pthread_mutex_lock(&watcher->lock);
     const struct moment moment = {clock_monotonic(), watcher->subscription};
-    all_unpark(watcher, is_due, &moment, &due);
+    if (moment.now - watcher->looked >= LOOK_MS * 1000 / 2 ||
+        moment.subscription != watcher->looked_under) {
+        watcher->looked = moment.now;
+        watcher->looked_under = moment.subscription;
+        all_unpark(watcher, is_due, &moment, &due);
+    }
     pthread_mutex_unlock(&watcher->lock);
     wake(watcher, &due);
 }

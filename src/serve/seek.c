@@ -3,6 +3,7 @@
  */
 #include "base/clock.h"
 #include "queue/file.h"
+#include "serve/behind.h"
 #include "serve/crew.h"
 #include "serve/filing.h"
 #include "serve/flight.h"
@@ -86,20 +87,24 @@ void crew_dispatch(struct member *member, struct job *job)
         crew_hand_over(member->crew, job);
 }
 
-/* Files every write of the batch that is ready for it, in one round trip. */
+/* Files and queues every write of the batch that is ready for it, in one round trip each. */
 static void batch_file(struct member *member, struct job *const *jobs, size_t count)
 {
-    struct exchange *filing[LISTENER_BATCH];
-    size_t found = 0;
+    struct exchange *filing[LISTENER_BATCH], *behind[LISTENER_BATCH];
+    size_t found = 0, queued = 0;
     for (size_t i = 0; i < count; i++) {
         struct exchange *exchange = job_exchange(jobs[i]);
         if (exchange->phase == PHASE_SEEKING)
             filing_body(exchange);
         if (exchange->phase == PHASE_SEEKING && filing_ready(exchange))
             filing[found++] = exchange;
+        else if (exchange->phase == PHASE_SEEKING && behind_ready(exchange))
+            behind[queued++] = exchange;
     }
     if (found)
         filing_run(member->crew->server, member->tools.queue, filing, found);
+    if (queued)
+        behind_run(member->crew->server, member->tools.queue, behind, queued);
 }
 
 void crew_look(struct member *member, struct job **jobs, size_t count)

@@ -216,6 +216,9 @@ static struct live *load(struct server *server, struct fault_list *faults)
     struct live *live = live_load(&settings, faults);
     if (live)
         bearer_check(server->auth, live, faults);
+    if (live && !server->queue && route_table_files_jobs(live_table(live)))
+        log_event(LOG_WARNING, "queue",
+                  "there are routes with @async, but LARDER_QUEUE is empty: no job can be filed");
     if (faults->count == 0)
         return live;
     live_unref(live);

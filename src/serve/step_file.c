@@ -11,5 +11,5 @@ void step_file(struct exchange *exchange)
     if (filing_wanted(exchange))
         filing_run(exchange->server, exchange->desk->queue, &exchange, 1);
     else if (behind_wanted(exchange))
-        behind_run(exchange);
+        behind_run(exchange->server, exchange->desk->queue, &exchange, 1);
 }

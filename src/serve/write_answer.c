@@ -12,7 +12,7 @@ static bool is_unreserved(char byte)
            (byte && strchr("-._~", byte));
 }
 
-static void append_encoded(struct span text, struct bytes *out)
+void write_path_segment(struct span text, struct bytes *out)
 {
     for (size_t i = 0; i < text.size; i++) {
         if (is_unreserved(text.data[i]))
@@ -41,7 +41,7 @@ bool write_path(const struct exchange *exchange, struct span path, struct bytes 
         struct span value = name.data ? place_value(exchange, name) : (struct span){0};
         if (name.data && value.size == 0)
             return false;
-        append_encoded(value, out);
+        write_path_segment(value, out);
     }
     return !out->failed;
 }

@@ -18,4 +18,7 @@ void write_answer_missing(struct exchange *exchange);
  */
 MUST_CHECK bool write_path(const struct exchange *exchange, struct span path, struct bytes *out);
 
+/* Appends one segment of a path, percent-encoded. */
+void write_path_segment(struct span text, struct bytes *out);
+
 #endif

@@ -21,6 +21,9 @@
 /* How often a write whose time is over is tried alone. */
 #define SLOW_TRIES 5
 
+/* How long one waits whose tables are not as its statement wants them: a migration's moment. µs. */
+#define DEFINITIONS_PATIENCE (60 * INT64_C(1000000))
+
 struct write {
     struct db_batch_item item;
     struct db_identity identity;
@@ -271,14 +274,36 @@ static bool is_passing(const struct db_failure *failure)
     }
 }
 
-/* A write that takes too long may only have waited for another: it gets some tries. */
-static bool is_slow(struct behind_stream *stream, const struct queue_behind_number *number)
+/* What PostgreSQL says where definitions are other than they were. */
+static bool is_of_definitions(const struct db_failure *failure)
 {
-    if (queue_behind_number_compare(&stream->slow, number) != 0) {
-        stream->slow = *number;
-        stream->slow_tries = 0;
+    static const char *const states[] = {
+        "3F000", /* invalid_schema_name */
+        "42P01", /* undefined_table */
+        "42703", /* undefined_column */
+        "42883", /* undefined_function */
+        "42804", /* datatype_mismatch */
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(states); i++)
+        if (strcmp(failure->sqlstate, states[i]) == 0)
+            return true;
+    return failure->kind == DB_FAILURE_STALE;
+}
+
+/* Alone it failed, but perhaps only by what others hold or have changed: it is tried again. */
+static bool is_doubtful(struct behind_stream *stream, const struct queue_behind_number *number,
+                        const struct db_failure *failure)
+{
+    int64_t now = clock_monotonic();
+    if (queue_behind_number_compare(&stream->doubtful, number) != 0) {
+        stream->doubtful = *number;
+        stream->doubtful_tries = 0;
+        stream->doubtful_since = now;
     }
-    return ++stream->slow_tries < SLOW_TRIES;
+    stream->doubtful_tries++;
+    if (failure->kind == DB_FAILURE_TIMEOUT)
+        return stream->doubtful_tries < SLOW_TRIES;
+    return is_of_definitions(failure) && now - stream->doubtful_since < DEFINITIONS_PATIENCE;
 }
 
 static bool later(struct making *making, const struct db_failure *failure)
@@ -305,7 +330,7 @@ static bool failed(struct making *making, struct split *split, const struct turn
         return later(making, failure);
     if (!split_failed(split, place))
         return true;
-    if (timeout && is_slow(making->stream, &making->taken.entries[from].number))
+    if (is_doubtful(making->stream, &making->taken.entries[from].number, failure))
         return later(making, failure);
     if (!bury(making, from, failure->message))
         return false;

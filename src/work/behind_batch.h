@@ -29,9 +29,10 @@ struct behind_stream {
     struct live *live; /* of which `served` is one */
     const struct served *served;
     char name[QUEUE_NAME_SIZE];
-    /* A write whose time was over although it was alone, and how often. */
-    struct queue_behind_number slow;
-    unsigned slow_tries;
+    /* A write that failed alone though it may not be at fault: how often, and since when (µs). */
+    struct queue_behind_number doubtful;
+    unsigned doubtful_tries;
+    int64_t doubtful_since;
 };
 
 enum behind_outcome {

@@ -9,6 +9,7 @@
 #include "work/backoff.h"
 #include "work/condition.h"
 #include "work/left.h"
+#include "work/loop.h"
 #include "work/pace.h"
 #include "work/sweep.h"
 
@@ -30,10 +31,11 @@ struct feed {
     struct counters *counters;
     struct bumper *bumper;
     struct db_settings settings;
-    int64_t guard, sleep;             /* µs; the longest sleep */
-    int64_t kept;                     /* µs: how long answers are kept for repetitions */
-    struct db_connection *connection; /* null: away */
-    bool sleepless;                   /* behind PgBouncer no notification arrives */
+    int64_t guard, sleep;               /* µs; the longest sleep */
+    int64_t kept[DB_KEPT_COUNT];        /* µs: how long what may come again is kept */
+    int64_t forget_next[DB_KEPT_COUNT]; /* monotonic µs */
+    struct db_connection *connection;   /* null: away */
+    bool sleepless;                     /* behind PgBouncer no notification arrives */
     struct position position;
     struct pace pace;
     struct backoff backoff;
@@ -44,6 +46,12 @@ struct feed {
     int64_t beaten;
     struct condition database, schema, redis, backlog, definitions, forgetting;
 };
+
+/* After a long sleep of all daemons the jobs that are claimed at once may find records that old. */
+static int64_t jobs_first(int64_t age)
+{
+    return age / 2 < 60 * SECOND ? age / 2 : 60 * SECOND;
+}
 
 struct feed *feed_new(const struct options *options, struct counters *counters,
                       struct bumper *bumper)
@@ -56,7 +64,10 @@ struct feed *feed_new(const struct options *options, struct counters *counters,
     feed->counters = counters;
     feed->bumper = bumper;
     feed->guard = guard;
-    feed->kept = options_number(options, OPTION_IDEMPOTENCY_TTL);
+    feed->kept[DB_KEPT_ANSWERS] = options_number(options, OPTION_IDEMPOTENCY_TTL);
+    feed->kept[DB_KEPT_JOBS] =
+        options_number(options, OPTION_JOB_TTL) + options_number(options, OPTION_DEAD_TTL);
+    feed->forget_next[DB_KEPT_JOBS] = clock_monotonic() + jobs_first(feed->kept[DB_KEPT_JOBS]);
     feed->sleep = poll < guard / 8 ? poll : guard / 8;
     feed->sleepless = options_number(options, OPTION_DB_POOLING) == 1;
     feed->settings = (struct db_settings){.transaction_pooling = feed->sleepless,
@@ -340,19 +351,32 @@ int64_t feed_sweep(struct feed *feed, int64_t now)
     return due;
 }
 
-int64_t feed_forget(struct feed *feed, int64_t now)
+/* Some of what is old; when to go on with it: monotonic µs. */
+static int64_t forget(struct feed *feed, enum db_kept kept, int64_t now)
 {
-    int64_t pause = feed->kept / 10 < 60 * SECOND ? feed->kept / 10 : 60 * SECOND;
+    int64_t age = feed->kept[kept];
+    int64_t pause = age / 10 < 60 * SECOND ? age / 10 : 60 * SECOND;
     struct db_failure failure = {0};
     int64_t count;
-    if (idle(feed) || !db_usable(feed->connection))
-        return now + SECOND;
-    if (!db_outbox_forget(feed->connection, feed->kept, STATEMENT_TIMEOUT, &count, &failure)) {
+    if (!db_outbox_forget(feed->connection, kept, age, STATEMENT_TIMEOUT, &count, &failure)) {
         condition_bad(&feed->forgetting, "kept answers", failure.message);
         return now + pause;
     }
     condition_good(&feed->forgetting, "kept answers", "old ones are forgotten again");
     return count ? now + SECOND / 10 : now + pause;
+}
+
+int64_t feed_forget(struct feed *feed, int64_t now)
+{
+    int64_t due = LOOP_NEVER;
+    if (idle(feed) || !db_usable(feed->connection))
+        return now + SECOND;
+    for (enum db_kept kept = 0; kept < DB_KEPT_COUNT; kept++) {
+        if (feed->forget_next[kept] <= now)
+            feed->forget_next[kept] = forget(feed, kept, now);
+        due = feed->forget_next[kept] < due ? feed->forget_next[kept] : due;
+    }
+    return due;
 }
 
 int64_t feed_definitions(struct feed *feed, int64_t now)

@@ -1,14 +1,12 @@
 /*
  * What a worker has taken: made into statements, run in as few transactions as may be, and ended.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "db/array.h"
-#include "work/jobs_worker.h"
+#include "work/jobs_group.h"
 #include "work/split.h"
 
 /* A worker that did not end a job had perhaps ended by it: then it is run alone, or given up. */
@@ -38,21 +36,6 @@ struct batch {
     size_t end_count;
     int64_t cost; /* µs of a job, as the last transaction had it; 0: not known */
 };
-
-/* A transaction of some of them. */
-struct group {
-    struct batch *batch;
-    struct jobs_task *const *tasks;
-    size_t count;
-    size_t unfit; /* whose answer is none that is kept; `count`: of none */
-    char *keys, *records;
-    const char *done_values[2];
-};
-
-static struct arena *arena_of(const struct batch *batch)
-{
-    return batch->worker->desk->arena;
-}
 
 static void count(const struct batch *batch, enum counter counter, size_t amount)
 {
@@ -202,167 +185,9 @@ static void tasks_make(struct batch *batch)
     qsort(batch->ready, batch->ready_count, sizeof(struct jobs_task *), task_compare);
 }
 
-/* One transaction */
-
-/* What was recorded of a job: "201 16 9 …\n", then Content-Type, Location and body. */
-static struct span record_make(const struct batch *batch, const struct later *later)
-{
-    const struct exchange *exchange = &later->exchange;
-    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
-    struct span place = later_location(later);
-    bytes_append_format(&text, "%u %zu %zu\n", exchange->status, exchange->settled_type.size,
-                        place.size);
-    bytes_append_span(&text, exchange->settled_type);
-    bytes_append_span(&text, place);
-    bytes_append_span(&text, exchange->settled_body);
-    return text.failed ? (struct span){0} : arena_span(arena_of(batch), bytes_span(&text));
-}
-
-static bool record_read(struct span text, struct queue_end *end)
-{
-    char head[64];
-    size_t type, place, line = span_find(text, '\n');
-    unsigned status;
-    if (line >= text.size || line >= sizeof head)
-        return false;
-    memcpy(head, text.data, line);
-    head[line] = '\0';
-    text = span_from(text, line + 1);
-    if (sscanf(head, "%3u %zu %zu", &status, &type, &place) != 3 || type > text.size ||
-        place > text.size - type)
-        return false;
-    end->status = status;
-    end->type = span_first(text, type);
-    end->location = span_first(span_from(text, type), place);
-    end->body = span_from(text, type + place);
-    return true;
-}
-
-static void group_free(struct group *group)
-{
-    free(group->keys);
-    free(group->records);
-    group->keys = group->records = NULL;
-}
-
-static bool choose(void *context, const struct db_result *rows, bool *ret_wanted)
-{
-    struct group *group = context;
-    for (size_t i = 0; i < group->count; i++) {
-        struct jobs_task *task = group->tasks[i];
-        task->record = (struct span){0};
-        task->cancelled = jobs_worker_cancelled(group->batch->worker, task->filed->place.id);
-        ret_wanted[i] = !task->cancelled && !task->over;
-    }
-    for (int row = 0; row < db_result_rows(rows); row++) {
-        size_t at = (size_t)strtoull(db_result_value(rows, row, 0).data, NULL, 10) - 1;
-        struct span record = db_result_value(rows, row, 1);
-        if (at >= group->count)
-            continue;
-        group->tasks[at]->record = arena_span(arena_of(group->batch), record);
-        ret_wanted[at] = false;
-        if (!group->tasks[at]->record.data)
-            return false;
-    }
-    return true;
-}
-
-static char *keys_make(const struct group *group)
-{
-    struct span keys[QUEUE_TAKE_MAX];
-    for (size_t i = 0; i < group->count; i++)
-        keys[i] = span_of(group->tasks[i]->filed->place.id);
-    return db_array_bytes(keys, group->count);
-}
-
-/* Nothing is kept of what is answered with an error. */
-static bool answer_make(struct group *group, size_t at, const struct db_result *rows)
-{
-    struct jobs_task *task = group->tasks[at];
-    later_answer(&task->later, rows);
-    if (task->later.exchange.status >= 400) {
-        group->unfit = at;
-        return false;
-    }
-    task->record = record_make(group->batch, &task->later);
-    return task->record.data != NULL;
-}
-
-static bool record(void *context, struct db_result *const *results, struct db_statement *ret_close)
-{
-    struct group *group = context;
-    struct span keys[QUEUE_TAKE_MAX], records[QUEUE_TAKE_MAX];
-    size_t made = 0;
-    group->unfit = group->count;
-    for (size_t i = 0; i < group->count; i++) {
-        if (!results[i])
-            continue;
-        if (!answer_make(group, i, results[i]))
-            return false;
-        keys[made] = span_of(group->tasks[i]->filed->place.id);
-        records[made++] = group->tasks[i]->record;
-    }
-    if (made == 0)
-        return true;
-    group_free(group);
-    group->keys = db_array_bytes(keys, made);
-    group->records = db_array_bytes(records, made);
-    group->done_values[0] = group->keys;
-    group->done_values[1] = group->records;
-    *ret_close = (struct db_statement){.id = UINT64_C(0x6c61726465726a02),
-                                       .sql = "SELECT larder.jobs_done($1, $2)",
-                                       .values = group->done_values,
-                                       .parameter_count = 2};
-    return group->keys && group->records;
-}
-
-/* The server ends each statement in its time; the sum is for one that does not even say so. */
-static int64_t time_of(const struct group *group)
-{
-    int64_t time = 0;
-    for (size_t i = 0; i < group->count; i++)
-        time += group->tasks[i]->filed->timeout *
-                (group->count > 1 ? (int64_t)group->tasks[i]->later.item.count : 1);
-    return time;
-}
-
-static bool group_run(struct group *group, size_t *ret_failed, struct db_failure *failure)
-{
-    struct jobs_worker *worker = group->batch->worker;
-    struct db_batch_item items[QUEUE_TAKE_MAX];
-    char *keys = keys_make(group);
-    const char *values[] = {keys};
-    for (size_t i = 0; i < group->count; i++)
-        items[i] = group->tasks[i]->later.item;
-    group->unfit = group->count;
-    const struct db_batch batch = {
-        .items = items,
-        .count = group->count,
-        .timeout = time_of(group),
-        .open = {.id = UINT64_C(0x6c61726465726a01),
-                 .sql = "SELECT place, pg_catalog.convert_from(record, 'UTF8')"
-                        " FROM larder.jobs_begin($1)",
-                 .values = values,
-                 .parameter_count = 1},
-        .choose = choose,
-        .close = record,
-        .context = group,
-        .stop = worker->stop,
-    };
-    *ret_failed = group->count;
-    bool done = keys ? db_batch_run(worker->jobs->settings.pool, &batch, ret_failed, failure)
-                     : db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    if (!done && group->unfit < group->count)
-        *ret_failed = group->unfit;
-    group_free(group);
-    free(keys);
-    return done;
-}
-
 /* The transaction committed, or there was nothing to do in it. */
-static void group_end(struct group *group)
+static void group_end(struct batch *batch, const struct jobs_group *group)
 {
-    struct batch *batch = group->batch;
     for (size_t i = 0; i < group->count; i++) {
         struct jobs_task *task = group->tasks[i];
         bool cancelled = !task->record.data;
@@ -372,7 +197,7 @@ static void group_end(struct group *group)
         struct queue_end *end =
             end_add(batch, task->filed, cancelled ? QUEUE_CANCELLED : QUEUE_DONE);
         count(batch, cancelled ? COUNTER_JOBS_CANCELLED : COUNTER_JOBS_DONE, 1);
-        if (!cancelled && !record_read(task->record, end))
+        if (!cancelled && !jobs_record_read(task->record, end))
             log_event(LOG_ERROR, "jobs", "%.*s: what is recorded of job %s can't be read",
                       SPAN_PRINTF(task->filed->route), task->filed->place.id);
     }
@@ -392,10 +217,14 @@ static bool is_outage(const struct db_failure *failure)
     case DB_FAILURE_TIMEOUT:
         return !failure->sqlstate[0]; /* the server did not even say so */
     default:
-        break;
+        return false;
     }
-    /* insufficient_resources, system_error */
-    return strncmp(failure->sqlstate, "53", 2) == 0 || strncmp(failure->sqlstate, "58", 2) == 0;
+}
+
+/* Also that a peer, which stands still, has one of them in work: nothing was tried then. */
+static bool is_nobodys(const struct jobs_group *group, const struct db_failure *failure)
+{
+    return is_outage(failure) || (!group->begun && failure->kind == DB_FAILURE_TIMEOUT);
 }
 
 static const char *outage_text(const struct db_failure *failure)
@@ -407,13 +236,12 @@ static const char *outage_text(const struct db_failure *failure)
 }
 
 /* What was run was stopped for the sake of one that is to be cancelled. */
-static bool was_cancelled(const struct group *group, const struct db_failure *failure)
+static bool was_cancelled(const struct jobs_group *group, const struct db_failure *failure)
 {
     bool any = false;
     for (size_t i = 0; i < group->count; i++)
-        any =
-            any || (!group->tasks[i]->cancelled &&
-                    jobs_worker_cancelled(group->batch->worker, group->tasks[i]->filed->place.id));
+        any = any || (!group->tasks[i]->cancelled &&
+                      jobs_worker_cancelled(group->worker, group->tasks[i]->filed->place.id));
     return any && failure->kind == DB_FAILURE_TIMEOUT;
 }
 
@@ -422,28 +250,29 @@ static bool is_ended(const struct batch *batch, enum jobs_end until)
     return atomic_load(&batch->worker->jobs->end) >= until;
 }
 
-static void alone_failed(struct group *group, const struct db_failure *failure)
+static void alone_failed(struct batch *batch, const struct jobs_group *group,
+                         const struct db_failure *failure)
 {
     struct jobs_task *task = group->tasks[0];
     task->over = true;
     if (group->unfit == 0)
-        give_up(group->batch, task);
+        give_up(batch, task);
     else
-        task_failed(group->batch, task, later_failed(&task->later, failure));
+        task_failed(batch, task, later_failed(&task->later, failure));
 }
 
 /* False: the end has come, or nothing can be done now. */
-static bool group_try(struct batch *batch, struct split *split, struct group *group,
+static bool group_try(struct batch *batch, struct split *split, struct jobs_group *group,
                       struct backoff *backoff)
 {
     struct jobs *jobs = batch->worker->jobs;
     struct db_failure failure = {0};
     size_t failed;
-    bool done = group_run(group, &failed, &failure);
-    bool away = !done && group->unfit == group->count && is_outage(&failure);
+    bool done = jobs_group_run(group, &failed, &failure);
+    bool away = !done && group->unfit == group->count && is_nobodys(group, &failure);
     jobs_tell(jobs, &jobs->database_away, away, "PostgreSQL", outage_text(&failure));
     if (done) {
-        group_end(group);
+        group_end(batch, group);
         split_made(split);
         backoff_succeeded(backoff);
         return true;
@@ -455,7 +284,7 @@ static bool group_try(struct batch *batch, struct split *split, struct group *gr
     if (was_cancelled(group, &failure))
         return true;
     if (split_failed(split, failed)) {
-        alone_failed(group, &failure);
+        alone_failed(batch, group, &failure);
         split_given_up(split);
     }
     return true;
@@ -466,7 +295,7 @@ static void chunk_run(struct batch *batch, size_t from, size_t size)
 {
     struct split split = {.count = size};
     struct backoff backoff = {0};
-    struct group group = {.batch = batch};
+    struct jobs_group group = {.worker = batch->worker};
     size_t at;
     bool on = true;
     while (on && split_next(&split, &at, &group.count)) {

@@ -181,3 +181,13 @@ def test_answers_are_forgotten_when_their_time_is_over(stack):
     wait_until(lambda: served.sql(kept) == [(1,)], 20, "the old ones gone")
     served.sql("UPDATE larder_kept.request SET made = now()")
     wait_until(lambda: served.sql(kept) == [(0,)], 20, "the last one gone")
+
+
+def test_records_of_jobs_are_forgotten_when_their_time_is_over(stack):
+    served = stack(ROUTES, schema=SCHEMA, install=True, nginx=False, larderd=1,
+                   env={"LARDER_JOB_TTL": "1s", "LARDER_DEAD_TTL": "2s"})
+    kept = "SELECT count(*) FROM larder_kept.job"
+    served.sql("INSERT INTO larder_kept.job SELECT int4send(n), '', now() - interval '1 hour' "
+               "FROM generate_series(1, 12000) AS n")
+    served.sql("INSERT INTO larder_kept.job VALUES ('late', '', now() + interval '1 hour')")
+    wait_until(lambda: served.sql(kept) == [(1,)], 20, "the old ones gone")

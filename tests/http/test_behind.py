@@ -1,11 +1,13 @@
 """@behind: writes that are queued, answered, and made in batches, each once and in their order."""
 
 import json
+import subprocess
 import uuid
 
 import pytest
 
 from support import tokens
+from support.paths import program
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -40,6 +42,11 @@ INSERT INTO looks (page) VALUES (:page) RETURNING page""",
 -- @auth required rls
 -- @behind batch=10 every=20ms
 INSERT INTO mine (claims) VALUES (current_setting('request.jwt.claims')::json ->> 'sub')""",
+    "sleep.sql": """-- @http POST /sleep/{page}
+-- @param seconds float default=0
+-- @behind batch=10 every=20ms
+-- @timeout 200ms
+INSERT INTO looks (page, note) SELECT :page, pg_sleep(:seconds)""",
     "two.sql": """-- @http POST /two/{page}
 -- @param seconds float default=0
 -- @behind batch=10 every=20ms
@@ -48,17 +55,21 @@ INSERT INTO looks (page) VALUES (:page)""",
 }
 
 
+# A machine that has much to do is no queue that is away.
+PATIENT = {"LARDER_REDIS_TIMEOUT": "5s"}
+
+
 @pytest.fixture(scope="module")
 def served(shared_stack, tmp_path_factory):
     return shared_stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=True, processes=2,
-                        env=tokens.settings(f"{tmp_path_factory.mktemp('behind')}/key"))
+                        env=PATIENT | tokens.settings(f"{tmp_path_factory.mktemp('behind')}/key"))
 
 
 @pytest.fixture(scope="module")
 def idle(shared_stack):
     """Without larderd: what is queued stays."""
     routes = {name: text for name, text in ROUTES.items() if "@auth" not in text}
-    return shared_stack(routes, schema=SCHEMA, queue=True, install=True)
+    return shared_stack(routes, schema=SCHEMA, queue=True, install=True, env=PATIENT)
 
 
 def post(stack, target, fields=None, **headers):
@@ -162,6 +173,34 @@ def test_one_that_can_not_be_made_harms_no_other(served):
     assert metrics(served).sum("larder_behind_dead_total") >= 4
 
 
+def test_one_whose_time_is_over_does_not_hold_up_the_others_for_ever(served):
+    client = served.queue.client()
+    dead = client.xlen("larder:q:dead")
+    for name, seconds in (("before", 0), ("slow", 5), ("after", 0)):
+        accepted(post(served, f"/sleep/{name}", {"seconds": seconds}))
+    wait_until(lambda: pages(served, "after") == ["after"], 30)
+    assert pages(served, "before") == ["before"] and pages(served, "slow") == []
+    assert client.xlen("larder:q:dead") == dead + 1
+
+
+def test_a_dead_letter_is_nobodys_job(served):
+    client = served.queue.client()
+    accepted(post(served, "/looks/bad"))
+    emptied(served)
+    [(_, letter)] = client.xrevrange("larder:q:dead", count=1)
+    served.direct("/jobs/" + letter[b"j"].decode()).problem(404)
+
+
+def test_a_migration_costs_no_write(served):
+    served.sql("ALTER TABLE counts RENAME TO counts_moved")
+    accepted(post(served, "/counts/moved"))
+    wait_until(lambda: "/counts/{page}: queued writes wait" in served.larderd.log_text())
+    dead = served.queue.client().xlen("larder:q:dead")
+    served.sql("ALTER TABLE counts_moved RENAME TO counts")
+    wait_until(lambda: served.sql("SELECT count FROM counts WHERE page = 'moved'") == [(1,)])
+    assert served.queue.client().xlen("larder:q:dead") == dead
+
+
 def test_statements_of_one_write_are_made_together_or_not(served):
     accepted(post(served, "/two/bad", {"seconds": 1}))
     accepted(post(served, "/two/good", {"seconds": 2}))
@@ -210,7 +249,51 @@ def test_beyond_the_bound_it_is_made_at_once_where_the_route_says_so(idle):
     assert metrics(idle).sum("larder_behind_at_once_total") == 1
 
 
+def test_a_queue_without_room_takes_nothing(idle):
+    client = idle.queue.client()
+    before = waiting(idle)
+    client.config_set("maxmemory", 1)
+    try:
+        answer = post(idle, "/looks/room", Idempotency_Key='"room"')
+    finally:
+        client.config_set("maxmemory", 0)
+    answer.problem(503)
+    assert answer["Retry-After"] == "5" and waiting(idle) == before
+    accepted(post(idle, "/looks/room", Idempotency_Key='"room"'))
+    assert waiting(idle) == before + 1, "nor does it remember the key"
+
+
+def test_a_role_with_no_more_rights_than_it_needs(stack):
+    """Behind PgBouncer's rules besides: nothing is kept in a session."""
+    served = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA, queue=True, install=True, env=PATIENT)
+    role = f"maker_{uuid.uuid4().hex[:8]}"
+    served.postgres.execute(f"CREATE ROLE {role} LOGIN", None, served.database, "postgres")
+    served.sql(f"GRANT INSERT ON looks TO {role}")
+    install = subprocess.run([program("larder"), "install", "--to", role], env=served.environment(), capture_output=True,
+                             text=True, check=False, timeout=60)
+    assert install.returncode == 0, install.stdout + install.stderr
+    served.start_larderd("maker", {"PGUSER": role, "LARDER_DB_POOLING": "transaction"})
+    for number in range(50):
+        accepted(post(served, f"/looks/{number:02}"))
+    wait_until(lambda: len(pages(served, "%")) == 50)
+    assert pages(served, "%") == [f"{number:02}" for number in range(50)]
+
+
 def test_no_queue_no_write(stack):
     bare = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA)
     post(bare, "/looks/x").problem(503)
     assert pages(bare, "x") == []
+
+
+def test_a_dead_letter_is_tried_again_when_told_to(served):
+    """As a job: what was in its way is gone."""
+    client = served.queue.client()
+    served.sql("ALTER TABLE looks ADD CHECK (page <> 'again')")
+    accepted(post(served, "/looks/again", {"note": "kept"}))
+    emptied(served)
+    [(_, letter)] = client.xrevrange("larder:q:dead", count=1)
+    served.sql("ALTER TABLE looks DROP CONSTRAINT looks_page_check1")
+    retry = subprocess.run([program("larder"), "jobs", "retry", letter[b"j"].decode()], env=served.environment(),
+                           capture_output=True, text=True, check=False, timeout=30)
+    assert retry.returncode == 0, retry.stdout + retry.stderr
+    wait_until(lambda: served.sql("SELECT note FROM looks WHERE page = 'again'") == [("kept",)])

@@ -175,6 +175,7 @@ def test_a_full_queue_says_so_and_has_nothing_of_the_job(served):
 
 def test_without_a_queue_async_routes_are_503_and_the_preference_is_passed_over(stack):
     bare = stack({name: ROUTES[name] for name in ("touch", "maybe")}, schema=SCHEMA)
+    assert "@async, but LARDER_QUEUE is empty" in bare.log_text()
     assert "no queue" in post(bare, "/touch/1").problem(503)["detail"]
     answer = bare.request("/maybe/1", method="PUT", headers={"Prefer": "respond-async"})
     assert (answer.status, answer["Preference-Applied"]) == (204, None)

@@ -1,6 +1,7 @@
 """/jobs/{id}: what has become of a job, for whoever filed it; waiting for it; cancelling it."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from support import fastcgi, tokens
 from support.crowd import Background
 from support.filed import QUEUE, Events, bring, fields, finish, job_id, post, queue
+from support.paths import program
 from support.stack import metrics
 from support.tokens import bearer
 from support.waiting import wait_until
@@ -309,7 +311,8 @@ def test_those_who_wait_are_answered_when_the_responder_ends(stack):
 def test_a_thousand_who_wait_hold_no_thread(stack):
     """They are answered when the job ends; meanwhile others are served as ever."""
     many = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
-                 schema=SCHEMA, install=True, nginx=False, env=QUEUE | {"LARDER_THREADS": "2"})
+                 schema=SCHEMA, install=True, nginx=False,
+                 env=QUEUE | {"LARDER_THREADS": "2", "LARDER_REDIS_TIMEOUT": "5s"})
     identifiers = [job_id(many.direct(f"/notes/{number}", method="POST")) for number in range(20)]
     connections = []
     for number in range(1000):
@@ -372,7 +375,7 @@ def test_accept_chooses(served):
     assert served.get(f"/jobs/{identifier}", headers={"Accept": "*/*"})["Content-Type"] == "application/json"
     served.get(f"/jobs/{identifier}", headers={"Accept": "text/html"}).problem(406)
     answer = served.request(f"/jobs/{identifier}", method="HEAD", headers={"Accept": "text/event-stream"})
-    assert (answer.status, answer["Content-Type"]) == (200, "text/event-stream")
+    assert (answer.status, answer["Content-Type"], answer["Content-Length"]) == (200, "text/event-stream", None)
 
 
 # Cancelling
@@ -433,7 +436,12 @@ def test_a_queue_that_is_away_is_503_and_those_who_wait_hear_of_the_end_all_the_
     assert reader.next()[0] == "done"
 
 
-def test_a_route_below_jobs_is_a_fault_beside_async(stack):
+def test_a_route_below_jobs_is_a_fault_beside_async(stack, tmp_path):
+    (tmp_path / "note.sql").write_text(ROUTES["note"])
+    (tmp_path / "own.sql").write_text("-- @http GET /jobs/{id}/more\nSELECT :id AS id")
+    checked = subprocess.run([program("larder"), "check", str(tmp_path)], capture_output=True, text=True, check=False,
+                             env={"PATH": "/usr/bin:/bin"})
+    assert checked.returncode == 1 and "own.sql:1: GET /jobs/{id}/more lies below /jobs/" in checked.stdout
     with pytest.raises(RuntimeError, match="GET /jobs/{id} lies below /jobs/"):
         stack(ROUTES | {"own": "-- @http GET /jobs/{id}\nSELECT :id AS id"}, schema=SCHEMA, env=QUEUE)
 

@@ -54,7 +54,18 @@ static void base64url_of_the_rfc_s_examples(void **state)
     assert_string_equal(text, "___-");
 }
 
+static void texts_are_the_same_by_all_their_bytes(void **state)
+{
+    (void)state;
+    assert_true(digest_same(SPAN_LITERAL("abc"), SPAN_LITERAL("abc")));
+    assert_true(digest_same((struct span){0}, SPAN_LITERAL("")));
+    assert_false(digest_same(SPAN_LITERAL("abc"), SPAN_LITERAL("abd")));
+    assert_false(digest_same(SPAN_LITERAL("abc"), SPAN_LITERAL("bbc")));
+    assert_false(digest_same(SPAN_LITERAL("abc"), SPAN_LITERAL("ab")));
+}
+
 UNIT_MAIN(cmocka_unit_test(sha256_of_the_standard_s_example),
           cmocka_unit_test(sha1_of_the_standard_s_example),
           cmocka_unit_test(hmac_of_the_rfc_s_examples),
-          cmocka_unit_test(base64url_of_the_rfc_s_examples))
+          cmocka_unit_test(base64url_of_the_rfc_s_examples),
+          cmocka_unit_test(texts_are_the_same_by_all_their_bytes))
