@@ -117,6 +117,21 @@ def test_a_process_killed_before_redis_was_told(served):
     assert_fresh_everywhere(served, user, "new")
 
 
+def test_the_end_of_the_processes_waits_for_redis_word(served):
+    user = next(ids)
+    kept(served, user)
+    before = metrics(served)
+    served.redis_proxy.keep_back(FEED)
+    rename(served, user, "new")
+    served.api.signal(signal.SIGTERM)
+    served.redis_proxy.pass_on()
+    wait_until(lambda: not served.api.running(), 20, "the end of all processes")
+    served.restart()
+    assert grown(served, before, "larder_struck_tags_total") > 0
+    assert grown(served, before, "larder_strikes_left_total") == 0
+    assert_fresh_everywhere(served, user, "new")
+
+
 def test_a_redis_that_was_told_and_never_answers(served):
     """The number is the host's own then, as if Redis had been away."""
     user = next(ids)
