@@ -18,6 +18,8 @@ ROUTES = SENTINEL_ROUTE | {
     "user": "-- @http GET /users/{id}\n-- @result row\n-- @cache ttl=300s\n" + READ,
     "far": "-- @http GET /far/{id}\n-- @result row\n-- @cache ttl=300s l1=off\n" + READ,
     "rename": "-- @http PUT /users/{id}\n-- @param name text in=query\nUPDATE users SET name = :name WHERE id = :id",
+    "long": "-- @http POST /users/{id}\n-- @param name text in=query\n-- @result row\n"
+            "UPDATE users SET name = :name WHERE id = :id RETURNING id, repeat(name, 100000) AS text",
     "through": "-- @http PATCH /users/{id}\n-- @param name text in=query\n-- @refreshes GET /users/{id}\n"
                "UPDATE users SET name = :name WHERE id = :id",
 }
@@ -183,3 +185,15 @@ def test_writes_alone_bring_back_a_redis_that_forgot_the_script(stack):
     written()
     wait_until(lambda: grown(served, before, "larder_struck_tags_total") > 0, 10, "the bump's number")
     assert grown(served, before, "larder_strikes_left_total") == 0
+
+
+def test_a_long_answer_waits_for_redis(served):
+    """Its reader may take longer over it than others await the strike."""
+    user = next(ids)
+    kept(served, user)
+    before = metrics(served)
+    served.redis_proxy.keep_back(FEED)
+    answer = served.direct(f"/users/{user}?name=new", method="POST", timeout=20)
+    assert answer.status == 200 and len(answer.body) > 64 * 1024
+    assert grown(served, before, "larder_strikes_left_total") == 1, "its time was over, and Redis had not answered"
+    assert_fresh_everywhere(served, user, "new")
