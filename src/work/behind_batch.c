@@ -27,7 +27,8 @@
 struct write {
     struct db_batch_item item;
     struct db_identity identity;
-    bool dead; /* it can't be made, and was put with the dead letters */
+    const char *unfit; /* why it can't be made, whatever PostgreSQL says; null: it may be */
+    bool dead;         /* it can't be made, and was put with the dead letters */
 };
 
 struct making {
@@ -49,9 +50,11 @@ struct turn {
     struct db_batch_item *items;
     size_t *places; /* the entry that each item is of */
     size_t count;
+    size_t from, taken;                      /* the entries that it is of */
     const struct queue_behind_number *until; /* the last entry's */
     bool begun;                              /* PostgreSQL told how far the stream is made */
     bool peer;                               /* … and that another is at it */
+    bool unburied;                           /* Redis does not take its dead letters */
     struct queue_behind_number reached;
     char number[QUEUE_BEHIND_NUMBER_SIZE];
     const char *values[3]; /* of the statements around */
@@ -169,13 +172,28 @@ static bool writes_make(struct making *making)
             *making->error = error;
             return false;
         }
-        if (!bury(making, i, error.text))
-            return false;
+        making->writes[i].unfit = arena_text(making->arena, span_of(error.text));
+        if (!making->writes[i].unfit)
+            return memory(making);
     }
     return true;
 }
 
 /* In PostgreSQL */
+
+/* Only now is it known that they were not made by a route that they fitted. */
+static bool unfit_bury(struct turn *turn)
+{
+    struct making *making = turn->making;
+    for (size_t i = turn->from; i < turn->from + turn->taken && !turn->unburied; i++) {
+        const struct write *write = &making->writes[i];
+        bool open =
+            write->unfit && !write->dead &&
+            queue_behind_number_compare(&making->taken.entries[i].number, &turn->reached) > 0;
+        turn->unburied = open && !bury(making, i, write->unfit);
+    }
+    return !turn->unburied;
+}
 
 /* What was made before, as the position says, is not made again. */
 static bool choose(void *context, const struct db_result *rows, bool *ret_wanted)
@@ -190,7 +208,7 @@ static bool choose(void *context, const struct db_result *rows, bool *ret_wanted
     for (size_t i = 0; i < turn->count; i++)
         ret_wanted[i] =
             queue_behind_number_compare(&entries[turn->places[i]].number, &turn->reached) > 0;
-    return true;
+    return unfit_bury(turn);
 }
 
 static bool move_on(void *context, struct db_result *const *results, struct db_statement *ret_close)
@@ -217,11 +235,13 @@ static bool turn_begin(struct turn *turn, size_t from, size_t count)
     if (!queue || !turn->items || !turn->places)
         return false;
     for (size_t i = from; i < from + count; i++) {
-        if (making->writes[i].dead)
+        if (making->writes[i].dead || making->writes[i].unfit)
             continue;
         turn->items[turn->count] = making->writes[i].item;
         turn->places[turn->count++] = i;
     }
+    turn->from = from;
+    turn->taken = count;
     turn->until = &making->taken.entries[from + count - 1].number;
     turn->values[0] = queue;
     turn->values[1] = making->route->name;
@@ -352,6 +372,8 @@ static enum behind_outcome writes_run(struct making *making)
             split_made(&split);
         } else if (turn.peer) {
             return BEHIND_PEER;
+        } else if (turn.unburied) {
+            return BEHIND_LATER;
         } else if (!failed(making, &split, &turn, place, &failure)) {
             return BEHIND_LATER;
         }

@@ -1,5 +1,7 @@
 """@behind: writes that are queued, answered, and made in batches, each once and in their order."""
 
+import base64
+import hashlib
 import json
 import subprocess
 import uuid
@@ -189,6 +191,25 @@ def test_a_dead_letter_is_nobodys_job(served):
     emptied(served)
     [(_, letter)] = client.xrevrange("larder:q:dead", count=1)
     served.direct("/jobs/" + letter[b"j"].decode()).problem(404)
+
+
+def stream_of(route):
+    digest = hashlib.sha256(f"{len(route)}:{route}".encode()).digest()[:16]
+    return "larder:q:b:" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("reached, letters", [("99999999999999-0", 0), ("0-0", 1)])
+def test_one_that_fits_the_route_no_more_is_no_dead_letter_where_it_was_made(served, reached, letters):
+    """As where larderd dies before Redis is told, and comes back with other routes."""
+    route, client = "POST /counts/{page}", served.queue.client()
+    accepted(post(served, "/counts/first"))
+    emptied(served)
+    dead = client.xlen("larder:q:dead")
+    served.sql("UPDATE larder_kept.behind SET last = %s WHERE route = %s", (reached, route))
+    client.xadd(stream_of(route), {"r": route, "d": '{"values":{"gone":"x"}}', "o": ""})
+    emptied(served)
+    served.sql("UPDATE larder_kept.behind SET last = '0-0' WHERE route = %s", (route,))
+    assert client.xlen("larder:q:dead") == dead + letters
 
 
 def test_a_migration_costs_no_write(served):
