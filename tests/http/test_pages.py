@@ -1,6 +1,8 @@
 """@page: pages that follow a key, by cursors that nobody can make or misread."""
 
 import base64
+import hashlib
+import hmac
 import json
 import re
 import subprocess
@@ -254,6 +256,16 @@ def test_a_cursor_that_was_changed_is_refused_by_name(served):
         assert "Link" in detail and "first page" in detail
     assert served.direct(target).status == 200
     assert "2 times" in refused(served.direct(f"{target}&cursor={cursor}"))
+
+
+@pytest.mark.parametrize("key", ['["x", "1", "2"]', '["2026-01-01"]', "{}", "[1, 2]", '["2026-01-01", "1"]x'])
+def test_a_cursor_that_somebody_made_is_refused_as_one_that_was_changed(served, key):
+    """Without LARDER_ETAG_KEY_FILE its seal has a key that everybody knows."""
+    cursor = cursor_of(links(served.direct("/other?limit=3"))["next"])
+    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    sealed = hmac.new(b"larder", raw[:9] + key.encode(), hashlib.sha256).digest()[:8]
+    made = base64.urlsafe_b64encode(raw[:9] + sealed + key.encode()).decode().rstrip("=")
+    assert "first page" in refused(served.direct(f"/other?limit=3&cursor={made}"))
 
 
 def test_a_cursor_of_another_route_is_refused(served):
