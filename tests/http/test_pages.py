@@ -227,6 +227,7 @@ def test_verify_finds_pages_as_they_are(served):
 
 def test_verify_hears_of_a_neighbour_that_a_page_does_not_name(served):
     served.sql("TRUNCATE grown; INSERT INTO grown SELECT n, 4 FROM generate_series(1, 20) AS n")
+    wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox") == [(0,)], 10, "the rows' strikes")
     assert keep(lambda: served.direct("/grown/4"))["Link"] is None
     served.postgres.execute("SET session_replication_role = replica; INSERT INTO grown VALUES (21, 4)", None,
                             served.database)
