@@ -8,7 +8,8 @@
  *   P:q:dead        stream {j: id} of jobs that failed for good
  *   P:q:d:<digest>  which job stands for all calls alike
  *   P:q:news        channel: "<id> <state>" at each change of a job
- *   P:q:b:<digest>  stream of one route's write-behind
+ *   P:q:b:<digest>  stream of one route's write-behind {r: route, d: document, o: owner}
+ *   P:q:i           the queue's own name, a random one: see queue/behind.h
  */
 #ifndef LARDER_QUEUE_NAMES_H
 #define LARDER_QUEUE_NAMES_H

@@ -7,6 +7,7 @@ from support.stack import metrics
 from support.waiting import wait_until
 
 SCHEMA = "CREATE TABLE runs (what text, at timestamptz DEFAULT clock_timestamp());"
+PATIENT = {"LARDER_REDIS_TIMEOUT": "5s"}
 ROUTES = {
     "quick": "-- @http POST /quick\n-- @param what text\n-- @async retries=0\n-- @result none\n"
              "INSERT INTO runs (what) VALUES (:what)",
@@ -18,12 +19,12 @@ ROUTES = {
 @pytest.fixture
 def served(stack):
     return stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=2, nginx=False,
-                 env={"LARDER_WORKERS": "2"})
+                 env=PATIENT | {"LARDER_WORKERS": "2"})
 
 
 @pytest.fixture
 def alone(stack):
-    return stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False)
+    return stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False, env=PATIENT)
 
 
 def runs(stack):
@@ -136,7 +137,7 @@ def test_jobs_that_were_left_have_no_worker_named(alone):
 
 
 def test_without_install_jobs_wait(stack):
-    served = stack(ROUTES, schema=SCHEMA, queue=True, larderd=1, nginx=False)
+    served = stack(ROUTES, schema=SCHEMA, queue=True, larderd=1, nginx=False, env=PATIENT)
     queue, name = served.queue.client(), "B" * 22
     queue.hset(f"larder:q:j:{name}", mapping={"s": "queued", "r": "POST /quick", "v": "", "o": "", "a": 0, "w": 0,
                                               "d": '{"values":{"what":"x"}}', "x": 5000000, "f": 1, "p": "0/1"})
@@ -153,12 +154,12 @@ def test_without_install_jobs_wait(stack):
     ({"maxmemory-policy": "allkeys-lru"}, "maxmemory-policy is not noeviction"),
 ])
 def test_a_redis_that_may_lose_jobs_is_said_aloud(stack, settings, text):
-    served = stack(ROUTES, schema=SCHEMA, queue=settings, install=True, larderd=1, nginx=False)
+    served = stack(ROUTES, schema=SCHEMA, queue=settings, install=True, larderd=1, nginx=False, env=PATIENT)
     wait_until(lambda: logged(served, f"warning queue: LARDER_QUEUE: {text}"), 20, "a warning")
 
 
 def test_a_redis_that_loses_none_is_not_complained_of(stack):
-    served = stack(ROUTES, schema=SCHEMA, queue={"appendfsync": "always"}, install=True, larderd=1, nginx=False)
+    served = stack(ROUTES, schema=SCHEMA, queue={"appendfsync": "always"}, install=True, larderd=1, nginx=False, env=PATIENT)
     ended(served, file_job(served, "/quick", {"what": "x"}))
     assert served.larderds[0].stop() == 0
     assert not logged(served, "warning queue")

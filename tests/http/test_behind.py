@@ -55,17 +55,21 @@ INSERT INTO looks (page) VALUES (:page)""",
 }
 
 
+# A machine that has much to do is no queue that is away.
+PATIENT = {"LARDER_REDIS_TIMEOUT": "5s"}
+
+
 @pytest.fixture(scope="module")
 def served(shared_stack, tmp_path_factory):
     return shared_stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=True, processes=2,
-                        env=tokens.settings(f"{tmp_path_factory.mktemp('behind')}/key"))
+                        env=PATIENT | tokens.settings(f"{tmp_path_factory.mktemp('behind')}/key"))
 
 
 @pytest.fixture(scope="module")
 def idle(shared_stack):
     """Without larderd: what is queued stays."""
     routes = {name: text for name, text in ROUTES.items() if "@auth" not in text}
-    return shared_stack(routes, schema=SCHEMA, queue=True, install=True)
+    return shared_stack(routes, schema=SCHEMA, queue=True, install=True, env=PATIENT)
 
 
 def post(stack, target, fields=None, **headers):
@@ -261,7 +265,7 @@ def test_a_queue_without_room_takes_nothing(idle):
 
 def test_a_role_with_no_more_rights_than_it_needs(stack):
     """Behind PgBouncer's rules besides: nothing is kept in a session."""
-    served = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA, queue=True, install=True)
+    served = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA, queue=True, install=True, env=PATIENT)
     role = f"maker_{uuid.uuid4().hex[:8]}"
     served.postgres.execute(f"CREATE ROLE {role} LOGIN", None, served.database, "postgres")
     served.sql(f"GRANT INSERT ON looks TO {role}")
@@ -279,3 +283,17 @@ def test_no_queue_no_write(stack):
     bare = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA)
     post(bare, "/looks/x").problem(503)
     assert pages(bare, "x") == []
+
+
+def test_a_dead_letter_is_tried_again_when_told_to(served):
+    """As a job: what was in its way is gone."""
+    client = served.queue.client()
+    served.sql("ALTER TABLE looks ADD CHECK (page <> 'again')")
+    accepted(post(served, "/looks/again", {"note": "kept"}))
+    emptied(served)
+    [(_, letter)] = client.xrevrange("larder:q:dead", count=1)
+    served.sql("ALTER TABLE looks DROP CONSTRAINT looks_page_check1")
+    retry = subprocess.run([program("larder"), "jobs", "retry", letter[b"j"].decode()], env=served.environment(),
+                           capture_output=True, text=True, check=False, timeout=30)
+    assert retry.returncode == 0, retry.stdout + retry.stderr
+    wait_until(lambda: served.sql("SELECT note FROM looks WHERE page = 'again'") == [("kept",)])

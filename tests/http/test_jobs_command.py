@@ -16,7 +16,8 @@ GONE = "A" * 22
 
 @pytest.fixture
 def served(stack):
-    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False)
+    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False,
+                 env={"LARDER_REDIS_TIMEOUT": "5s"})
     made.sql("INSERT INTO notes VALUES (1, 'there'), (2, 'there')")
     return made
 

@@ -40,7 +40,7 @@ ROUTES = {
 @pytest.fixture
 def served(stack, tmp_path):
     return stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False,
-                 env=tokens.settings(f"{tmp_path}/key"))
+                 env={"LARDER_REDIS_TIMEOUT": "5s"} | tokens.settings(f"{tmp_path}/key"))
 
 
 def settle(stack):

@@ -29,8 +29,8 @@ def clean_environment():
 # For tests of the tier in Redis alone: no answer from memory, and none bounded by the guard, which would need larderd.
 REDIS_TIER = {"LARDER_L1": "0", "LARDER_GUARD_TTL": "10m"}
 
-# Of the Redis that holds jobs: whatever it has said yes to outlives a kill -9, if not a loss of power, which no test has.
-QUEUE = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+# Of the Redis that holds jobs: with "everysec" it may say yes before it has written, while the disk is slow.
+QUEUE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
 
 class Stack:
