@@ -46,6 +46,7 @@ ROUTES = {
     "long-name": route("/long-name", "SELECT 1 AS a", "@param name text", "@stream csv filename={name}.csv"),
     "unnamed": route("/unnamed", "SELECT :a, :b::int, upper(:a), :a AS \"A \"\"b\"\"\" -- a comment", "@param a text default=x",
                      "@param b default=1", "@stream csv,ndjson"),
+    "bare-name": route("/bare-name/{name}", "SELECT 1 AS a", "@param name text", "@stream csv,ndjson filename={name}"),
     "values": route(
         "/values", "SELECT :n + 1 AS n, :t::text AS t, :t::text IS NULL AS missing, :d::date AS d, :mood::mood AS mood,\n"
         "    :p::positive AS p, :ids::int[] AS ids, :odd::odd.\"Type x\" AS odd, $$:n$$ AS quoted -- :n\n",
@@ -214,6 +215,12 @@ def test_a_name_with_a_parameter_in_it(served, value, expected):
     answer = served.direct(f"/named/{value}")
     assert answer["Content-Disposition"] == f"attachment; {expected}"
     assert answer["Cache-Control"] == "private, max-age=60"
+
+
+def test_no_value_chooses_the_kind_of_file(served):
+    assert served.get("/bare-name/x.bat")["Content-Disposition"] == "attachment; filename=x.bat.csv"
+    answer = served.get("/bare-name/x.bat", headers={"Accept": "application/x-ndjson"})
+    assert answer["Content-Disposition"] == "attachment; filename=x.bat.ndjson"
 
 
 @pytest.mark.parametrize("value", ["x" * 6000, "ä" * 3900], ids=["ASCII", "UTF-8"])
