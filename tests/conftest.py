@@ -123,6 +123,16 @@ def packs_url(packs_stack):
     return packs_stack.url
 
 
+# Files that take longest begin first, so that none is left over for the end.
+LONGEST = ("test_quickstart", "test_users_apart", "test_packs", "test_jobs_killed", "test_staleness", "test_jobs_servers",
+           "test_jobs_workers", "test_larderd", "test_behind_killed", "test_stream_broken", "test_verify", "test_job_page",
+           "test_pages")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Shows the ends of the logs of a failed test's own servers, or of all, below it."""

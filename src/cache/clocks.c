@@ -7,9 +7,11 @@
 #include "base/hash.h"
 #include "base/shared_file.h"
 
-#define FILE_MAGIC UINT64_C(0x32736b636f6c43)
+#define FILE_MAGIC UINT64_C(0x33736b636f6c43)
 #define SLOT_COUNT ((size_t)1 << 18)
-#define AWAIT_COUNT ((size_t)1 << 12)
+
+/* So many that the strikes awaited at a moment hide next to none of an answer's many tags. */
+#define AWAIT_COUNT ((size_t)1 << 16)
 
 typedef _Atomic uint64_t number;
 
@@ -21,7 +23,8 @@ struct shared {
     number seen;        /* the newest clock of Redis that was told */
     number alone;       /* the newest strike that Redis was not told of */
     number arrived;     /* monotonic µs: when the last awaited strike did */
-    uint64_t unused[3]; /* slots begin a line of the processor's cache */
+    number changes;     /* of slots, by bumps */
+    uint64_t unused[2]; /* slots begin a line of the processor's cache */
     number slots[SLOT_COUNT];
     number awaited[AWAIT_COUNT]; /* struct awaited */
 };
@@ -97,17 +100,26 @@ static size_t slot_of(uint64_t hash)
     return hash & (SLOT_COUNT - 1);
 }
 
-static void raise_to(number *clock, uint64_t to)
+/* False: it was that far. */
+static bool raise_to(number *clock, uint64_t to)
 {
     uint64_t now = atomic_load_explicit(clock, memory_order_relaxed);
-    while (now < to && !atomic_compare_exchange_weak(clock, &now, to)) {
-    }
+    while (now < to)
+        if (atomic_compare_exchange_weak(clock, &now, to))
+            return true;
+    return false;
 }
 
 void clocks_bump(struct clocks *clocks, uint64_t hash, uint64_t clock)
 {
-    raise_to(&clocks->shared->slots[slot_of(hash)], clock);
+    if (raise_to(&clocks->shared->slots[slot_of(hash)], clock))
+        atomic_fetch_add(&clocks->shared->changes, 1);
     raise_to(&clocks->shared->newest, clock);
+}
+
+uint64_t clocks_changes(const struct clocks *clocks)
+{
+    return atomic_load(&clocks->shared->changes);
 }
 
 void clocks_see(struct clocks *clocks, uint64_t clock)
@@ -196,8 +208,9 @@ static void arrive_one(number *place, uint32_t begun, uint32_t period)
     do {
         awaited = awaited_of(packed, period);
         uint16_t *count = awaited_count(&awaited, begun);
-        if (count && *count)
-            --*count;
+        if (!count || !*count)
+            return; /* forgotten: what stands there is others' */
+        --*count;
     } while (!atomic_compare_exchange_weak(place, &packed, awaited_packed(awaited)));
 }
 

@@ -38,6 +38,12 @@ uint64_t clocks_hash(struct span tag);
 /* The tag of this hash was struck at `clock`; an older clock than the slot's changes nothing. */
 void clocks_bump(struct clocks *clocks, uint64_t hash, uint64_t clock);
 
+/*
+ * Another number after each clocks_bump that changed anything. Bumps are not heard of in the order
+ * of their clocks, and of one with several tags each by itself: clocks_newest says nothing of that.
+ */
+uint64_t clocks_changes(const struct clocks *clocks);
+
 /* When the tag of this hash, or one that shares its slot, was struck last; 0: never. */
 uint64_t clocks_of(const struct clocks *clocks, uint64_t hash);
 

@@ -18,19 +18,26 @@ static bool told(struct cache_store *store, struct redis_connection *connection,
     return done;
 }
 
-bool cache_store_strike(struct cache_store *store, struct redis_connection *connection,
-                        const struct span *tags, size_t count, int64_t *budget, uint64_t *ret_clock,
-                        struct error *ret_event)
+/* Of a caller whom the breaker allows it. */
+static bool strike(struct cache_store *store, struct redis_connection *connection,
+                   const struct span *tags, size_t count, int64_t *budget, uint64_t *ret_clock,
+                   struct error *ret_event)
 {
     struct error failure;
     int64_t begun = clock_monotonic(), clock;
-    if (!store_allowed(store, 1, *budget))
-        return false;
     bool done = cache_bump(connection, store->settings.prefix, tags, count, begun + *budget, &clock,
                            &failure);
     if (done)
         *ret_clock = (uint64_t)clock;
     return told(store, connection, done, begun, budget, &failure, ret_event);
+}
+
+bool cache_store_strike(struct cache_store *store, struct redis_connection *connection,
+                        const struct span *tags, size_t count, int64_t *budget, uint64_t *ret_clock,
+                        struct error *ret_event)
+{
+    return store_allowed(store, 1, *budget) &&
+           strike(store, connection, tags, count, budget, ret_clock, ret_event);
 }
 
 bool cache_store_strike_post(struct cache_store *store, struct redis_connection *connection,
@@ -52,7 +59,10 @@ bool cache_store_strike_post(struct cache_store *store, struct redis_connection 
 /* Less than this is not worth making it again, µs. */
 #define AGAIN_LEAST INT64_C(1000)
 
-/* One that went wrong is made again: Redis may only not have known the script. */
+/*
+ * One that went wrong is made again: Redis may only not have known the script. The breaker has
+ * allowed it: where the post was its probe, nothing else may be tried before Redis' word on it.
+ */
 bool cache_store_strike_settle(struct cache_store *store, struct redis_connection *connection,
                                const struct span *tags, size_t count, int64_t *budget,
                                uint64_t *ret_clock, struct error *ret_event)
@@ -63,7 +73,7 @@ bool cache_store_strike_settle(struct cache_store *store, struct redis_connectio
     int64_t left = begun + *budget - clock_monotonic();
     if (!done && left >= AGAIN_LEAST) {
         *budget = left;
-        return cache_store_strike(store, connection, tags, count, budget, ret_clock, ret_event);
+        return strike(store, connection, tags, count, budget, ret_clock, ret_event);
     }
     if (done)
         *ret_clock = (uint64_t)clock;

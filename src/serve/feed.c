@@ -76,6 +76,8 @@ static void strike_all(struct feed *feed, uint64_t clock)
 
 /*
  * While subscribed: what was missed is at most the clock of now, what comes follows the last bump.
+ * That the host knows the last bump says nothing of those before, for its own writes are told it
+ * without the feed.
  * Nothing kept before may be believed: the clock of now can be lower than then.
  */
 static bool coherence_begin(struct feed *feed, struct error *error)
@@ -84,7 +86,8 @@ static bool coherence_begin(struct feed *feed, struct error *error)
     if (!cache_clock_read(feed->connection, feed->settings.prefix,
                           clock_monotonic() + feed->settings.timeout, &clock, &bump, error))
         return false;
-    if (clocks_newest(feed->settings.clocks) < bump)
+    bool missed = feed->place.last && feed->place.last != bump;
+    if (missed || clocks_newest(feed->settings.clocks) < bump)
         strike_all(feed, bump);
     if (feed->settings.memory)
         memory_clear(feed->settings.memory);

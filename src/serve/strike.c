@@ -135,14 +135,24 @@ static void strike_arrive(struct exchange *exchange, bool told, uint64_t clock)
     exchange->strike = NULL;
 }
 
+/* What a connection takes at once, however slow its reader is. */
+#define AHEAD_MOST ((size_t)64 * 1024)
+
+static bool is_sent_at_once(const struct exchange *exchange)
+{
+    const struct db_result *result = exchange->result;
+    return db_result_rows(result) == 0 || db_result_value(result, 0, 0).size <= AHEAD_MOST;
+}
+
 /*
  * The answer need not wait for Redis' where all who could believe something old see that a strike
- * is awaited, and where nothing but the answer is to follow.
+ * is awaited, for as long as it is, and where nothing but the answer is to follow.
  */
 static bool may_go_ahead(const struct exchange *exchange, const struct strike *strike)
 {
     return clocks_shared(exchange->server->clocks) && !exchange->served->route->refresh_count &&
-           strike->count <= CACHE_BUMP_BATCH && exchange->redis_budget < CLOCKS_AWAIT_LEAST;
+           strike->count <= CACHE_BUMP_BATCH && exchange->redis_budget < CLOCKS_AWAIT_LEAST &&
+           is_sent_at_once(exchange);
 }
 
 static bool strike_send(struct exchange *exchange, const struct strike *strike)

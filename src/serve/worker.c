@@ -290,8 +290,14 @@ static void members_join(struct crew *crew, size_t from, size_t to)
     for (size_t i = from; i < to && i < crew->started; i++) {
         pthread_join(crew->members[i].thread, NULL);
         tools_free(&crew->members[i].tools);
-        pthread_cond_destroy(&crew->members[i].called);
     }
+}
+
+/* When all have ended: one hand may still be about to call another that was faster. */
+static void members_free(struct crew *crew)
+{
+    for (size_t i = 0; i < crew->started; i++)
+        pthread_cond_destroy(&crew->members[i].called);
 }
 
 /* The fronts end by the listener's stop; when no job is left the usher and the hands end. */
@@ -310,6 +316,7 @@ void crew_join(struct crew *crew)
     struct job *job;
     while ((job = job_list_take(&crew->spare)))
         job_free(job);
+    members_free(crew);
     pthread_cond_destroy(&crew->rung);
     pthread_cond_destroy(&crew->resting);
     pthread_mutex_destroy(&crew->lock);

@@ -47,10 +47,10 @@ struct refresh {
     pthread_t thread;
     _Atomic bool ends;
 
-    uint64_t newest, notes; /* at the last scan */
-    bool ended_one;         /* since the last scan a job has ended */
-    int64_t scan_next;      /* monotonic µs */
-    bool failing;           /* the log says so */
+    uint64_t changes, notes; /* at the last scan */
+    bool ended_one;          /* since the last scan a job has ended */
+    int64_t scan_next;       /* monotonic µs */
+    bool failing;            /* the log says so */
 };
 
 /* The file is nginx's, a line "SECRET yes;": the first word is meant. */
@@ -246,11 +246,11 @@ static void end_ended(struct refresh *refresh)
 /* Has anything happened that can make a record stale? */
 static bool scan_due(struct refresh *refresh, int64_t now)
 {
-    uint64_t newest = clocks_newest(refresh->clocks), notes = urls_notes(refresh->urls);
+    uint64_t changes = clocks_changes(refresh->clocks), notes = urls_notes(refresh->urls);
     if (now < refresh->scan_next ||
-        (newest == refresh->newest && notes == refresh->notes && !refresh->ended_one))
+        (changes == refresh->changes && notes == refresh->notes && !refresh->ended_one))
         return false;
-    refresh->newest = newest;
+    refresh->changes = changes;
     refresh->notes = notes;
     refresh->ended_one = false;
     return true;

@@ -60,6 +60,14 @@ def newest_clock(stack):
         return struct.unpack("=8xQ", clocks.read(16))[0]
 
 
+def clock_of_all(stack):
+    """What the host's memory of clocks says of the tag `*`, whose hash test_cache_clocks knows."""
+    slot = 0x2173AB14281549B4 & ((1 << 18) - 1)
+    with open(f"{stack.folder}/run/clocks-1", "rb") as clocks:
+        clocks.seek(64 + 8 * slot)
+        return struct.unpack("=Q", clocks.read(8))[0]
+
+
 def assert_hears(stack):
     """A bump by hand is heard, in order, and nothing more happens."""
     wait_connected(stack)
@@ -200,6 +208,23 @@ def test_bumps_while_the_line_is_lost_are_no_gap_afterwards(fresh):
     assert_hears(served)
     assert grown(served, before, "feed_gaps_total") == 0
     assert_told_once(served)
+
+
+def test_what_was_missed_while_the_line_was_lost_is_struck(fresh):
+    """Though the host knows the last bump, as of a write of its own. What nginx keeps has no other way to be told."""
+    served = fresh(redis_proxy=True)
+    assert_hears(served)
+    before = metrics(served)
+    served.redis_proxy.cut()
+    assert_noticed(served, before)
+    bump(served, "of.another(host)")
+    own = bump(served, "of.this(host)")
+    with open(f"{served.folder}/run/clocks-1", "r+b") as clocks:
+        clocks.seek(8)
+        clocks.write(struct.pack("=Q", own))
+    served.redis_proxy.pass_on()
+    wait_connected(served)
+    assert clock_of_all(served) == own
 
 
 def test_redis_restarted(served):

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from faults import PROBE, breaker_is_open
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep
 from support.stack import metrics
 from support.waiting import wait_until
@@ -17,6 +18,8 @@ ROUTES = SENTINEL_ROUTE | {
     "user": "-- @http GET /users/{id}\n-- @result row\n-- @cache ttl=300s\n" + READ,
     "far": "-- @http GET /far/{id}\n-- @result row\n-- @cache ttl=300s l1=off\n" + READ,
     "rename": "-- @http PUT /users/{id}\n-- @param name text in=query\nUPDATE users SET name = :name WHERE id = :id",
+    "long": "-- @http POST /users/{id}\n-- @param name text in=query\n-- @result row\n"
+            "UPDATE users SET name = :name WHERE id = :id RETURNING id, repeat(name, 100000) AS text",
     "through": "-- @http PATCH /users/{id}\n-- @param name text in=query\n-- @refreshes GET /users/{id}\n"
                "UPDATE users SET name = :name WHERE id = :id",
 }
@@ -116,6 +119,21 @@ def test_a_process_killed_before_redis_was_told(served):
     assert_fresh_everywhere(served, user, "new")
 
 
+def test_the_end_of_the_processes_waits_for_redis_word(served):
+    user = next(ids)
+    kept(served, user)
+    before = metrics(served)
+    served.redis_proxy.keep_back(FEED)
+    rename(served, user, "new")
+    served.api.signal(signal.SIGTERM)
+    served.redis_proxy.pass_on()
+    wait_until(lambda: not served.api.running(), 20, "the end of all processes")
+    served.restart()
+    assert grown(served, before, "larder_struck_tags_total") > 0
+    assert grown(served, before, "larder_strikes_left_total") == 0
+    assert_fresh_everywhere(served, user, "new")
+
+
 def test_a_redis_that_was_told_and_never_answers(served):
     """The number is the host's own then, as if Redis had been away."""
     user = next(ids)
@@ -147,4 +165,35 @@ def test_what_is_refreshed_waits_for_redis(served):
     before = metrics(served)
     rename(served, user, "new", "PATCH")
     assert grown(served, before, "larder_struck_tags_total") > 0
+    assert_fresh_everywhere(served, user, "new")
+
+
+def test_writes_alone_bring_back_a_redis_that_forgot_the_script(stack):
+    """The write that tries it again is told that the script is not known, and tells it: nobody else is there to."""
+    served = stack(ROUTES, schema=SCHEMA, nginx=False, install=True, env=PROBE)
+    user = next(ids)
+
+    def written():
+        rename(served, user, f"name{next(ids)}")
+        return True
+
+    served.redis.kill()
+    wait_until(lambda: written() and breaker_is_open(served), what="the breaker open")
+    served.redis.start()
+    wait_until(lambda: written() and not breaker_is_open(served), 10, "the breaker closed")
+    before = metrics(served)
+    written()
+    wait_until(lambda: grown(served, before, "larder_struck_tags_total") > 0, 10, "the bump's number")
+    assert grown(served, before, "larder_strikes_left_total") == 0
+
+
+def test_a_long_answer_waits_for_redis(served):
+    """Its reader may take longer over it than others await the strike."""
+    user = next(ids)
+    kept(served, user)
+    before = metrics(served)
+    served.redis_proxy.keep_back(FEED)
+    answer = served.direct(f"/users/{user}?name=new", method="POST", timeout=20)
+    assert answer.status == 200 and len(answer.body) > 64 * 1024
+    assert grown(served, before, "larder_strikes_left_total") == 1, "its time was over, and Redis had not answered"
     assert_fresh_everywhere(served, user, "new")

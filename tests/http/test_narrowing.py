@@ -62,11 +62,13 @@ def served(shared):
 
 
 def tags_of(record):
-    """The tags in an entry's metadata: behind nine numbers, three sizes, the ETag and the content type."""
+    """The tags in an entry's metadata: behind nine numbers, three sizes and four texts (ETag, type, cursors)."""
     def text(at):
         size = struct.unpack_from("<Q", record, at)[0]
         return record[at + 8:at + 8 + size].decode(), at + 8 + size
-    at = text(text(8 * 12)[1])[1]
+    at = 8 * 12
+    for _ in range(4):
+        _, at = text(at)
     tags, at = [], at + 8
     while at < len(record):
         tag, at = text(at)

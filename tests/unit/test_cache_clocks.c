@@ -75,6 +75,19 @@ static void clocks_never_run_backwards(void **state)
     clocks_close(clocks);
 }
 
+static void a_bump_that_is_heard_of_late_is_a_change(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    (void)state;
+    clocks_bump(clocks, clocks_hash(feeds), 100);
+    uint64_t changes = clocks_changes(clocks);
+    clocks_bump(clocks, clocks_hash(feeds), 90);
+    assert_true(clocks_changes(clocks) == changes);
+    clocks_bump(clocks, clocks_hash(users), 90);
+    assert_true(clocks_changes(clocks) != changes);
+    clocks_close(clocks);
+}
+
 static void what_redis_is_not_told_is_above_all_that_was_seen(void **state)
 {
     struct clocks *clocks = clocks_open_private();
@@ -122,6 +135,36 @@ static void a_strike_is_awaited_until_it_arrives(void **state)
     clocks_close(clocks);
 }
 
+/* As hashes of tags are: any number with any other. */
+static void hashes_make(uint64_t *hashes, size_t count, uint32_t from)
+{
+    char tag[32];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(tag, sizeof tag, "t.id=%zu", from + i);
+        hashes[i] = clocks_hash(span_of(tag));
+    }
+}
+
+#define WRITERS 64
+#define TAGS 20
+
+/* A Redis that keeps many writers waiting must not send the readers of all else to the database. */
+static void others_answers_are_believed_meanwhile(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    uint64_t struck[2 * WRITERS], others[TAGS];
+    size_t hidden = 0;
+    (void)state;
+    hashes_make(struck, ARRAY_COUNT(struck), 0);
+    clocks_await(clocks, struck, ARRAY_COUNT(struck), 1);
+    for (uint32_t i = 1; i <= 1000; i++) {
+        hashes_make(others, TAGS, i * 1000);
+        hidden += clocks_awaits(clocks, others, TAGS, 1);
+    }
+    assert_true(hidden < 100);
+    clocks_close(clocks);
+}
+
 static void nobody_awaits_a_dead_process_for_ever(void **state)
 {
     struct clocks *clocks = clocks_open_private();
@@ -155,6 +198,24 @@ static void a_strike_arrives_in_a_later_period_than_it_began(void **state)
     assert_false(awaits(clocks, feeds, late + 2));
     clocks_arrive(clocks, &hash, 1, slow, late + 3); /* never below none */
     assert_false(awaits(clocks, feeds, late + 3));
+    clocks_close(clocks);
+}
+
+/* Whoever was stopped between looking at the time and coming back takes nothing of others'. */
+static void a_strike_that_arrives_far_too_late_leaves_the_others(void **state)
+{
+    struct clocks *clocks = clocks_open_private();
+    const uint64_t hash = clocks_hash(feeds);
+    const int64_t now = 6 * CLOCKS_AWAIT_LEAST, later = 8 * CLOCKS_AWAIT_LEAST;
+    (void)state;
+    uint32_t late = clocks_await(clocks, &hash, 1, now);
+    uint32_t other = clocks_await(clocks, &hash, 1, later);
+    clocks_arrive(clocks, &hash, 1, late, now + 1);
+    assert_true(awaits(clocks, feeds, later));
+    clocks_arrive(clocks, &hash, 1, late, later);
+    assert_true(awaits(clocks, feeds, later));
+    clocks_arrive(clocks, &hash, 1, other, later);
+    assert_false(awaits(clocks, feeds, later));
     clocks_close(clocks);
 }
 
@@ -341,9 +402,12 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
 UNIT_MAIN(cmocka_unit_test(what_redis_is_not_told_is_above_all_that_was_seen),
           cmocka_unit_test(an_answer_is_fresh_until_one_of_its_tags_is_struck_later),
           cmocka_unit_test(clocks_never_run_backwards),
+          cmocka_unit_test(a_bump_that_is_heard_of_late_is_a_change),
           cmocka_unit_test(a_strike_is_awaited_until_it_arrives),
+          cmocka_unit_test(others_answers_are_believed_meanwhile),
           cmocka_unit_test(nobody_awaits_a_dead_process_for_ever),
           cmocka_unit_test(a_strike_arrives_in_a_later_period_than_it_began),
+          cmocka_unit_test(a_strike_that_arrives_far_too_late_leaves_the_others),
           cmocka_unit_test(what_was_before_the_machines_start_is_forgotten),
           WITH_FOLDER(processes_await_each_others), cmocka_unit_test(the_hash_is_fixed),
           WITH_FOLDER(processes_share_them), WITH_FOLDER(they_outlive_the_processes),
