@@ -350,6 +350,7 @@ def test_pages_hold_while_a_writer_is_at_work(served, route):
             ids = rows_of(pages)
             assert len(set(ids)) == len(ids)
             assert [each for each in ids if each in set(steady)] == steady
+            assert len(written) > begun
     finally:
         ended.set()
         writer.join()
