@@ -87,8 +87,9 @@ def test_a_worker_that_slept_does_nothing_twice(served):
     assert sorted(runs(served)) == [("next",), ("slept",)]
 
 
-def test_jobs_wait_for_postgresql_and_lose_no_tries(alone, stack):
+def test_jobs_wait_for_postgresql_and_lose_no_tries(alone):
     server = alone.postgres
+    server.execute("CHECKPOINT")  # it does not wait for the disk, and is to be killed
     paths = [file_job(alone, "/slow", {"what": "waits", "seconds": 0.5}) for _ in range(3)]
     wait_until(lambda: sleeping(alone), 10, "the statement")
     server.kill()

@@ -68,7 +68,7 @@ def test_nobody_believes_what_redis_has_not_bumped_yet(served):
     served.redis_proxy.keep_back(FEED)
     rename(served, user, "new")
     assert grown(served, before, "larder_struck_tags_total") == 0, "answered ahead of Redis"
-    assert served.redis_proxy.kept_back > 0, "which had been told"
+    wait_until(lambda: served.redis_proxy.kept_back > 0, what="Redis told")
     assert_fresh_everywhere(served, user, "new")
     assert detail(served.direct(f"/far/{user}")) == "struck"
     served.redis_proxy.pass_on()
