@@ -236,6 +236,14 @@ static bool offers_objects(const struct route_stream *stream)
     return false;
 }
 
+static bool stream_check(struct asking *asking)
+{
+    struct db_shaped shaped = {0};
+    shaped.sql = learn_stream_probe(asking->route, asking->arena, &shaped.before);
+    return shaped.sql ? shaped_check(asking, &shaped)
+                      : db_failure_set(asking->failure, DB_FAILURE_MEMORY, "out of memory");
+}
+
 /* Nothing of it is kept, so what it reads is of no interest. */
 static bool stream_take(struct asking *asking, const struct db_description *bare)
 {
@@ -243,10 +251,15 @@ static bool stream_take(struct asking *asking, const struct db_description *bare
     if (!bare->column_count)
         fault_add(asking->faults, route->file, asking->statement->line, 0,
                   "@stream: the statement gives no columns");
+    else if (!statement_is_relation(asking->statement->sql))
+        fault_add(asking->faults, route->file, asking->statement->line, 0,
+                  "@stream needs a SELECT, VALUES, TABLE or WITH");
     else if (offers_objects(&route->stream))
         check_columns_differ(asking, bare);
+    if (asking->faults->count == 0 && !stream_check(asking))
+        return false;
     return asking->faults->count ||
-           learn_stream(asking->connection, route, asking->types, ASK_TIMEOUT, asking->arena,
+           learn_stream(asking->connection, route, asking->types, bare, ASK_TIMEOUT, asking->arena,
                         &asking->learned->stream, asking->failure);
 }
 

@@ -64,30 +64,58 @@ static const char *settings_make(unsigned count, struct arena *arena)
     return sql.failed ? NULL : arena_text(arena, bytes_span(&sql));
 }
 
-static bool texts_make(const struct asking *asking, const struct statement *statement,
-                       const char *const *values, struct learned_stream *ret_stream)
+const char *learn_stream_probe(const struct route *route, struct arena *arena, size_t *ret_offset)
 {
-    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
+    static const char before[] = "SELECT FROM (";
+    *ret_offset = sizeof before - 1;
+    return arena_format(arena, "%s%.*s\n) AS larder_row", before,
+                        SPAN_PRINTF(route->statement.sql));
+}
+
+/*
+ * The statement as a table of the columns that it has by itself: what stands in the place of a
+ * value would give its own name to a column that is called by none.
+ */
+static void append_rows(const struct statement *statement, const char *const *values,
+                        const struct db_description *bare, struct bytes *out)
+{
+    bytes_append_text(out, "(");
+    statement_write(statement, values, out);
+    bytes_append_text(out, "\n) AS larder_row (");
+    for (int i = 0; i < bare->column_count; i++) {
+        bytes_append_text(out, i ? ", " : "");
+        watch_append_identifier(bare->column_names[i], out);
+    }
+    bytes_append_text(out, ")");
+}
+
+static bool texts_make(const struct asking *asking, const struct statement *statement,
+                       const char *const *values, const struct db_description *bare,
+                       struct learned_stream *ret_stream)
+{
+    struct bytes rows CLEANUP(bytes_free) = BYTES_EMPTY;
     unsigned count = statement->parameter_count;
-    statement_write(statement, values, &sql);
+    append_rows(statement, values, bare, &rows);
     struct learned_stream stream = {
-        .table = arena_format(asking->arena, "COPY (%s\n) TO STDOUT (FORMAT csv, HEADER)",
-                              bytes_text(&sql)),
+        .table = arena_format(asking->arena,
+                              "COPY (SELECT larder_row.* FROM %s) TO STDOUT (FORMAT csv, HEADER)",
+                              bytes_text(&rows)),
         .objects = arena_format(asking->arena,
-                                "COPY (SELECT pg_catalog.row_to_json(larder_row.*) FROM (%s\n)"
-                                " AS larder_row) TO STDOUT " OBJECT_OPTIONS,
-                                bytes_text(&sql)),
+                                "COPY (SELECT pg_catalog.row_to_json(larder_row.*) FROM %s)"
+                                " TO STDOUT " OBJECT_OPTIONS,
+                                bytes_text(&rows)),
         .settings = count ? settings_make(count, asking->arena) : NULL,
     };
-    if (sql.failed || !stream.table || !stream.objects || (count && !stream.settings))
+    if (rows.failed || !stream.table || !stream.objects || (count && !stream.settings))
         return no_memory(asking);
     *ret_stream = stream;
     return true;
 }
 
 bool learn_stream(struct db_connection *connection, const struct route *route,
-                  const uint32_t *types, int64_t timeout, struct arena *arena,
-                  struct learned_stream *ret_stream, struct db_failure *failure)
+                  const uint32_t *types, const struct db_description *bare, int64_t timeout,
+                  struct arena *arena, struct learned_stream *ret_stream,
+                  struct db_failure *failure)
 {
     const struct asking asking = {
         .connection = connection, .timeout = timeout, .arena = arena, .failure = failure};
@@ -98,5 +126,5 @@ bool learn_stream(struct db_connection *connection, const struct route *route,
     for (unsigned i = 0; i < count; i++)
         if (!value_write(&asking, i + 1, types[i], &values[i]))
             return false;
-    return texts_make(&asking, &route->statement, values, ret_stream);
+    return texts_make(&asking, &route->statement, values, bare, ret_stream);
 }

@@ -64,7 +64,10 @@ static void append_comparison(struct paging *paging, size_t first, size_t count,
     bytes_append_text(paging->out, ")");
 }
 
-/* With NULL above everything else: what a comparison with it leaves open. */
+/*
+ * With NULL above everything else: what a comparison with it leaves open. IS NULL would hold of a
+ * composite value whose fields are all NULL, too.
+ */
 static void append_nulls(struct paging *paging, size_t index, bool or_equal)
 {
     bool down = goes_down(paging, index);
@@ -73,14 +76,14 @@ static void append_nulls(struct paging *paging, size_t index, bool or_equal)
         append_value(paging, index);
     else
         append_column(paging, index);
-    bytes_append_text(paging->out, " IS NULL");
+    bytes_append_text(paging->out, " IS NOT DISTINCT FROM NULL");
     if (!or_equal) {
         bytes_append_text(paging->out, " AND ");
         if (down)
             append_column(paging, index);
         else
             append_value(paging, index);
-        bytes_append_text(paging->out, " IS NOT NULL");
+        bytes_append_text(paging->out, " IS DISTINCT FROM NULL");
     }
     bytes_append_text(paging->out, ")");
 }

@@ -59,9 +59,23 @@ static struct span value_take(struct span *rest)
     return value;
 }
 
+/* Signs of a formula as East Asian keyboards have them: some spreadsheets take these too. All have
+ * the same size. */
+static bool is_wide_sign(struct span value)
+{
+    static const char signs[][4] = {"\uff1d", "\uff0b", "\uff0d", "\uff20"};
+    const size_t size = sizeof signs[0] - 1;
+    for (size_t i = 0; i < ARRAY_COUNT(signs); i++)
+        if (value.size >= size && memcmp(value.data, signs[i], size) == 0)
+            return true;
+    return false;
+}
+
 static bool is_formula(struct span value)
 {
-    return value.size && value.data[0] && strchr("=+-@\t\r\n", value.data[0]) && !is_number(value);
+    return (value.size && value.data[0] && strchr("=+-@\t\r\n", value.data[0]) &&
+            !is_number(value)) ||
+           is_wide_sign(value);
 }
 
 static void value_write(struct span value, struct bytes *out)

@@ -19,8 +19,9 @@ struct span csv_row(struct span row);
 
 /*
  * Appends the row, without its line end, so that no spreadsheet takes a value for a formula: an
- * apostrophe is put before each that begins with = + - @, a tab or a line break, and is not a plain
- * number such as -1.5e3.
+ * apostrophe is put before each that begins with = + - @, in their wide forms too, a tab or a line
+ * break, and is not a plain number such as -1.5e3. One that takes other signs than the comma to
+ * part values sees values that begin elsewhere.
  */
 void csv_row_guarded(struct span row, struct bytes *out);
 

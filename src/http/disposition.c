@@ -15,6 +15,16 @@ void disposition_append_safe(struct span value, struct bytes *out)
         bytes_append_byte(out, is_unsafe(value.data[i]) ? '_' : value.data[i]);
 }
 
+struct span disposition_cut(struct span name, size_t ending_size)
+{
+    size_t size = DISPOSITION_NAME_MAX - ending_size;
+    if (name.size <= size)
+        return name;
+    while (size && (name.data[size] & 0xc0) == 0x80)
+        size--;
+    return span_first(name, size);
+}
+
 static bool is_ascii(struct span text)
 {
     for (size_t i = 0; i < text.size; i++)

@@ -13,6 +13,12 @@
  */
 void disposition_append_safe(struct span value, struct bytes *out);
 
+/* No file system takes a longer name, and a header field has no room for any length, bytes. */
+#define DISPOSITION_NAME_MAX 255
+
+/* As much of a name's begin as leaves room for its ending; never a part of a character. */
+struct span disposition_cut(struct span name, size_t ending_size);
+
 /*
  * Appends "attachment; filename=export.csv". The name is UTF-8; where it is not plain ASCII the
  * field has it twice, for old browsers with '_' in place of what these don't know.

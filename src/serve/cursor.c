@@ -95,17 +95,18 @@ static bool is_sealed(const struct cursor_owner *owner, struct span bytes, bool 
     return !*ret_memory && seals_equal(seal, bytes.data + AT_SEAL);
 }
 
-bool cursor_check(const struct cursor_owner *owner, struct span text, struct arena *arena,
-                  const char **ret_problem)
+bool cursor_check(const struct cursor_owner *owner, size_t count, struct span text,
+                  struct arena *arena, const char **ret_problem)
 {
+    static const char unknown[] = "must be one that an answer's Link gave, whole and unchanged; "
+                                  "without it comes the first page";
     struct span bytes;
+    struct cursor cursor;
     char head[AT_SEAL];
     bool memory;
     *ret_problem = NULL;
     if (!bytes_read(text, arena, &bytes, &memory) || !is_sealed(owner, bytes, &memory)) {
-        if (!memory)
-            *ret_problem = "must be one that an answer's Link gave, whole and unchanged; without "
-                           "it comes the first page";
+        *ret_problem = memory ? NULL : unknown;
         return false;
     }
     if (!head_write(owner, bytes.data[0], head))
@@ -115,6 +116,8 @@ bool cursor_check(const struct cursor_owner *owner, struct span text, struct are
     else if (memcmp(head + AT_VERSION, bytes.data + AT_VERSION, MARK_SIZE) != 0)
         *ret_problem = "must be one that this version of the route gave, not an earlier one: begin "
                        "again without it";
+    else if (!cursor_read(text, count, arena, &cursor))
+        *ret_problem = unknown;
     return !*ret_problem;
 }
 

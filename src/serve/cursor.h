@@ -7,8 +7,9 @@
  *   4 bytes  of the digest of the version of its file
  *   8 bytes  of a keyed digest over all the rest
  *   the key: a JSON array of a text or null for each column
- * so that none can be made or changed by others, and one that another route, or another version of
- * it, gave is known as such. It is a position and no right: who may read is asked each time.
+ * so that one that another route, or another version of it, gave is known as such, and none can be
+ * made or changed by who does not know the key: without LARDER_ETAG_KEY_FILE that is nobody's
+ * secret. It is a position and no right: who may read is asked each time.
  */
 #ifndef LARDER_SERVE_CURSOR_H
 #define LARDER_SERVE_CURSOR_H
@@ -35,10 +36,10 @@ MUST_CHECK bool cursor_write(const struct cursor_owner *owner, bool before, stru
                              struct arena *arena, struct span *ret_text);
 
 /*
- * Is it one of the owner's? Otherwise *ret_problem says why not, as an end of the sentence "cursor
- * …", or is null when memory ran out.
+ * Is it one of the owner's, with `count` columns in its key? Otherwise *ret_problem says why not,
+ * as an end of the sentence "cursor …", or is null when memory ran out.
  */
-MUST_CHECK bool cursor_check(const struct cursor_owner *owner, struct span text,
+MUST_CHECK bool cursor_check(const struct cursor_owner *owner, size_t count, struct span text,
                              struct arena *arena, const char **ret_problem);
 
 /*

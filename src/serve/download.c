@@ -111,6 +111,11 @@ static void broken(struct download *download, unsigned status, enum counter coun
     count(download->exchange, counter, 1);
 }
 
+static uint64_t row_count(const struct download *download)
+{
+    return download->count - (download->format == FORMAT_CSV && download->count);
+}
+
 static void failure_log(const struct download *download, const struct failure_row *row,
                         const struct db_failure *failure)
 {
@@ -118,7 +123,7 @@ static void failure_log(const struct download *download, const struct failure_ro
               failure->sqlstate[0] ? "%s: %s (SQLSTATE %s) after %llu rows"
                                    : "%s: %s%s after %llu rows",
               download->exchange->served->route->name, failure->message, failure->sqlstate,
-              (unsigned long long)download->count);
+              (unsigned long long)row_count(download));
 }
 
 static void failed(struct download *download, struct db_failure *failure)
@@ -274,11 +279,6 @@ static bool outlet_open(struct download *download, bool gzip)
     if (!download->outlet)
         exchange_memory(exchange);
     return download->outlet;
-}
-
-static uint64_t row_count(const struct download *download)
-{
-    return download->count - (download->format == FORMAT_CSV && download->count);
 }
 
 static void run(struct download *download)

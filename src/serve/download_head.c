@@ -63,21 +63,28 @@ static void append_name(const struct exchange *exchange, struct span name, struc
     }
 }
 
+/* A place at its end must not choose what kind of file the client keeps. */
+static bool ending_wanted(struct span name, struct span bare)
+{
+    return bare.size < name.size || name.data[name.size - 1] == '}';
+}
+
 static void append_disposition(const struct exchange *exchange, enum route_format format,
                                struct bytes *head)
 {
     struct span name = exchange->served->route->stream.filename;
     struct span bare = name_without_ending(name);
-    struct bytes whole CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes filled CLEANUP(bytes_free) = BYTES_EMPTY, whole CLEANUP(bytes_free) = BYTES_EMPTY;
     if (!name.size)
         return;
-    append_name(exchange, bare, &whole);
-    if (bare.size < name.size)
-        bytes_append_text(&whole, format_rows[format].ending);
+    const char *ending = ending_wanted(name, bare) ? format_rows[format].ending : "";
+    append_name(exchange, bare, &filled);
+    bytes_append_span(&whole, disposition_cut(bytes_span(&filled), strlen(ending)));
+    bytes_append_text(&whole, ending);
     bytes_append_text(head, "Content-Disposition: ");
     disposition_write(bytes_span(&whole), head);
     bytes_append_text(head, "\r\n");
-    head->failed = head->failed || whole.failed;
+    head->failed = head->failed || filled.failed || whole.failed;
 }
 
 bool download_head_write(struct exchange *exchange, enum route_format format, bool gzip,

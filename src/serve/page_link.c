@@ -21,7 +21,7 @@ void page_bind(struct binding *binding)
                                        &served->version};
     const char *problem;
     if (value->state == VALUE_TEXT &&
-        !cursor_check(&owner, value->text, exchange->desk->arena, &problem))
+        !cursor_check(&owner, page->column_count, value->text, exchange->desk->arena, &problem))
         binding_complain(binding, &served->route->params[index], problem);
 }
 

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cursor cursor;
     const char *problem;
     for (size_t i = 0; i < 2; i++) {
-        must(!cursor_check(&owner, texts[i], arena, &problem) && problem);
+        must(!cursor_check(&owner, 1, texts[i], arena, &problem) && problem);
         for (size_t count = 0; count <= ROUTE_PAGE_MAX; count++)
             if (cursor_read(texts[i], count, arena, &cursor))
                 for (size_t column = count; column < ROUTE_PAGE_MAX; column++)

@@ -223,6 +223,16 @@ def test_columns_of_value_json_and_row(folder, database):
         assert re.match(r"[a-z]+\.sql:3: @result (json|value) needs a statement with one column, this one has 2", fault)
 
 
+@pytest.mark.parametrize("statement, words", [
+    ("SHOW work_mem", "@stream needs a SELECT, VALUES, TABLE or WITH"),
+    ("EXPLAIN SELECT 1", "@stream needs a SELECT, VALUES, TABLE or WITH"),
+    ("INSERT INTO things (id) VALUES (1) RETURNING id", "syntax error"),
+    ("WITH made AS (INSERT INTO things (id) VALUES (1) RETURNING id) SELECT * FROM made", "must be at the top level")])
+def test_a_download_is_of_what_can_be_selected_from(folder, database, statement, words):
+    (fault,) = folder.write(route=f"-- @http GET /x\n-- @stream csv\n{statement}").faults(**database)
+    assert fault.startswith("route.sql:3:") and words in fault
+
+
 def test_every_statement_is_asked_of_postgresql(folder, database):
     bad = {f"bad{number}": f"-- @http GET /bad{number}\nSELECT missing{number} FROM things" for number in range(5)}
     status, lines, _ = folder.write(good=GOOD, **bad).larder("check", **database)

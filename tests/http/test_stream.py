@@ -5,6 +5,9 @@ import csv
 import gzip
 import io
 import json
+import re
+import subprocess
+from urllib.parse import unquote
 
 import pytest
 
@@ -40,6 +43,10 @@ ROUTES = {
     "empty": route("/empty", "SELECT id, name FROM people WHERE false", "@stream csv,ndjson,json"),
     "named": route("/named/{name}", "SELECT :name AS name", "@param name text",
                    "@stream csv filename='of {name}.csv'", "@control private, max-age=60"),
+    "long-name": route("/long-name", "SELECT 1 AS a", "@param name text", "@stream csv filename={name}.csv"),
+    "unnamed": route("/unnamed", "SELECT :a, :b::int, upper(:a), :a AS \"A \"\"b\"\"\" -- a comment", "@param a text default=x",
+                     "@param b default=1", "@stream csv,ndjson"),
+    "bare-name": route("/bare-name/{name}", "SELECT 1 AS a", "@param name text", "@stream csv,ndjson filename={name}"),
     "values": route(
         "/values", "SELECT :n + 1 AS n, :t::text AS t, :t::text IS NULL AS missing, :d::date AS d, :mood::mood AS mood,\n"
         "    :p::positive AS p, :ids::int[] AS ids, :odd::odd.\"Type x\" AS odd, $$:n$$ AS quoted -- :n\n",
@@ -117,6 +124,13 @@ def test_what_copy_might_take_for_something_else(served):
 
 def test_columns_of_one_name_are_fine_in_csv(served):
     assert served.get("/twice").body == b"a,a\r\n1,2\r\n"
+
+
+def test_columns_are_called_as_postgresql_calls_them(served):
+    """Of a value that stands alone it is the same as of any parameter, not of what Larder puts there."""
+    assert rows(served.get("/unnamed")) == [["?column?", "int4", "upper", 'A "b"'], ["x", "1", "X", "x"]]
+    assert served.get("/unnamed", headers={"Accept": "application/x-ndjson"}).json() == {
+        "?column?": "x", "int4": 1, "upper": "X", 'A "b"': "x"}
 
 
 def test_a_mark_for_spreadsheets(served):
@@ -201,6 +215,22 @@ def test_a_name_with_a_parameter_in_it(served, value, expected):
     answer = served.direct(f"/named/{value}")
     assert answer["Content-Disposition"] == f"attachment; {expected}"
     assert answer["Cache-Control"] == "private, max-age=60"
+
+
+def test_no_value_chooses_the_kind_of_file(served):
+    assert served.get("/bare-name/x.bat")["Content-Disposition"] == "attachment; filename=x.bat.csv"
+    answer = served.get("/bare-name/x.bat", headers={"Accept": "application/x-ndjson"})
+    assert answer["Content-Disposition"] == "attachment; filename=x.bat.ndjson"
+
+
+@pytest.mark.parametrize("value", ["x" * 6000, "ä" * 3900], ids=["ASCII", "UTF-8"])
+def test_a_name_has_no_more_than_a_file_s_may_have(served, value):
+    """A longer one would make a head that nginx takes for a failure of the pool."""
+    sent = subprocess.run(["curl", "-sS", "-D", "-", f"{served.url}/long-name?name={value}"], capture_output=True, text=True,
+                          check=True, timeout=30).stdout
+    assert sent.startswith("HTTP/1.1 200 "), sent[:300]
+    name = re.search(r"filename\*?=(?:UTF-8''|)([^\n;\"]+)\n", sent)[1]
+    assert unquote(name) == value[:251 // len(value[0].encode())] + ".csv"
 
 
 def test_head_asks_nothing(served):

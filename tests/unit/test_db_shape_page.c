@@ -70,12 +70,14 @@ static const struct {
      "((" MADE ") >= ($3)) AND (((" MADE ") > ($3)) OR (((" ID ") < ($4)))) ORDER",
      MADE ", " ID " DESC LIMIT"},
     {nullable, DB_PAGE_AFTER,
-     "((" MADE ") >= ($3) OR (" MADE " IS NULL)) AND (((" MADE ") > ($3) OR (" MADE
-     " IS NULL AND $3 IS NOT NULL)) OR (((" ID ") > ($4)))) ORDER",
+     "((" MADE ") >= ($3) OR (" MADE " IS NOT DISTINCT FROM NULL)) AND (((" MADE
+     ") > ($3) OR (" MADE " IS NOT DISTINCT FROM NULL AND $3 IS DISTINCT FROM NULL)) OR (((" ID
+     ") > ($4)))) ORDER",
      MADE ", " ID " LIMIT"},
     {nullable, DB_PAGE_BEFORE,
-     "((" MADE ") <= ($3) OR ($3 IS NULL)) AND (((" MADE ") < ($3) OR ($3 IS NULL AND " MADE
-     " IS NOT NULL)) OR (((" ID ") < ($4)))) ORDER",
+     "((" MADE ") <= ($3) OR ($3 IS NOT DISTINCT FROM NULL)) AND (((" MADE
+     ") < ($3) OR ($3 IS NOT DISTINCT FROM NULL AND " MADE " IS DISTINCT FROM NULL)) OR (((" ID
+     ") < ($4)))) ORDER",
      MADE " DESC, " ID " DESC LIMIT"},
 };
 

@@ -33,6 +33,8 @@ static const struct guard_case {
     {"\"\"\"=a\",\"\",\"a,=b\"\n", "\"\"\"=a\",\"\",\"a,=b\""},
     {"\"-1,5\"\n", "\"'-1,5\""},
     {"a,\"=", "a,\"'="},
+    {"\uff1da,\uff0b1,\uff0d1,\"\uff20a,b\"\n", "'\uff1da,'\uff0b1,'\uff0d1,\"'\uff20a,b\""},
+    {"\uff1c,\xef\xbc\n", "\uff1c,\xef\xbc"},
 };
 
 static void guards_what_begins_as_a_formula(void **state)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -54,11 +55,27 @@ static void lets_no_value_leave_its_place(void **state)
     bytes_free(&out);
 }
 
+static void cuts_no_character_in_two(void **state)
+{
+    (void)state;
+    char text[600];
+    memset(text, 'x', sizeof text);
+    struct span name = {.data = text, .size = sizeof text};
+    assert_int_equal(disposition_cut(name, 4).size, 251);
+    assert_int_equal(disposition_cut(span_first(name, 255), 0).size, 255);
+    for (size_t i = 0; i + 1 < sizeof text; i += 2)
+        memcpy(text + i, "ä", 2);
+    assert_int_equal(disposition_cut(name, 4).size, 250);
+    assert_int_equal(disposition_cut(name, 7).size, 248);
+    assert_int_equal(disposition_cut(span_first(name, 252), 4).size, 250);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_names_that_browsers_read),
         cmocka_unit_test(lets_no_value_leave_its_place),
+        cmocka_unit_test(cuts_no_character_in_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ static void what_is_written_is_read(void **state)
     const char *problem;
     for (int before = 0; before < 2; before++) {
         struct span text = written(setting, before, "[\"2026-01-01\", null, \"\\u00fc\\\"\"]");
-        assert_true(cursor_check(&setting->owner, text, setting->arena, &problem));
+        assert_true(cursor_check(&setting->owner, 3, text, setting->arena, &problem));
         assert_true(cursor_read(text, 3, setting->arena, &cursor));
         assert_int_equal(cursor.before, before);
         assert_string_equal(cursor.texts[0], "2026-01-01");
@@ -69,10 +69,11 @@ static void nothing_that_was_changed_passes(void **state)
             if (changed[at] == text.data[at])
                 continue;
             struct span other = {changed, text.size};
-            assert_false(cursor_check(&setting->owner, other, setting->arena, &problem));
+            assert_false(cursor_check(&setting->owner, 2, other, setting->arena, &problem));
             assert_non_null(strstr(problem, "whole and unchanged"));
         }
-        assert_false(cursor_check(&setting->owner, span_first(text, at), setting->arena, &problem));
+        assert_false(
+            cursor_check(&setting->owner, 2, span_first(text, at), setting->arena, &problem));
     }
 }
 
@@ -83,7 +84,7 @@ static void another_key_refuses_it(void **state)
     struct digest_key *other = digest_key_new(SPAN_LITERAL("another"));
     const struct cursor_owner owner = {other, "GET /a", &first};
     const char *problem;
-    assert_false(cursor_check(&owner, text, setting->arena, &problem));
+    assert_false(cursor_check(&owner, 1, text, setting->arena, &problem));
     assert_non_null(strstr(problem, "whole and unchanged"));
     digest_key_free(other);
 }
@@ -95,10 +96,23 @@ static void another_route_and_another_version_are_told_apart(void **state)
     const struct cursor_owner route = {setting->key, "GET /b", &first};
     const struct cursor_owner version = {setting->key, "GET /a", &second};
     const char *problem;
-    assert_false(cursor_check(&route, text, setting->arena, &problem));
+    assert_false(cursor_check(&route, 1, text, setting->arena, &problem));
     assert_non_null(strstr(problem, "another's"));
-    assert_false(cursor_check(&version, text, setting->arena, &problem));
+    assert_false(cursor_check(&version, 1, text, setting->arena, &problem));
     assert_non_null(strstr(problem, "earlier"));
+}
+
+static void a_key_that_is_none_is_no_cursor(void **state)
+{
+    static const char *const keys[] = {"[\"a\"]", "[\"a\",\"b\",\"c\"]", "[\"a\",1]", "{}",
+                                       "[\"a\",\"b\"]x"};
+    struct setting *setting = *state;
+    const char *problem;
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        struct span text = written(setting, false, keys[i]);
+        assert_false(cursor_check(&setting->owner, 2, text, setting->arena, &problem));
+        assert_non_null(strstr(problem, "that an answer's Link gave"));
+    }
 }
 
 UNIT_MAIN(cmocka_unit_test_setup_teardown(what_is_written_is_read, setting_make, setting_end),
@@ -106,4 +120,6 @@ UNIT_MAIN(cmocka_unit_test_setup_teardown(what_is_written_is_read, setting_make,
                                           setting_end),
           cmocka_unit_test_setup_teardown(another_key_refuses_it, setting_make, setting_end),
           cmocka_unit_test_setup_teardown(another_route_and_another_version_are_told_apart,
-                                          setting_make, setting_end))
+                                          setting_make, setting_end),
+          cmocka_unit_test_setup_teardown(a_key_that_is_none_is_no_cursor, setting_make,
+                                          setting_end))
