@@ -268,10 +268,9 @@ void db_stream_close(struct db_stream *stream)
 {
     if (!stream)
         return;
-    PQfreemem(stream->row);
-    stream->row = NULL;
     if (stream->state != STATE_OVER)
         stream_stop(stream);
+    PQfreemem(stream->row);
     db_pipeline_end(stream->connection, clock_monotonic() + DB_GRACE);
     if (stream->worn)
         stream->connection->dead = true;
