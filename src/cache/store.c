@@ -45,17 +45,9 @@ void cache_store_free(struct cache_store *store)
     free(store);
 }
 
-#define RESOLVE_INTERVAL (60 * INT64_C(1000000))
-#define RESOLVE_INTERVAL_AWAY (5 * INT64_C(1000000))
-
 bool cache_store_resolve(struct cache_store *store, int64_t now, struct error *error)
 {
-    int64_t interval = breaker_is_open(&store->breaker) ? RESOLVE_INTERVAL_AWAY : RESOLVE_INTERVAL;
-    if (!redis_resolver_needed(store->resolver) ||
-        (store->resolved && now - store->resolved < interval))
-        return true;
-    store->resolved = now;
-    return redis_resolver_refresh(store->resolver, error);
+    return redis_resolver_tick(store->resolver, breaker_is_open(&store->breaker), now, error);
 }
 
 struct redis_connection *cache_store_connection(const struct cache_store *store)

@@ -31,8 +31,8 @@ void cache_store_free(struct cache_store *store);
 
 /*
  * Looks the server's name up where it has one; may wait for seconds, so outside of requests. Cheap
- * when there is nothing to do: at most one look-up in RESOLVE_INTERVAL, sooner while Redis is away.
- * On false the last number found stays in use.
+ * when there is nothing to do: at most one look-up in REDIS_RESOLVE_INTERVAL, sooner while Redis is
+ * away. On false the last number found stays in use.
  */
 MUST_CHECK bool cache_store_resolve(struct cache_store *store, int64_t now, struct error *error);
 

@@ -34,7 +34,6 @@ struct cache_store {
     struct redis_script lookup;
     uint64_t process;             /* random: this process among all lease holders */
     _Atomic uint64_t leases;      /* wanted so far */
-    int64_t resolved;             /* monotonic µs of the last look-up of the name */
     _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
     char clock[STORE_NAME_SIZE], beat[STORE_NAME_SIZE], journal[STORE_NAME_SIZE];
     char tags[STORE_NAME_SIZE]; /* what stands before a tag */

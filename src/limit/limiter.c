@@ -48,7 +48,6 @@ struct limiter {
     struct redis_resolver *resolver; /* null: without Redis */
     struct redis_script script;
     struct local *local;
-    int64_t resolved; /* monotonic µs of the last look-up of the name */
 };
 
 struct limiter *limiter_new(const struct limiter_settings *settings)
@@ -77,18 +76,10 @@ void limiter_free(struct limiter *limiter)
     free(limiter);
 }
 
-#define RESOLVE_INTERVAL (60 * INT64_C(1000000))
-#define RESOLVE_INTERVAL_AWAY (5 * INT64_C(1000000))
-
 bool limiter_resolve(struct limiter *limiter, int64_t now, struct error *error)
 {
-    int64_t interval =
-        breaker_is_open(&limiter->breaker) ? RESOLVE_INTERVAL_AWAY : RESOLVE_INTERVAL;
-    if (!limiter->resolver || !redis_resolver_needed(limiter->resolver) ||
-        (limiter->resolved && now - limiter->resolved < interval))
-        return true;
-    limiter->resolved = now;
-    return redis_resolver_refresh(limiter->resolver, error);
+    return !limiter->resolver ||
+           redis_resolver_tick(limiter->resolver, breaker_is_open(&limiter->breaker), now, error);
 }
 
 bool limiter_connection(const struct limiter *limiter, struct redis_connection **ret_connection)

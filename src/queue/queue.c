@@ -127,17 +127,9 @@ void queue_free(struct queue *queue)
     free(queue);
 }
 
-#define RESOLVE_INTERVAL (60 * INT64_C(1000000))
-#define RESOLVE_INTERVAL_AWAY (5 * INT64_C(1000000))
-
 bool queue_resolve(struct queue *queue, int64_t now, struct error *error)
 {
-    int64_t interval = breaker_is_open(&queue->breaker) ? RESOLVE_INTERVAL_AWAY : RESOLVE_INTERVAL;
-    if (!redis_resolver_needed(queue->resolver) ||
-        (queue->resolved && now - queue->resolved < interval))
-        return true;
-    queue->resolved = now;
-    return redis_resolver_refresh(queue->resolver, error);
+    return redis_resolver_tick(queue->resolver, breaker_is_open(&queue->breaker), now, error);
 }
 
 struct redis_connection *queue_connection(const struct queue *queue)

@@ -15,7 +15,6 @@ struct queue {
     struct redis_resolver *resolver;
     struct redis_script file, look, cancel;
     struct redis_script behind_add, behind_look, behind_take, behind_bury;
-    int64_t resolved;             /* monotonic µs of the last look-up of the name */
     _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
 };
 

@@ -10,6 +10,7 @@
 struct redis_resolver {
     const struct redis_address *address;
     bool needed;
+    int64_t tried; /* monotonic µs of the last tick that looked; 0: none */
     pthread_mutex_t lock;
     char number[REDIS_NUMBER_SIZE]; /* empty: not found yet */
 };
@@ -76,6 +77,16 @@ bool redis_resolver_refresh(struct redis_resolver *resolver, struct error *error
     snprintf(resolver->number, sizeof resolver->number, "%s", number);
     pthread_mutex_unlock(&resolver->lock);
     return true;
+}
+
+bool redis_resolver_tick(struct redis_resolver *resolver, bool away, int64_t now,
+                         struct error *error)
+{
+    int64_t interval = away ? REDIS_RESOLVE_INTERVAL_AWAY : REDIS_RESOLVE_INTERVAL;
+    if (!resolver->needed || (resolver->tried && now - resolver->tried < interval))
+        return true;
+    resolver->tried = now;
+    return redis_resolver_refresh(resolver, error);
 }
 
 bool redis_resolver_number(struct redis_resolver *resolver,

@@ -8,6 +8,8 @@
 #ifndef LARDER_REDIS_RESOLVER_H
 #define LARDER_REDIS_RESOLVER_H
 
+#include <stdint.h>
+
 #include "redis/address.h"
 
 #define REDIS_NUMBER_SIZE 64
@@ -23,6 +25,15 @@ bool redis_resolver_needed(const struct redis_resolver *resolver);
 
 /* Looks the name up; may wait for seconds. On ERROR_UNAVAILABLE the last number stays. */
 MUST_CHECK bool redis_resolver_refresh(struct redis_resolver *resolver, struct error *error);
+
+/*
+ * The same where it is due: at most once in REDIS_RESOLVE_INTERVAL, sooner while the server is
+ * `away`; `now` is monotonic µs. By one thread.
+ */
+#define REDIS_RESOLVE_INTERVAL (60 * INT64_C(1000000))
+#define REDIS_RESOLVE_INTERVAL_AWAY (5 * INT64_C(1000000))
+MUST_CHECK bool redis_resolver_tick(struct redis_resolver *resolver, bool away, int64_t now,
+                                    struct error *error);
 
 /* The number found last, terminated; false when none has been found yet. From any thread. */
 MUST_CHECK bool redis_resolver_number(struct redis_resolver *resolver,
