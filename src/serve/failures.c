@@ -1,5 +1,6 @@
 #include "serve/failures.h"
 
+#include "base/log.h"
 #include "serve/bearer.h"
 
 static const struct failure_row rows[] = {
@@ -130,4 +131,16 @@ void failure_answer_value(struct exchange *exchange, const struct failure_row *r
     if (!count)
         count = suspects(exchange, true, items);
     exchange_problem_items(exchange, row->status, row->detail, items, count);
+}
+
+void failure_answer_unlearned(struct exchange *exchange, const char *event)
+{
+    if (exchange->learned->write.refused) {
+        log_event(LOG_ERROR, event, "%s: PostgreSQL did not take its statements, as was logged",
+                  exchange->served->route->name);
+        exchange_problem(exchange, 500, "The route's statement failed.");
+        return;
+    }
+    exchange_problem(exchange, 503, "The database can't be reached.");
+    exchange_header(exchange, "Retry-After", "1");
 }

@@ -30,4 +30,10 @@ void failure_answer_value(struct exchange *exchange, const struct failure_row *r
 /* How important it is to the log. */
 enum log_level failure_level(const struct exchange *exchange, const struct failure_row *row);
 
+/*
+ * Settles an exchange that can't go on without what PostgreSQL has not told of its route: 500 where
+ * it refused the statements, which is logged as of `event`, or else 503.
+ */
+void failure_answer_unlearned(struct exchange *exchange, const char *event);
+
 #endif

@@ -22,22 +22,6 @@ static bool condition_refused(struct exchange *exchange)
     return true;
 }
 
-/* What PostgreSQL has not told of can't be asked for. */
-static bool unknown_refused(struct exchange *exchange)
-{
-    if (exchange->learned->stream.table)
-        return false;
-    if (exchange->learned->write.refused) {
-        log_event(LOG_ERROR, "stream", "%s: PostgreSQL did not take its statement, as was logged",
-                  exchange->served->route->name);
-        exchange_problem(exchange, 500, "The route's statement failed.");
-    } else {
-        exchange_problem(exchange, 503, "The database can't be reached.");
-        exchange_header(exchange, "Retry-After", "1");
-    }
-    return true;
-}
-
 /* Does the body come in gzip? False, settled: the client takes it in no way there is. */
 static bool coding_find(struct exchange *exchange, bool *ret_gzip)
 {
@@ -68,8 +52,13 @@ void step_stream(struct exchange *exchange)
 {
     enum route_format format;
     bool gzip;
-    if (!exchange->served->route->stream.format_count || condition_refused(exchange) ||
-        unknown_refused(exchange) || !coding_find(exchange, &gzip))
+    if (!exchange->served->route->stream.format_count || condition_refused(exchange))
+        return;
+    if (!exchange->learned->stream.table) {
+        failure_answer_unlearned(exchange, "stream");
+        return;
+    }
+    if (!coding_find(exchange, &gzip))
         return;
     if (!download_format(exchange, &format))
         exchange_problem(exchange, 406, "The client accepts none of the route's formats.");

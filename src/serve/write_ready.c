@@ -1,6 +1,6 @@
 #include "serve/write_ready.h"
 
-#include "base/log.h"
+#include "serve/failures.h"
 #include "serve/version.h"
 
 /* A condition that nobody can judge is not held to (RFC 9110, section 13.1). */
@@ -20,24 +20,11 @@ static bool condition_refused(struct exchange *exchange)
     return exchange->phase != PHASE_SEEKING;
 }
 
-/* What PostgreSQL has not told of can't be run: which rows answer is not known. */
-static bool unknown_refused(struct exchange *exchange)
-{
-    const struct learned_write *write = &exchange->learned->write;
-    if (write->known)
-        return false;
-    if (write->refused) {
-        log_event(LOG_ERROR, "write", "%s: PostgreSQL did not take its statements, as was logged",
-                  exchange->served->route->name);
-        exchange_problem(exchange, 500, "The route's statement failed.");
-    } else {
-        exchange_problem(exchange, 503, "The database can't be reached.");
-        exchange_header(exchange, "Retry-After", "1");
-    }
-    return true;
-}
-
 bool write_ready(struct exchange *exchange)
 {
-    return !condition_refused(exchange) && !unknown_refused(exchange);
+    if (condition_refused(exchange))
+        return false;
+    if (!exchange->learned->write.known)
+        failure_answer_unlearned(exchange, "write"); /* which rows answer is not known */
+    return exchange->learned->write.known;
 }
