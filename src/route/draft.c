@@ -230,12 +230,6 @@ bool attribute_text(struct draft *draft, const struct word *word, struct span va
     return true;
 }
 
-bool attribute_template(struct draft *draft, const struct word *word, struct span value,
-                        void *field)
-{
-    return attribute_text(draft, word, value, field) && draft_refer_places(draft, value, false);
-}
-
 int word_index(struct span text, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++)

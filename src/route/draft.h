@@ -99,8 +99,6 @@ bool attribute_switch(struct draft *draft, const struct word *word, struct span 
                       void *field); /* bool, from on or off */
 bool attribute_text(struct draft *draft, const struct word *word, struct span value,
                     void *field); /* struct span, not empty */
-bool attribute_template(struct draft *draft, const struct word *word, struct span value,
-                        void *field); /* struct span, not empty, with {name} places */
 
 /*
  * The first word of `rest`, taken off it: its index among `words`, or -1 after a fault that says
