@@ -27,3 +27,12 @@ int clock_remaining_ms(int64_t deadline, int64_t now)
     int64_t left = (deadline - now + 999) / 1000;
     return left > INT_MAX ? INT_MAX : (int)left;
 }
+
+void clock_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}

@@ -5,6 +5,7 @@
 #ifndef LARDER_BASE_CLOCK_H
 #define LARDER_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 /* Never runs backwards; for deadlines and durations within one machine. */
@@ -15,5 +16,8 @@ int64_t clock_wall(void);
 
 /* Milliseconds from now to a monotonic deadline, for poll(2): rounded up, 0 when it is over. */
 int clock_remaining_ms(int64_t deadline, int64_t now);
+
+/* A condition whose timed waits end by the monotonic clock. */
+void clock_condition_init(pthread_cond_t *condition);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 #define STACK_SIZE ((size_t)256 * 1024)
 
 /* So many requests under way at most: a server that hangs must not gather threads. */
@@ -63,11 +65,7 @@ static struct db_cancel *cancel_new(struct db_connection *connection)
     struct db_cancel *cancel = calloc(1, sizeof *cancel);
     if (!cancel)
         return NULL;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&cancel->ended, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&cancel->ended);
     pthread_mutex_init(&cancel->lock, NULL);
     cancel->request = PQgetCancel(connection->handle);
     if (cancel->request)

@@ -58,6 +58,16 @@ static void close_connection(struct db_pool *pool, struct db_connection *connect
     counters_add(pool->counters, COUNTER_DB_CONNECTIONS, -1);
 }
 
+struct db_pool_settings db_pool_settings_of(const struct options *options)
+{
+    return (struct db_pool_settings){
+        .connections = (size_t)options_number(options, OPTION_DB_POOL),
+        .queue = (size_t)options_number(options, OPTION_DB_QUEUE),
+        .wait = options_number(options, OPTION_DB_WAIT),
+        .connection = {.transaction_pooling = options_number(options, OPTION_DB_POOLING) == 1,
+                       .statement_timeout = options_number(options, OPTION_TIMEOUT)}};
+}
+
 void db_pool_free(struct db_pool *pool)
 {
     if (!pool)
@@ -107,11 +117,7 @@ static bool wait_granted(struct db_pool *pool, int64_t deadline)
 {
     struct waiter waiter = {0};
     struct timespec until = timespec_of(deadline);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&waiter.woken, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&waiter.woken);
     queue_append(pool, &waiter);
     while (!waiter.granted)
         if (pthread_cond_timedwait(&waiter.woken, &pool->lock, &until) != 0 && !waiter.granted)

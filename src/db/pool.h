@@ -10,6 +10,7 @@
 #define LARDER_DB_POOL_H
 
 #include "base/counters.h"
+#include "base/options.h"
 #include "db/connection.h"
 
 struct db_pool;
@@ -20,6 +21,9 @@ struct db_pool_settings {
     int64_t wait;       /* µs for a connection, opening one included */
     struct db_settings connection;
 };
+
+/* As the options LARDER_DB_… and LARDER_TIMEOUT say. */
+struct db_pool_settings db_pool_settings_of(const struct options *options);
 
 /* The counters must outlive the pool. Null: memory. */
 struct db_pool *db_pool_new(const struct db_pool_settings *settings,

@@ -44,13 +44,7 @@ static bool counters_begin(struct server *server, struct error *error)
 
 static bool pool_begin(struct server *server, struct error *error)
 {
-    const struct options *options = server->options;
-    const struct db_pool_settings settings = {
-        .connections = (size_t)options_number(options, OPTION_DB_POOL),
-        .queue = (size_t)options_number(options, OPTION_DB_QUEUE),
-        .wait = options_number(options, OPTION_DB_WAIT),
-        .connection = {.transaction_pooling = options_number(options, OPTION_DB_POOLING) == 1,
-                       .statement_timeout = options_number(options, OPTION_TIMEOUT)}};
+    const struct db_pool_settings settings = db_pool_settings_of(server->options);
     server->pool = db_pool_new(&settings, server->counters);
     return server->pool ? true : error_set_memory(error);
 }

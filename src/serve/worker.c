@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "db/write.h"
 #include "serve/crew.h"
 #include "serve/queue_page.h"
@@ -252,11 +253,7 @@ static struct crew *crew_new(struct server *server, struct listener *listener, s
     crew->front_count = fronts;
     pthread_mutex_init(&crew->lock, NULL);
     pthread_cond_init(&crew->resting, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&crew->rung, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&crew->rung);
     server->crew = crew;
     server->wake = crew_wake;
     return crew;

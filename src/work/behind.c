@@ -202,11 +202,7 @@ static void behind_free(struct behind *behind)
 
 static void locks_init(struct behind *behind)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&behind->woken, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&behind->woken);
     pthread_mutex_init(&behind->lock, NULL);
 }
 

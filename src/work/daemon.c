@@ -147,12 +147,7 @@ static bool refresh_begin(struct daemon *daemon, const struct options *options, 
 
 static bool pool_begin(struct daemon *daemon, const struct options *options, struct error *error)
 {
-    const struct db_pool_settings settings = {
-        .connections = (size_t)options_number(options, OPTION_DB_POOL),
-        .queue = (size_t)options_number(options, OPTION_DB_QUEUE),
-        .wait = options_number(options, OPTION_DB_WAIT),
-        .connection = {.transaction_pooling = options_number(options, OPTION_DB_POOLING) == 1,
-                       .statement_timeout = options_number(options, OPTION_TIMEOUT)}};
+    const struct db_pool_settings settings = db_pool_settings_of(options);
     daemon->pool = db_pool_new(&settings, daemon->counters);
     return daemon->pool ? true : error_set_memory(error);
 }

@@ -99,11 +99,7 @@ static void jobs_free(struct jobs *jobs)
 
 static void locks_init(struct jobs *jobs)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&jobs->woken, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&jobs->woken);
     pthread_mutex_init(&jobs->lock, NULL);
 }
 

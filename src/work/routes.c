@@ -156,11 +156,7 @@ static void routes_free(struct routes *routes)
 
 static void locks_init(struct routes *routes)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&routes->woken, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&routes->woken);
     pthread_mutex_init(&routes->lock, NULL);
 }
 
