@@ -16,7 +16,9 @@
 
 #include "base/log.h"
 #include "base/setup.h"
+#include "base/standard.h"
 #include "serve/job.h"
+#include "serve/settings.h"
 #include "serve/worker.h"
 
 #define SYSTEMD_FIRST_SOCKET 3
@@ -58,6 +60,7 @@ static void signals_block(sigset_t *ret_waited)
     sigaddset(ret_waited, SIGHUP);
     sigprocmask(SIG_BLOCK, ret_waited, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its writer's */
 }
 
 /* Signals and the tick, in the main thread; returns when it is time to end. */
@@ -127,13 +130,18 @@ int main(int count, char **arguments)
     struct options options;
     struct error error;
     sigset_t waited;
+    standard_fill();
     if (count > 1)
-        return answer_argument(arguments[1]);
+        return standard_end("larder-fcgi", answer_argument(arguments[1]));
     allocator_tune();
     descriptors_raise();
     signals_block(&waited);
     if (!setup_configure(&options))
         return 2;
+    if (!settings_check(&options, &error)) {
+        log_event(LOG_ERROR, "config", "%s", error.text);
+        return 2;
+    }
     if (!run(&options, &waited, &error)) {
         log_event(LOG_ERROR, "start", "%s", error.text);
         return 1;

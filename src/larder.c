@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/standard.h"
 #include "command/command.h"
+#include "serve/settings.h"
 
 static const struct command commands[] = {
     {"check", command_check, "[--offline] [DIR]",
@@ -30,15 +32,21 @@ static const struct command commands[] = {
      "prints every option's value and where it comes from"},
 };
 
+static const char foot[] = "\nDIR is a folder of route files; without it LARDER_ROUTES names one.\n"
+                           "Exit status: 0 done, 1 something is at fault, 2 the call was wrong.\n";
+
+static void print_command(const struct command *command, const char *before, FILE *to)
+{
+    fprintf(to, "%slarder %s %s\n      %s\n", before, command->name, command->usage,
+            command->prose);
+}
+
 static void print_usage(FILE *to)
 {
     fprintf(to, "usage: larder COMMAND [ARGUMENT]...\n\n");
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
-        fprintf(to, "  larder %s %s\n      %s\n", commands[i].name, commands[i].usage,
-                commands[i].prose);
-    fprintf(to, "  larder --help | --version\n\n"
-                "DIR is a folder of route files; without it LARDER_ROUTES names one.\n"
-                "Exit status: 0 done, 1 something is at fault, 2 the call was wrong.\n");
+        print_command(&commands[i], "  ", to);
+    fprintf(to, "  larder COMMAND --help\n  larder --help | --version\n%s", foot);
 }
 
 static const char *from_environment(const char *name)
@@ -49,16 +57,26 @@ static const char *from_environment(const char *name)
 static int run(const struct command *command, int count, char **arguments)
 {
     struct options options;
+    struct error error;
     struct bytes faults = BYTES_EMPTY;
+    if (count == 2 && strcmp(arguments[1], "--help") == 0) {
+        print_command(command, "usage: ", stdout);
+        fputs(foot, stdout);
+        return 0;
+    }
     if (!options_load(from_environment, &options, &faults)) {
         fputs(bytes_text(&faults), stderr);
         bytes_free(&faults);
         return 2;
     }
+    if (!settings_check(&options, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return 2;
+    }
     return command->run(&options, count, arguments);
 }
 
-int main(int count, char **arguments)
+static int answer(int count, char **arguments)
 {
     const char *name = count > 1 ? arguments[1] : "";
     if (strcmp(name, "--version") == 0) {
@@ -76,4 +94,10 @@ int main(int count, char **arguments)
         fprintf(stderr, "larder: there is no command \"%s\"\n\n", name);
     print_usage(stderr);
     return 2;
+}
+
+int main(int count, char **arguments)
+{
+    standard_fill();
+    return standard_end("larder", answer(count, arguments));
 }

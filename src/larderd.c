@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 #include "base/setup.h"
+#include "base/standard.h"
+#include "serve/settings.h"
 #include "work/daemon.h"
 
 static int answer_argument(const char *argument)
@@ -29,10 +31,15 @@ int main(int count, char **arguments)
 {
     struct options options;
     struct error error;
+    standard_fill();
     if (count > 1)
-        return answer_argument(arguments[1]);
+        return standard_end("larderd", answer_argument(arguments[1]));
     if (!setup_configure(&options))
         return 2;
+    if (!settings_check(&options, &error)) {
+        log_event(LOG_ERROR, "config", "%s", error.text);
+        return 2;
+    }
     if (!daemon_run(&options, &error)) {
         log_event(LOG_ERROR, "start", "%s", error.text);
         return error.kind == ERROR_INVALID ? 2 : 1;

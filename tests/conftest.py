@@ -12,10 +12,14 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from support import tokens  # noqa: E402
-from support.postgres import Postgres  # noqa: E402
+from support.mirror import Mirror, nginx_folder  # noqa: E402
+from support.postgres import Postgres, Standby  # noqa: E402
 from support.stack import Stack, clean_environment, pack  # noqa: E402
 
 living = []
+
+# A machine that has much to do is no Redis that is away. Tests in which Redis is name another bound.
+PATIENT = {"LARDER_REDIS_TIMEOUT": "5s"}
 
 
 class Factory:
@@ -29,7 +33,7 @@ class Factory:
     def __call__(self, routes, postgres=None, **options):
         folder = tempfile.mkdtemp(prefix="s", dir=self.folder)
         os.chmod(folder, 0o755)
-        stack = Stack(f"{folder}/s", postgres or self.default_postgres(), routes, **options)
+        stack = Stack(f"{folder}/s", postgres or self.default_postgres(), routes, usual=PATIENT, **options)
         living.append(stack)
         self.exits.callback(living.remove, stack)
         return self.exits.enter_context(stack)
@@ -39,6 +43,14 @@ class Factory:
         folder = tempfile.mkdtemp(prefix="p", dir=self.folder)
         os.chmod(folder, 0o755)
         server = Postgres(f"{folder}/postgres", **options)
+        self.exits.callback(server.stop)
+        return server
+
+    def standby(self, primary, **options):
+        """A hot standby of another PostgreSQL."""
+        folder = tempfile.mkdtemp(prefix="p", dir=self.folder)
+        os.chmod(folder, 0o755)
+        server = Standby(f"{folder}/postgres", primary, **options)
         self.exits.callback(server.stop)
         return server
 
@@ -52,6 +64,19 @@ def work_folder(request):
         print(f"\nThe servers' logs are kept in {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def folder_of_nginx():
+    with nginx_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def mirror(folder_of_nginx):
+    mirror = Mirror(str(folder_of_nginx / "api.sock"))
+    yield mirror
+    mirror.close()
 
 
 @pytest.fixture(scope="session")
@@ -125,11 +150,12 @@ def packs_url(packs_stack):
 
 # Files that take longest begin first, so that none is left over for the end.
 LONGEST = ("test_quickstart", "test_users_apart", "test_packs", "test_jobs_killed", "test_staleness", "test_jobs_servers",
-           "test_jobs_workers", "test_larderd", "test_behind_killed", "test_stream_broken", "test_verify", "test_job_page",
-           "test_pages")
+           "test_jobs_workers", "test_larderd", "test_behind_killed", "test_write_left", "test_stream_broken", "test_verify",
+           "test_job_page", "test_definitions", "test_install_command", "test_pages")
 
 
 def pytest_collection_modifyitems(items):
+    """Sorting keeps the order within a file."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 

@@ -14,17 +14,21 @@ refuse() {
     exit "$status"
 }
 
-# A step's log, whose end is shown when the step fails.
-step_log=
+# A step's log, whose end is shown when the step fails, and what it is called.
+step_log="" step_name=""
 
 # step LOG MESSAGE...: says what begins now.
 step() {
     step_log=$1
     shift
+    step_name=$*
     say "$@"
 }
 
 show_step_log() {
+    if [[ -n $step_log && ! -s $step_log ]]; then
+        printf '\n"%s" failed, and left nothing in %s.\n' "$step_name" "$step_log" >&2
+    fi
     [[ -n $step_log && -s $step_log ]] || return 0
     printf '\nThe end of %s:\n' "$step_log" >&2
     tail -n 20 "$step_log" | sed 's/^/    /' >&2
@@ -41,4 +45,13 @@ wait_for() {
         fi
         sleep 0.05
     done
+}
+
+# tell_if_full FOLDER: what fails where no room is left can seldom say so itself.
+tell_if_full() {
+    local left
+    left=$(df -Pk -- "$1" | awk 'NR == 2 { print int($4 / 1024) }')
+    if ((left < 16)); then
+        echo "The disk of $1 is full: $left MB are left. Make room, or set LARDER_STATE to a folder elsewhere." >&2
+    fi
 }

@@ -146,13 +146,14 @@ load_pack() {
     echo "$loaded" >"$mark"
 }
 
-# The packs' own folders where the responders can read them, so that an edit is one SIGHUP away; else copies.
+# The packs' own folders where the responders can read them, so that an edit is one SIGHUP away; else copies. What else
+# lies there is the user's own and stays.
 gather_routes() {
     local name source
-    rm -rf "$state/routes"
-    mkdir "$state/routes"
+    mkdir -p "$state/routes"
     for name in "${packs[@]}"; do
         source=$tree/sql/$name/routes
+        rm -rf "${state:?}/routes/$name"
         if (exec_as "$web_user" sh -c 'cat "$0"/*.sql' "$source") >/dev/null 2>&1; then
             ln -s "$source" "$state/routes/$name"
         else
@@ -196,9 +197,13 @@ start_pool() {
 # larderd
 
 # Triggers on what the routes read; larderd may take what they leave. Again at each start: a no-op where all is there.
+# A route that keeps it from being done is named in the log.
 install_triggers() {
-    PGDATABASE=larder PGUSER=postgres LARDER_ROUTES=$state/routes \
-        "$state/build/larder" install --to larder >>"$log/install.log" 2>&1
+    local -x PGDATABASE=larder PGUSER=postgres LARDER_ROUTES=$state/routes
+    if ! "$state/build/larder" install --to larder >>"$log/install.log" 2>&1; then
+        "$state/build/larder" check >>"$log/install.log" 2>&1 || true
+        return 1
+    fi
 }
 
 start_larderd() {

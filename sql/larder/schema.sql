@@ -27,7 +27,7 @@ CREATE UNLOGGED TABLE larder.outbox (
     tag  text     NOT NULL,
     xid  xid8     NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     lane smallint NOT NULL DEFAULT ((pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15) OPERATOR(pg_catalog.+)
-        CASE WHEN pg_catalog.current_setting('larder.writer', true) OPERATOR(pg_catalog.=) 'on' THEN 16 ELSE 0 END)
+        CASE WHEN pg_catalog.current_setting('larder.struck', true) OPERATOR(pg_catalog.<>) '' THEN 16 ELSE 0 END)
 ) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0,
         autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000, vacuum_truncate = off);
 CREATE INDEX outbox_lane_xid ON larder.outbox (lane, xid);
@@ -44,52 +44,73 @@ SELECT pg_catalog.setval('larder.asleep', 1);
 
 -- The definitions as larder.changed_definitions() last saw them.
 CREATE TABLE larder.definition (
-    name  text PRIMARY KEY, -- of a watched table; '*': all views and functions
+    name  text PRIMARY KEY, -- of a watched table; '*': all views and functions, and the roles
     print text NOT NULL
 );
 
--- The children by inheritance that the install knew of: those that routes read have triggers of their own.
+-- The children by inheritance that the install knew of: those that routes read have watches, and triggers, of their own.
 CREATE TABLE larder.known (
-    child oid PRIMARY KEY
+    child text PRIMARY KEY
 );
 
--- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll. A responder's
--- write need not wake it.
+-- The triggers as the install left them: when they fire, and the columns they go by, in the table's order. All by name, so
+-- that it is as true in a database that was restored from a dump.
+CREATE TABLE larder.made_trigger (
+    schema  text   NOT NULL,
+    "table" text   NOT NULL,
+    name    text   NOT NULL,
+    enabled "char" NOT NULL,
+    columns text[] NOT NULL,
+    PRIMARY KEY (schema, "table", name)
+);
+
+-- NOTIFY is forbidden in transactions that are prepared; where there may be such, larderd has to poll.
 CREATE FUNCTION larder.wake() RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
-    IF pg_catalog.current_setting('larder.writer', true) OPERATOR(pg_catalog.=) 'on' THEN
-        RETURN;
-    END IF;
     IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
         PERFORM pg_catalog.pg_notify('larder', '');
     END IF;
 END
 $function$;
 
--- The tags are the trigger's arguments.
+-- What a responder's transaction struck so far is its setting larder.struck, which SHOW reads for less than any query:
+-- '0' at its beginning (elsewhere it is empty), then its number and the tags, a line each. An empty line says that there
+-- are more than it holds. A savepoint takes back what it takes back of the outbox. `noted` is the setting as it is, and
+-- it is given back as it will be. One expression, so that plpgsql runs it without a call.
+CREATE FUNCTION larder.note(noted pg_catalog.text, tags pg_catalog.text) RETURNS pg_catalog.text LANGUAGE sql AS $function$
+    SELECT pg_catalog.set_config('larder.struck', CASE
+        WHEN noted OPERATOR(pg_catalog.=) '0' THEN pg_catalog.pg_current_xact_id()::pg_catalog.text
+        WHEN pg_catalog.octet_length(noted) OPERATOR(pg_catalog.>) 16000
+            THEN pg_catalog.split_part(noted, E'\n', 1) OPERATOR(pg_catalog.||) E'\n'
+        ELSE noted
+    END OPERATOR(pg_catalog.||) E'\n' OPERATOR(pg_catalog.||) tags, true)
+$function$;
+
+-- The tags are the trigger's arguments. A responder's write need not wake larderd.
 CREATE FUNCTION larder.strike() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $function$
+DECLARE
+    noted pg_catalog.text := pg_catalog.current_setting('larder.struck', true);
 BEGIN
     IF TG_NARGS OPERATOR(pg_catalog.=) 1 THEN
         INSERT INTO larder.outbox (tag) VALUES (TG_ARGV[0]);
     ELSE
         INSERT INTO larder.outbox (tag) SELECT pg_catalog.unnest(TG_ARGV);
     END IF;
-    IF pg_catalog.pg_sequence_last_value('larder.asleep') OPERATOR(pg_catalog.=) 2 THEN
+    IF noted OPERATOR(pg_catalog.<>) '' THEN
+        noted := larder.note(noted, pg_catalog.array_to_string(TG_ARGV, E'\n'));
+    ELSIF pg_catalog.pg_sequence_last_value('larder.asleep') OPERATOR(pg_catalog.=) 2 THEN
         PERFORM larder.wake();
     END IF;
     RETURN NULL;
 END
 $function$;
 
--- The tags of the transaction so far, where it is a responder's, and its number. To be asked at its end.
-CREATE FUNCTION larder.mine() RETURNS TABLE (tag pg_catalog.text, xid pg_catalog.xid8) LANGUAGE plpgsql SECURITY DEFINER
-SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+-- The tags of a responder's transaction, a line each, where its setting does not hold them all. Null: larderd has them.
+CREATE FUNCTION larder.struck(number pg_catalog.xid8) RETURNS pg_catalog.text LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
-    RETURN QUERY
-        SELECT DISTINCT o.tag, o.xid FROM larder.outbox AS o
-        WHERE o.lane OPERATOR(pg_catalog.=) (16 OPERATOR(pg_catalog.+)
-                (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15))::pg_catalog.int2
-            AND o.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned();
+    RETURN (SELECT string_agg(DISTINCT o.tag, E'\n') FROM larder.outbox AS o
+            WHERE o.lane = ANY ('{16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31}'::int2[]) AND o.xid = number);
 END
 $function$;
 
@@ -222,12 +243,17 @@ BEGIN
 END
 $function$;
 
--- Leaves tags for larderd, as the triggers do.
+-- Leaves tags for larderd, as the triggers do. Who calls it has them, so of a responder's transaction only the number is
+-- noted.
 CREATE FUNCTION larder.leave(tags pg_catalog.text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    noted text := current_setting('larder.struck', true);
 BEGIN
     INSERT INTO larder.outbox (tag) SELECT DISTINCT t FROM unnest(tags) AS t;
-    IF pg_sequence_last_value('larder.asleep') = 2 THEN
+    IF noted = '0' THEN
+        PERFORM set_config('larder.struck', pg_current_xact_id()::text, true);
+    ELSIF coalesce(noted, '') = '' AND pg_sequence_last_value('larder.asleep') = 2 THEN
         PERFORM larder.wake();
     END IF;
 END
@@ -270,28 +296,33 @@ $function$;
 
 -- For the WHEN of a narrowed watch's triggers, whose settings end in `key`: whether one of the two values is new to the
 -- transaction. Settings made here end with it, and are undone with a savepoint, as the rows in the outbox are.
--- v: the values' hashes, 33 characters each; '*' past 100 of them. m: the values of the row before.
-CREATE FUNCTION larder.fresh(key pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
+-- v: ',' after the first row, whose values are not remembered (at worst they are struck twice); then the values' hashes,
+-- 33 characters each; '*' past 100 of them, and then it is not called. m: the values of the row before.
+CREATE FUNCTION larder.fresh(key pg_catalog.text, old_value pg_catalog.anyelement, new_value pg_catalog.anyelement)
 RETURNS boolean LANGUAGE plpgsql AS $function$
 DECLARE
-    setting pg_catalog.text;
-    memo    pg_catalog.text;
-    seen    pg_catalog.text;
-    old     pg_catalog.text;
-    new     pg_catalog.text;
-    more    pg_catalog.text := '';
+    seen   pg_catalog.text := pg_catalog.current_setting('larder.v' OPERATOR(pg_catalog.||) key, true);
+    memo   pg_catalog.text;
+    before pg_catalog.text;
+    after  pg_catalog.text;
+    old    pg_catalog.text;
+    new    pg_catalog.text;
+    more   pg_catalog.text := '';
 BEGIN
-    memo := pg_catalog.quote_nullable(before)
-        OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) pg_catalog.quote_nullable(after);
-    setting := 'larder.m' OPERATOR(pg_catalog.||) key;
-    IF pg_catalog.current_setting(setting, true) OPERATOR(pg_catalog.=) memo THEN
+    IF coalesce(seen, '') OPERATOR(pg_catalog.=) '' THEN
+        seen := pg_catalog.set_config('larder.v' OPERATOR(pg_catalog.||) key, ',', true);
+        RETURN true;
+    END IF;
+    memo := pg_catalog.quote_nullable(old_value::pg_catalog.text)
+        OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) pg_catalog.quote_nullable(new_value::pg_catalog.text);
+    IF pg_catalog.current_setting('larder.m' OPERATOR(pg_catalog.||) key, true) OPERATOR(pg_catalog.=) memo THEN
         RETURN false;
     END IF;
     IF pg_catalog.octet_length(memo) OPERATOR(pg_catalog.<=) 200 THEN
-        PERFORM pg_catalog.set_config(setting, memo, true);
+        PERFORM pg_catalog.set_config('larder.m' OPERATOR(pg_catalog.||) key, memo, true);
     END IF;
-    setting := 'larder.v' OPERATOR(pg_catalog.||) key;
-    seen := coalesce(pg_catalog.current_setting(setting, true), '');
+    before := old_value::pg_catalog.text;
+    after := new_value::pg_catalog.text;
     old := coalesce(pg_catalog.md5(before), 'null') OPERATOR(pg_catalog.||) ',';
     new := coalesce(pg_catalog.md5(after), 'null') OPERATOR(pg_catalog.||) ',';
     IF pg_catalog.strpos(seen, old) OPERATOR(pg_catalog.=) 0 THEN
@@ -307,28 +338,33 @@ BEGIN
     IF pg_catalog.octet_length(seen) OPERATOR(pg_catalog.>) 3300 THEN
         seen := '*';
     END IF;
-    PERFORM pg_catalog.set_config(setting, seen, true);
+    PERFORM pg_catalog.set_config('larder.v' OPERATOR(pg_catalog.||) key, seen, true);
     RETURN true;
 END
 $function$;
 
 -- What can change without a row trigger's knowing, as a text for each watched table (with its partitions and children)
--- and one, '*', for all views and functions: any change of a definition changes it, TRUNCATE and REFRESH too.
--- A concurrent REFRESH shows in the statistics alone, which its session may keep back for some seconds.
+-- and one, '*', for all views and functions, types, schemas and roles: any change of a definition changes it, TRUNCATE
+-- and REFRESH too. A concurrent REFRESH shows in the statistics alone, which its session may keep back for some seconds.
+-- In plpgsql because that keeps the plan for the next look: to make it takes longer than to look.
 CREATE FUNCTION larder.fingerprints() RETURNS TABLE (name text, print text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE watched AS (
         SELECT DISTINCT w.schema, w."table", format('%I.%I', w.schema, w."table") AS name FROM larder.watch AS w
     ), member AS (
-        SELECT w.name, c.oid
+        SELECT w.name, c.oid, '' AS bond
         FROM watched AS w
         JOIN pg_namespace AS n ON n.nspname = w.schema
         JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
         UNION
-        SELECT m.name, i.inhrelid FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
+        -- A partition that is being detached concurrently is read no more, but is there as long as anybody reads it.
+        SELECT m.name, i.inhrelid, i.xmin::text FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
     ), print AS (
-        SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, c.relname, c.relnamespace, c.relrowsecurity,
-            c.relforcerowsecurity, c.relacl, c.relpartbound,
+        SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, m.bond, c.relname, c.relnamespace, c.relowner,
+            c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.relpartbound,
             -- A TRUNCATE that a trigger tells of is no news here.
             CASE WHEN NOT EXISTS (
                 SELECT FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid
@@ -340,27 +376,58 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
             (SELECT string_agg(p.xmin::text, ' ' ORDER BY p.oid) FROM pg_policy AS p WHERE p.polrelid = c.oid),
             CASE WHEN c.relkind = 'm'
                 THEN pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_deleted(c.oid) END),
-            ',' ORDER BY c.oid)) AS print
+            ',' ORDER BY c.oid, m.bond)) AS print
         FROM member AS m JOIN pg_class AS c ON c.oid = m.oid
         GROUP BY m.name
     )
     SELECT w.name, coalesce(p.print, 'absent') FROM watched AS w LEFT JOIN print AS p USING (name)
     UNION ALL
     SELECT '*', concat(
-        (SELECT md5(string_agg(concat(r.xmin, CASE WHEN c.relkind = 'v' THEN c.xmin END), ' ' ORDER BY r.oid))
+        -- The rights on a column of a view stand with the column alone.
+        (SELECT md5(string_agg(concat(r.xmin, CASE WHEN c.relkind = 'v' THEN concat(c.xmin, (
+                    SELECT string_agg(concat(a.attnum, a.attacl), ' ' ORDER BY a.attnum) FROM pg_attribute AS a
+                    WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL)) END), ' ' ORDER BY r.oid))
          FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class
          WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm') AND c.relpersistence <> 't'),
-        (SELECT md5(string_agg(p.xmin::text, ' ' ORDER BY p.oid))
+        -- PostgreSQL's own functions don't change, but who may call them does.
+        (SELECT md5(string_agg(concat_ws(' ', p.xmin, p.oid), ',' ORDER BY p.oid))
          FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-         WHERE p.oid >= 16384 AND n.nspname <> 'larder' AND n.nspname !~ '^pg_temp_'),
-        (SELECT md5(string_agg(concat_ws(' ', n.oid, n.nspname, n.nspacl), ',' ORDER BY n.oid))
+         WHERE (p.oid >= 16384 OR p.proacl IS NOT NULL) AND n.nspname <> 'larder' AND n.nspname !~ '^pg_temp_'),
+        (SELECT md5(string_agg(concat_ws(' ', n.oid, n.nspname, n.nspowner, n.nspacl), ',' ORDER BY n.oid))
          FROM pg_namespace AS n
-         WHERE n.nspname NOT IN ('larder', 'larder_kept') AND n.nspname !~ '^pg_(temp|toast_temp)_'))
+         WHERE n.nspname NOT IN ('larder', 'larder_kept') AND n.nspname !~ '^pg_(temp|toast_temp)_'),
+        -- Who is pg_database_owner; and another database that was put in its place may be the copy of an earlier state.
+        (SELECT concat_ws(' ', d.oid, d.datdba, '') FROM pg_database AS d WHERE d.datname = current_database()),
+        -- What a role may, and what policies let it see, is also a matter of what it is a member of.
+        (SELECT md5(string_agg(m::text, ' ' ORDER BY m.roleid, m.member, m.grantor)) FROM pg_auth_members AS m),
+        (SELECT md5(string_agg(concat_ws(' ', r.oid, r.rolname, r.rolsuper, r.rolinherit, r.rolbypassrls), ','
+             ORDER BY r.oid)) FROM pg_roles AS r),
+        -- Not the types that come and go with each table.
+        (SELECT md5(string_agg(t.xmin::text, ' ' ORDER BY t.oid))
+         FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+         WHERE t.oid >= 16384 AND t.typtype <> 'c' AND t.typcategory <> 'A' AND n.nspname !~ '^pg_temp_'),
+        (SELECT md5(string_agg(e.xmin::text, ' ' ORDER BY e.oid)) FROM pg_enum AS e),
+        (SELECT md5(string_agg(concat(c.xmin, a.xmin), ' ' ORDER BY c.oid, a.attnum))
+         FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+         WHERE c.relkind = 'c' AND c.oid >= 16384 AND c.relpersistence <> 't'),
+        (SELECT md5(string_agg(c.xmin::text, ' ' ORDER BY c.oid)) FROM pg_constraint AS c
+         WHERE c.conrelid = 0 AND c.oid >= 16384),
+        (SELECT md5(string_agg(concat_ws(' ', made.xmin, made.oid), ',' ORDER BY made.oid, made.xmin::text))
+         FROM (SELECT c.xmin, c.oid FROM pg_cast AS c WHERE c.oid >= 16384 UNION ALL
+               SELECT o.xmin, o.oid FROM pg_operator AS o WHERE o.oid >= 16384 UNION ALL
+               SELECT c.xmin, c.oid FROM pg_collation AS c WHERE c.oid >= 16384 UNION ALL
+               SELECT d.xmin, d.oid FROM pg_ts_dict AS d WHERE d.oid >= 16384 UNION ALL
+               SELECT c.xmin, c.oid FROM pg_ts_config AS c WHERE c.oid >= 16384 UNION ALL
+               SELECT m.xmin, m.mapcfg FROM pg_ts_config_map AS m WHERE m.mapcfg >= 16384) AS made));
+END
 $function$;
 
 -- Those who inherit from the watched tables, at any depth, and are no partitions.
-CREATE FUNCTION larder.children() RETURNS TABLE (name text, child oid)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+CREATE FUNCTION larder.children() RETURNS TABLE (name text, child text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE member AS (
         SELECT format('%I.%I', w.schema, w."table") AS name, c.oid
         FROM larder.watch AS w
@@ -370,35 +437,74 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
         UNION
         SELECT m.name, i.inhrelid FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
     )
-    SELECT m.name, m.oid FROM member AS m JOIN pg_inherits AS i ON i.inhrelid = m.oid
-    WHERE m.oid IS DISTINCT FROM to_regclass(m.name)::oid
+    SELECT m.name, format('%I.%I', n.nspname, c.relname)
+    FROM member AS m
+    JOIN pg_inherits AS i ON i.inhrelid = m.oid
+    JOIN pg_class AS c ON c.oid = m.oid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE m.oid IS DISTINCT FROM to_regclass(m.name)::oid;
+END
 $function$;
 
--- Watched tables in which something would not be heard of a change: triggers were switched off or dropped, a child came
--- after the install, or a BEFORE trigger that may change columns which an UPDATE doesn't name (and then UPDATE OF, as the
--- triggers have it where there is none, won't do).
+-- The triggers as they are, with their clones on partitions, and whether each still does what it was made for: it may have
+-- been switched off, or on for less than replicated changes; and one goes by its columns' places, not by their names, so
+-- that another column may have the name by now. A root is one that was made; clones have its name.
+CREATE FUNCTION larder.triggers() RETURNS TABLE (relation oid, name text, root boolean, by_column boolean, enabled "char",
+    columns text[], sound boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT t.relation, t.name, t.root, t.by_column, t.enabled, t.columns,
+        t.enabled IN ('A', coalesce(m.enabled, 'O')) AND (NOT t.root OR t.columns = coalesce(m.columns, t.columns))
+    FROM (SELECT t.tgrelid AS relation, t.tgname::text AS name, t.tgparentid = 0 AS root,
+              cardinality(t.tgattr::int2[]) > 0 AS by_column, t.tgenabled AS enabled,
+              CASE WHEN t.tgparentid = 0 AND t.tgqual IS NOT NULL THEN array(
+                  SELECT a.attname::text FROM pg_attribute AS a
+                  WHERE a.attrelid = t.tgrelid AND a.attnum IN (
+                      SELECT d.refobjsubid FROM pg_depend AS d
+                      WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid)
+                  ORDER BY a.attnum) ELSE '{}' END AS columns
+          FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+          WHERE p.pronamespace = 'larder'::regnamespace OFFSET 0) AS t
+    LEFT JOIN larder.made_trigger AS m ON m.name = t.name;
+END
+$function$;
+
+-- Watched tables in which something would not be heard of a change: triggers are missing, or no longer what they were; a
+-- child came after the install, or a BEFORE trigger that may change columns which an UPDATE doesn't name (and then UPDATE
+-- OF, as the triggers have it where there is none, won't do).
 CREATE FUNCTION larder.unheard() RETURNS SETOF text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+    RETURN QUERY
     WITH own AS MATERIALIZED (
-        SELECT t.tgrelid AS relation, t.tgenabled, cardinality(t.tgattr::int2[]) > 0 AS by_column
-        FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
-        WHERE p.pronamespace = 'larder'::regnamespace
+        SELECT * FROM larder.triggers()
     )
     SELECT format('%I.%I', w.schema, w."table")
     FROM (SELECT DISTINCT w.schema, w."table" FROM larder.watch AS w) AS w
     JOIN pg_namespace AS n ON n.nspname = w.schema
     JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
-    WHERE c.relkind IN ('r', 'p') AND (
-        SELECT count(*) = 0 OR bool_or(o.tgenabled NOT IN ('O', 'A')) FROM own AS o WHERE o.relation = c.oid)
+    WHERE c.relkind IN ('r', 'p') AND c.oid NOT IN (SELECT o.relation FROM own AS o)
+    UNION
+    SELECT format('%I.%I', m.schema, m."table")
+    FROM larder.made_trigger AS m
+    JOIN pg_namespace AS n ON n.nspname = m.schema
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = m."table"
+    WHERE NOT EXISTS (SELECT FROM own AS o WHERE o.relation = c.oid AND o.name = m.name)
     UNION
     SELECT c.name FROM larder.children() AS c WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k)
     UNION
     SELECT format('%I.%I', n.nspname, c.relname)
-    FROM (SELECT DISTINCT o.relation FROM own AS o JOIN pg_trigger AS t ON t.tgrelid = o.relation
+    FROM (SELECT o.relation FROM own AS o WHERE NOT o.sound
+          UNION
+          SELECT o.relation FROM own AS o JOIN pg_trigger AS t ON t.tgrelid = o.relation
           WHERE o.by_column AND t.tgtype & 19 = 19 AND NOT t.tgisinternal) AS o
     CROSS JOIN LATERAL (SELECT o.relation UNION SELECT a.relid FROM pg_partition_ancestors(o.relation) AS a) AS up
     JOIN pg_class AS c ON c.oid = up.relation
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace;
+END
 $function$;
 
 -- The names whose fingerprint is not the one that larder.changed_definitions() saw last.
@@ -433,13 +539,16 @@ DECLARE
 BEGIN
     -- One statement, so that what is saved is what was compared.
     RETURN QUERY
-        WITH was AS MATERIALIZED (
-            SELECT array_agg(m) AS moved, EXISTS (
+        WITH seen AS MATERIALIZED (
+            SELECT f.name, f.print FROM larder.fingerprints() AS f LEFT JOIN larder.definition AS d USING (name)
+            WHERE d.print IS DISTINCT FROM f.print
+        ), was AS MATERIALIZED (
+            SELECT array_agg(s.name) AS moved, EXISTS (
                        SELECT FROM larder.definition AS d WHERE d.name = 'prepared' AND d.print = 'true')::text AS prepared
-            FROM larder.moved() AS m
+            FROM seen AS s
         ), saved AS (
             INSERT INTO larder.definition
-            SELECT f.name, f.print FROM was CROSS JOIN larder.fingerprints() AS f WHERE f.name = ANY (was.moved)
+            SELECT s.name, s.print FROM seen AS s
             UNION ALL
             SELECT 'prepared', still FROM was WHERE was.prepared <> still
             ON CONFLICT (name) DO UPDATE SET print = excluded.print
@@ -459,6 +568,11 @@ $function$;
 CREATE FUNCTION larder.know() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
+    DELETE FROM larder.made_trigger;
+    INSERT INTO larder.made_trigger
+    SELECT n.nspname, c.relname, t.name, t.enabled, t.columns
+    FROM larder.triggers() AS t JOIN pg_class AS c ON c.oid = t.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE t.root;
     DELETE FROM larder.known;
     INSERT INTO larder.known SELECT DISTINCT c.child FROM larder.children() AS c;
     INSERT INTO larder.outbox (tag) SELECT larder.changed_definitions();
@@ -469,27 +583,41 @@ $function$;
 -- so that two transactions with DDL don't wait for each other.
 CREATE FUNCTION larder.on_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    noted text := current_setting('larder.struck', true);
+    tags  text;
 BEGIN
     IF tg_tag LIKE 'CREATE %' AND NOT EXISTS (
         SELECT FROM pg_event_trigger_ddl_commands() AS c WHERE c.schema_name IS DISTINCT FROM 'pg_temp') THEN
         RETURN;
     END IF;
-    INSERT INTO larder.outbox (tag)
-    SELECT larder.tags_of(array(SELECT larder.moved()))
-    UNION
-    SELECT 'larder:definitions' FROM larder.moved()
-    UNION
-    SELECT w.tag
-    FROM larder.watch AS w
-    JOIN pg_event_trigger_ddl_commands() AS c
-      ON c.objid = to_regclass(format('%I.%I', w.schema, w."table")) AND c.command_tag LIKE 'REFRESH %';
-    IF FOUND AND pg_sequence_last_value('larder.asleep') = 2 THEN
+    WITH moved AS MATERIALIZED (
+        SELECT m AS name FROM larder.moved() AS m
+    ), put AS (
+        INSERT INTO larder.outbox (tag)
+        SELECT larder.tags_of(array(SELECT m.name FROM moved AS m))
+        UNION
+        SELECT 'larder:definitions' FROM moved
+        UNION
+        SELECT w.tag
+        FROM larder.watch AS w
+        JOIN pg_event_trigger_ddl_commands() AS c
+          ON c.objid = to_regclass(format('%I.%I', w.schema, w."table")) AND c.command_tag LIKE 'REFRESH %'
+        RETURNING tag
+    )
+    SELECT string_agg(put.tag, E'\n') INTO tags FROM put;
+    IF tags IS NULL THEN
+        RETURN;
+    END IF;
+    IF noted <> '' THEN
+        noted := larder.note(noted, tags);
+    ELSIF pg_sequence_last_value('larder.asleep') = 2 THEN
         PERFORM larder.wake();
     END IF;
 END
 $function$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA larder FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION larder.fresh, larder.mine TO PUBLIC;
+GRANT EXECUTE ON FUNCTION larder.fresh TO PUBLIC;
 GRANT USAGE ON SCHEMA larder TO PUBLIC;
 GRANT SELECT ON larder.watch, larder.meta TO PUBLIC;

@@ -7,7 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 
 #define EC_COORDINATE 32 /* bytes, of P-256 */
 

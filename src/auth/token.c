@@ -1,6 +1,6 @@
 #include "auth/token.h"
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 
 const char *const auth_algorithm_names[] = {
     [AUTH_OFF] = "off",

@@ -32,25 +32,26 @@ static size_t capacity_for(size_t have, size_t need)
     return capacity;
 }
 
+static bool grow(struct bytes *bytes, size_t more)
+{
+    size_t capacity =
+        more < SIZE_MAX - bytes->size ? capacity_for(bytes->capacity, bytes->size + more + 1) : 0;
+    char *data = capacity ? realloc(bytes->data, capacity) : NULL;
+    if (!data) {
+        bytes->failed = true;
+        return false;
+    }
+    bytes->data = data;
+    bytes->capacity = capacity;
+    return true;
+}
+
 char *bytes_reserve(struct bytes *bytes, size_t more)
 {
     if (bytes->failed)
         return NULL;
-    if (bytes->data && more < bytes->capacity - bytes->size)
-        return bytes->data + bytes->size;
-    if (more >= SIZE_MAX - bytes->size) {
-        bytes->failed = true;
-        return NULL;
-    }
-    size_t capacity = capacity_for(bytes->capacity, bytes->size + more + 1);
-    char *data = realloc(bytes->data, capacity);
-    if (!data) {
-        bytes->failed = true;
-        return NULL;
-    }
-    bytes->data = data;
-    bytes->capacity = capacity;
-    return data + bytes->size;
+    bool room = bytes->data && more < bytes->capacity - bytes->size;
+    return room || grow(bytes, more) ? bytes->data + bytes->size : NULL;
 }
 
 void bytes_append(struct bytes *bytes, const void *data, size_t size)
@@ -67,11 +68,6 @@ void bytes_append(struct bytes *bytes, const void *data, size_t size)
 void bytes_append_span(struct bytes *bytes, struct span span)
 {
     bytes_append(bytes, span.data, span.size);
-}
-
-void bytes_append_text(struct bytes *bytes, const char *text)
-{
-    bytes_append(bytes, text, strlen(text));
 }
 
 void bytes_append_byte(struct bytes *bytes, char byte)

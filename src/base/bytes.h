@@ -37,7 +37,13 @@ char *bytes_reserve(struct bytes *bytes, size_t more);
 /* `data` must not lie in the buffer itself. */
 void bytes_append(struct bytes *bytes, const void *data, size_t size);
 void bytes_append_span(struct bytes *bytes, struct span span);
-void bytes_append_text(struct bytes *bytes, const char *text);
+
+/* In line, so that the length of a literal costs nothing. */
+static inline void bytes_append_text(struct bytes *bytes, const char *text)
+{
+    bytes_append(bytes, text, strlen(text));
+}
+
 void bytes_append_byte(struct bytes *bytes, char byte);
 void bytes_append_number(struct bytes *bytes, int64_t number);
 void bytes_append_format(struct bytes *bytes, const char *format, ...) PRINTF_LIKE(2, 3);

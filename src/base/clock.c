@@ -1,7 +1,6 @@
 #include "base/clock.h"
 
 #include <limits.h>
-#include <time.h>
 
 static int64_t clock_read(clockid_t which)
 {
@@ -26,6 +25,12 @@ int clock_remaining_ms(int64_t deadline, int64_t now)
         return 0;
     int64_t left = (deadline - now + 999) / 1000;
     return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+struct timespec clock_timespec(int64_t microseconds)
+{
+    return (struct timespec){.tv_sec = microseconds / 1000000,
+                             .tv_nsec = microseconds % 1000000 * 1000};
 }
 
 void clock_condition_init(pthread_cond_t *condition)

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Never runs backwards; for deadlines and durations within one machine. */
 int64_t clock_monotonic(void);
@@ -16,6 +17,9 @@ int64_t clock_wall(void);
 
 /* Milliseconds from now to a monotonic deadline, for poll(2): rounded up, 0 when it is over. */
 int clock_remaining_ms(int64_t deadline, int64_t now);
+
+/* The same time, or span of time, not below 0, as the system's calls take it. */
+struct timespec clock_timespec(int64_t microseconds);
 
 /* A condition whose timed waits end by the monotonic clock. */
 void clock_condition_init(pthread_cond_t *condition);

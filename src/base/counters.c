@@ -23,6 +23,9 @@ const struct counter_row counter_rows[COUNTER_COUNT] = {
 
 const char *const counter_tier_names[TIER_COUNT] = {"none", "l1", "redis", "database"};
 
+const char *const counter_job_names[COUNTER_JOB_COUNT] = {"done", "failed", "cancelled",
+                                                          "tried_again"};
+
 const unsigned counter_statuses[COUNTER_STATUSES] = {200, 201, 202, 204, 304, 400, 401, 403, 404,
                                                      405, 406, 409, 412, 413, 414, 415, 422, 428,
                                                      429, 431, 500, 501, 502, 503, 504, 0};
@@ -81,8 +84,7 @@ static bool file_is_safe(int file, struct error *error)
     if (fstat(file, &status) != 0)
         return error_set_errno(error, "looking at the counters");
     if (!S_ISREG(status.st_mode) || (status.st_uid != geteuid() && status.st_uid != 0))
-        return error_set(error, ERROR_INVALID,
-                         "the counters' file must be a regular file of this user or root");
+        return error_set(error, ERROR_INVALID, "it must be a regular file of this user or root");
     return true;
 }
 
@@ -140,10 +142,11 @@ bool counters_open(const char *folder, struct counters **ret_counters, struct er
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
     if (file < 0)
         return error_set_errno(error, "%s", path);
-    if (counters_open_file(file, ret_counters, error))
+    struct error reason;
+    if (counters_open_file(file, ret_counters, &reason))
         return true;
     close(file);
-    return false;
+    return error_set(error, reason.kind, "%.200s: %.300s", path, reason.text);
 }
 
 /* Read rather than mapped: nothing that happens to the file can harm the reader. */
@@ -277,6 +280,13 @@ void counters_request(struct route_counters *row, unsigned status, enum counter_
 {
     add(&row->requests[status_index(status)][tier], 1);
     histogram_add(&row->request_time, duration);
+}
+
+void counters_job(struct route_counters *row, enum counter_job what, int64_t duration)
+{
+    add(&row->jobs[what], 1);
+    if (what == COUNTER_JOB_DONE || what == COUNTER_JOB_FAILED)
+        histogram_add(&row->job_time, duration);
 }
 
 void counters_query(struct route_counters *row, int64_t duration)

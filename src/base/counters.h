@@ -2,10 +2,10 @@
  * What happened, counted in memory that all processes of a host share.
  *
  * The plain counters come from counters.def; beside them each route has its requests by status and
- * tier and two histograms. Adding is one relaxed atomic addition, safe from any thread and
- * process. The memory is a file in LARDER_RUN that outlives the processes, so counters never run
- * backwards while the host is up (gauges are taken back by the process that raised them, and
- * cleared when the first process of a boot or of an installation starts).
+ * tier, its jobs by their end, and histograms. Adding is one relaxed atomic addition, safe from any
+ * thread and process. The memory is a file in LARDER_RUN that outlives the processes, so counters
+ * never run backwards while the host is up (gauges are taken back by the process that raised them,
+ * and cleared when the first process of a boot or of an installation starts).
  */
 #ifndef LARDER_BASE_COUNTERS_H
 #define LARDER_BASE_COUNTERS_H
@@ -29,6 +29,15 @@ enum counter_tier {
     TIER_REDIS,
     TIER_DATABASE,
     TIER_COUNT,
+};
+
+/* What became of a write that was queued: as a job, or for a batch. */
+enum counter_job {
+    COUNTER_JOB_DONE,
+    COUNTER_JOB_FAILED, /* for good */
+    COUNTER_JOB_CANCELLED,
+    COUNTER_JOB_AGAIN, /* no end: it is tried again */
+    COUNTER_JOB_COUNT,
 };
 
 struct counters;
@@ -61,6 +70,9 @@ struct route_counters *counters_route(struct counters *counters, const char *nam
 /* A finished request; `duration` in microseconds. */
 void counters_request(struct route_counters *row, unsigned status, enum counter_tier tier,
                       int64_t duration);
+
+/* One of the route's; `duration`, from its filing, in microseconds: of those done or failed. */
+void counters_job(struct route_counters *row, enum counter_job what, int64_t duration);
 
 /* A finished statement of the route. */
 void counters_query(struct route_counters *row, int64_t duration);

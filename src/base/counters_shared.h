@@ -24,6 +24,7 @@ struct counter_row {
 
 extern const struct counter_row counter_rows[COUNTER_COUNT];
 extern const char *const counter_tier_names[TIER_COUNT];
+extern const char *const counter_job_names[COUNTER_JOB_COUNT];
 
 /* The statuses Larder gives; the last, 0, is for any other. */
 #define COUNTER_STATUSES 26
@@ -41,6 +42,8 @@ struct route_counters {
     _Atomic int64_t requests[COUNTER_STATUSES][TIER_COUNT];
     struct histogram request_time;
     struct histogram query_time;
+    _Atomic int64_t jobs[COUNTER_JOB_COUNT];
+    struct histogram job_time;
 };
 
 struct counters_shared {

@@ -65,6 +65,18 @@ static void write_requests(const struct route_counters *row, struct bytes *out)
     }
 }
 
+static void write_jobs(const struct route_counters *row, struct bytes *out)
+{
+    for (size_t what = 0; what < COUNTER_JOB_COUNT; what++) {
+        int64_t count = read_number(&row->jobs[what]);
+        if (count == 0)
+            continue;
+        bytes_append_text(out, "larder_route_jobs_total{route=\"");
+        append_label(out, row->name);
+        bytes_append_format(out, "\",end=\"%s\"} %" PRId64 "\n", counter_job_names[what], count);
+    }
+}
+
 static void write_bucket(const struct route_counters *row, const char *name, const char *bound,
                          int64_t count, struct bytes *out)
 {
@@ -103,6 +115,11 @@ static void write_query_time(const struct route_counters *row, struct bytes *out
     write_histogram(row, "larder_query_seconds", &row->query_time, out);
 }
 
+static void write_job_time(const struct route_counters *row, struct bytes *out)
+{
+    write_histogram(row, "larder_job_seconds", &row->job_time, out);
+}
+
 static const struct family {
     const char *name;
     const char *type;
@@ -114,6 +131,10 @@ static const struct family {
     {"larder_request_seconds", "histogram", "Seconds from receiving a request to its answer's end.",
      write_request_time},
     {"larder_query_seconds", "histogram", "Seconds a route's statement took.", write_query_time},
+    {"larder_route_jobs_total", "counter",
+     "Queued writes by route and what became of them; tried_again is no end.", write_jobs},
+    {"larder_job_seconds", "histogram", "Seconds from queueing a write to its end, done or failed.",
+     write_job_time},
 };
 
 void counters_append_prometheus(const struct counters *counters, struct bytes *out)

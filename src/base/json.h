@@ -32,6 +32,12 @@ struct json {
 #define JSON_DEPTH_MAX 64
 
 /*
+ * Digits that a number may have, its exponent counted in (RFC 8259, section 6, leaves the bound to
+ * us): PostgreSQL's jsonb writes 1e131000 with all its zeros.
+ */
+#define JSON_DIGITS_MAX 1000
+
+/*
  * Checks the text, which must be one value with nothing but white space around it. ERROR_INVALID
  * otherwise; its text says what is wrong and at which byte, counted from 1. The memory it needs for
  * finding double names is the arena's.

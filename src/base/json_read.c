@@ -67,18 +67,38 @@ static bool digits_read(struct reader *reader)
     return reader->at > first || fail(reader, "a digit was expected");
 }
 
+/* What it says, or JSON_DIGITS_MAX + 1 where it is more. */
+static bool exponent_read(struct reader *reader, size_t *ret_exponent)
+{
+    size_t exponent = 0;
+    if (!take(reader, 'e') && !take(reader, 'E')) {
+        *ret_exponent = 0;
+        return true;
+    }
+    if (!take(reader, '+'))
+        take(reader, '-');
+    size_t first = reader->at;
+    if (!digits_read(reader))
+        return false;
+    for (size_t at = first; at < reader->at && exponent <= JSON_DIGITS_MAX; at++)
+        exponent = exponent * 10 + (size_t)(reader->text.data[at] - '0');
+    *ret_exponent = exponent <= JSON_DIGITS_MAX ? exponent : JSON_DIGITS_MAX + 1;
+    return true;
+}
+
 static bool number_read(struct reader *reader)
 {
+    size_t first = reader->at, exponent;
     take(reader, '-');
     if (!take(reader, '0') && !digits_read(reader))
         return false;
     if (take(reader, '.') && !digits_read(reader))
         return false;
-    if (!take(reader, 'e') && !take(reader, 'E'))
-        return true;
-    if (!take(reader, '+'))
-        take(reader, '-');
-    return digits_read(reader);
+    size_t digits = reader->at - first;
+    if (!exponent_read(reader, &exponent))
+        return false;
+    return digits + exponent <= JSON_DIGITS_MAX ||
+           fail(reader, "a number may have 1000 digits, its exponent counted in");
 }
 
 /* The four digits after \u. */

@@ -56,7 +56,22 @@ static bool url_valid(struct span text)
     return text.size == 0 || span_starts(text, "redis://") || span_starts(text, "unix:/");
 }
 
-/* The number behind a text: itself, microseconds, bytes, an index, or a text's length. */
+/* Of host[:port], where an IPv6 address stands in brackets. */
+static bool authority_valid(struct span text, const char *allowed)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (!text.data[i] || !strchr(allowed, text.data[i]))
+            return false;
+    bool bracketed = text.size && text.data[0] == '[';
+    size_t end = bracketed ? span_find(text, ']') + 1 : span_find(text, ':');
+    int64_t port = 1;
+    if (end > text.size || end < (bracketed ? 3 : 1))
+        return false;
+    struct span rest = span_from(text, end);
+    return !rest.size || (rest.data[0] == ':' && number_read(span_from(rest, 1), &port) &&
+                          port > 0 && port < 65536);
+}
+
 /* Plain http and no path: it is this host's own, and the path comes from elsewhere. */
 static bool site_valid(struct span text)
 {
@@ -67,11 +82,7 @@ static bool site_valid(struct span text)
         return true;
     if (!span_starts(text, scheme))
         return false;
-    struct span host = span_from(text, strlen(scheme));
-    for (size_t i = 0; i < host.size; i++)
-        if (!host.data[i] || !strchr(allowed, host.data[i]))
-            return false;
-    return host.size > 0;
+    return authority_valid(span_from(text, strlen(scheme)), allowed);
 }
 
 /* Every item between commas, without blanks around it; empty ones are left out. */
@@ -114,10 +125,7 @@ static bool origin_valid(struct span item)
     if (!secure && !span_starts(item, "http://"))
         return false;
     struct span host = span_from(item, secure ? strlen("https://") : strlen("http://"));
-    for (size_t i = 0; i < host.size; i++)
-        if (!host.data[i] || !strchr(allowed, host.data[i]))
-            return false;
-    return host.size > 0 && !span_ends(host, ":") && !span_ends(host, secure ? ":443" : ":80");
+    return authority_valid(host, allowed) && !span_ends(host, secure ? ":443" : ":80");
 }
 
 static bool origins_valid(struct span text)
@@ -125,6 +133,7 @@ static bool origins_valid(struct span text)
     return span_is(text, "*") || list_valid(text, origin_valid);
 }
 
+/* The number behind a text: itself, microseconds, bytes, an index, or a text's length. */
 static bool value_read(const struct option_row *row, struct span text, int64_t *ret_number)
 {
     *ret_number = (int64_t)text.size;
@@ -229,7 +238,8 @@ void options_append_allowed(const struct option_row *row, struct bytes *ret_text
                             row->max);
         break;
     case OPTION_TYPE_URL:
-        bytes_append_text(ret_text, "redis://[user:password@]host[:port][/database] or unix:/path");
+        bytes_append_text(ret_text, "redis://[user:password@]host[:port][/database] or "
+                                    "unix://[user:password@]/path");
         break;
     case OPTION_TYPE_SITE:
         bytes_append_text(ret_text, "http://host[:port]");
@@ -252,10 +262,29 @@ void options_append_allowed(const struct option_row *row, struct bytes *ret_text
     }
 }
 
+/* The longest part of a faulty value that is told. */
+#define SHOWN_MAX 200
+
+/* On one line, whatever it is. */
+static void append_shown(struct span text, struct bytes *out)
+{
+    for (size_t i = 0; i < text.size && i < SHOWN_MAX; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        if (byte < 0x20 || byte == 0x7f)
+            bytes_append_format(out, "\\x%02x", byte);
+        else
+            bytes_append_byte(out, (char)byte);
+    }
+    if (text.size > SHOWN_MAX)
+        bytes_append_text(out, "...");
+}
+
 static void append_fault(const struct option_row *row, const char *text, struct bytes *faults)
 {
+    struct bytes printable CLEANUP(bytes_free) = BYTES_EMPTY;
+    append_printable(row, text, &printable);
     bytes_append_format(faults, "%s is \"", row->name);
-    append_printable(row, text, faults);
+    append_shown(bytes_span(&printable), faults);
     bytes_append_text(faults, "\", but must be ");
     options_append_allowed(row, faults);
     bytes_append_byte(faults, '\n');

@@ -22,12 +22,23 @@ static void count_in(struct route_stats *stats, unsigned status, enum counter_ti
 static struct route_stats stats_of(const struct route_counters *row)
 {
     struct route_stats stats = {
-        .name = row->name, .request_time = &row->request_time, .query_time = &row->query_time};
+        .name = row->name,
+        .request_time = &row->request_time,
+        .query_time = &row->query_time,
+        .job_time = &row->job_time,
+    };
+    for (size_t what = 0; what < COUNTER_JOB_COUNT; what++)
+        stats.jobs[what] = atomic_load(&row->jobs[what]);
     for (size_t status = 0; status < COUNTER_STATUSES; status++)
         for (enum counter_tier tier = 0; tier < TIER_COUNT; tier++)
             count_in(&stats, counter_statuses[status], tier,
                      atomic_load(&row->requests[status][tier]));
     return stats;
+}
+
+static bool is_used(const struct route_stats *stats)
+{
+    return stats->requests > 0 || route_stats_queued(stats);
 }
 
 static int most_first(const void *left, const void *right)
@@ -47,12 +58,12 @@ bool route_stats_read(const struct counters *counters, struct route_stats **ret_
     if (!stats)
         return false;
     stats[count] = stats_of(&shared->other);
-    count += stats[count].requests > 0;
+    count += is_used(&stats[count]);
     for (size_t i = 0; i < COUNTER_ROUTES_MAX; i++) {
         if (atomic_load(&shared->routes[i].state) != COUNTER_ROW_READY)
             continue;
         stats[count] = stats_of(&shared->routes[i]);
-        count += stats[count].requests > 0;
+        count += is_used(&stats[count]);
     }
     qsort(stats, count, sizeof *stats, most_first);
     *ret_stats = stats;
@@ -70,6 +81,20 @@ double route_stats_share(const struct route_stats *stats, int64_t count)
     return stats->requests ? (double)count / (double)stats->requests : 0;
 }
 
+bool route_stats_queued(const struct route_stats *stats)
+{
+    int64_t count = 0;
+    for (size_t what = 0; what < COUNTER_JOB_COUNT; what++)
+        count += stats->jobs[what];
+    return count > 0;
+}
+
+double route_stats_job_share(const struct route_stats *stats, enum counter_job what)
+{
+    int64_t ended = stats->jobs[COUNTER_JOB_DONE] + stats->jobs[COUNTER_JOB_FAILED];
+    return ended ? (double)stats->jobs[what] / (double)ended : 0;
+}
+
 static void append_seconds(const char *name, const struct histogram *histogram, struct bytes *out)
 {
     static const struct {
@@ -82,6 +107,18 @@ static void append_seconds(const char *name, const struct histogram *histogram, 
         bytes_append_format(out, ",\"%s\":%.6f", quantiles[i].name,
                             histogram_quantile(histogram, quantiles[i].share) / 1e6);
     bytes_append_format(out, ",\"max\":%.6f}", (double)atomic_load(&histogram->max) / 1e6);
+}
+
+static void append_jobs(const struct route_stats *stats, struct bytes *out)
+{
+    bytes_append_text(out, ",\"jobs\":{");
+    for (size_t what = 0; what < COUNTER_JOB_COUNT; what++)
+        bytes_append_format(out, "\"%s\":%" PRId64 ",", counter_job_names[what], stats->jobs[what]);
+    bytes_append_format(out, "\"success_rate\":%.6f,\"failure_rate\":%.6f",
+                        route_stats_job_share(stats, COUNTER_JOB_DONE),
+                        route_stats_job_share(stats, COUNTER_JOB_FAILED));
+    append_seconds("seconds", stats->job_time, out);
+    bytes_append_byte(out, '}');
 }
 
 static void append_route(const struct route_stats *stats, struct bytes *out)
@@ -101,6 +138,8 @@ static void append_route(const struct route_stats *stats, struct bytes *out)
     bytes_append_byte(out, '}');
     append_seconds("seconds", stats->request_time, out);
     append_seconds("query_seconds", stats->query_time, out);
+    if (route_stats_queued(stats))
+        append_jobs(stats, out);
     bytes_append_byte(out, '}');
 }
 

@@ -92,7 +92,7 @@ static bool take(int folder, const struct shared_file *file, int *ret_descriptor
     }
     close(descriptor);
     if (!looked || !is_ours(&status))
-        return error_set(error, ERROR_INVALID, "%s must be a regular file of this user or root",
+        return error_set(error, ERROR_SYSTEM, "%s must be a regular file of this user or root",
                          file->name);
     return make(folder, file, ret_descriptor, error);
 }

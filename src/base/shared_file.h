@@ -22,7 +22,7 @@ struct shared_file {
 
 /*
  * Opens or makes the file in `folder` and maps it: munmap ends that. Fails with ERROR_SYSTEM when
- * the folder can't be written or has no room, ERROR_INVALID when what is there is another user's,
+ * the folder can't be written or has no room, or when what is there is another user's or no file,
  * ERROR_BUSY when another process holds the folder's lock.
  */
 MUST_CHECK bool shared_file_map(const char *folder, const struct shared_file *file,

@@ -27,3 +27,11 @@ struct span span_split(struct span *rest, char separator)
     *rest = at < rest->size ? span_from(*rest, at + 1) : (struct span){0};
     return part;
 }
+
+size_t span_parts(struct span text, char separator)
+{
+    size_t count = 0;
+    for (; text.data; count++)
+        span_split(&text, separator);
+    return count;
+}

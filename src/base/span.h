@@ -74,4 +74,7 @@ size_t span_find(struct span span, char byte);
  */
 struct span span_split(struct span *rest, char separator);
 
+/* How many parts span_split would give; 0 where the data is null. */
+size_t span_parts(struct span text, char separator);
+
 #endif

@@ -69,17 +69,20 @@ static const char settle_text[] = "redis.call('HDEL', KEYS[1], '')\n"
                                   "return 'done'\n";
 
 /*
- * KEYS: clock, journal, heartbeat. ARGV: channel, the heartbeat's ms, the server. The journal is
- * cut to the last minute and the one record before it, which proves that the minute is whole.
+ * KEYS: clock, journal, heartbeat. ARGV: channel, the heartbeat's ms, the server, the number of a
+ * bump it was told. The journal is cut to the last minute and the one record before it, which
+ * proves that the minute is whole.
  */
-static const char beat_text[] =
-    CLOCK_BEGIN "if known[3] ~= ARGV[3] then return 'unknown' end\n"
-                "redis.call('SET', KEYS[3], '1', 'PX', ARGV[2])\n"
-                "local minute = text(now() - 60000000)\n"
-                "local last = redis.call('XREVRANGE', KEYS[2], minute, '-', 'COUNT', 1)[1]\n"
-                "if last then redis.call('XTRIM', KEYS[2], 'MINID', '~', last[1]) end\n"
-                "redis.call('PUBLISH', ARGV[1], known[2] or '0')\n"
-                "return 'done'\n";
+static const char beat_text[] = CLOCK_BEGIN
+    "if known[3] ~= ARGV[3] or (tonumber(known[2] or '') or 0) < tonumber(ARGV[4]) then\n"
+    "  return 'unknown'\n"
+    "end\n"
+    "redis.call('SET', KEYS[3], '1', 'PX', ARGV[2])\n"
+    "local minute = text(now() - 60000000)\n"
+    "local last = redis.call('XREVRANGE', KEYS[2], minute, '-', 'COUNT', 1)[1]\n"
+    "if last then redis.call('XTRIM', KEYS[2], 'MINID', '~', last[1]) end\n"
+    "redis.call('PUBLISH', ARGV[1], known[2] or '0')\n"
+    "return 'done'\n";
 
 static struct redis_script bump_script, jump_script, read_script, settle_script, beat_script;
 static bool scripts_made;
@@ -129,18 +132,30 @@ static bool run(struct redis_connection *connection, const struct redis_script_c
     return false;
 }
 
+void cache_feed_name(const struct redis_connection *connection, const char *prefix,
+                     char ret_name[static CACHE_NAME_SIZE])
+{
+    int database = redis_database(connection);
+    if (database)
+        snprintf(ret_name, CACHE_NAME_SIZE, "%s:f:%d", prefix, database);
+    else
+        snprintf(ret_name, CACHE_NAME_SIZE, "%s:f", prefix);
+}
+
 /* The keys that scripts are given, from one prefix. */
 struct names {
-    char clock[80], journal[80], beat[80], feed[80];
-    char tag[80]; /* what stands before a tag */
+    char clock[CACHE_NAME_SIZE], journal[CACHE_NAME_SIZE], beat[CACHE_NAME_SIZE];
+    char feed[CACHE_NAME_SIZE];
+    char tag[CACHE_NAME_SIZE]; /* what stands before a tag */
 };
 
-static void names_of(const char *prefix, struct names *names)
+static void names_of(const struct redis_connection *connection, const char *prefix,
+                     struct names *names)
 {
+    cache_feed_name(connection, prefix, names->feed);
     snprintf(names->clock, sizeof names->clock, "%s:c", prefix);
     snprintf(names->journal, sizeof names->journal, "%s:j", prefix);
     snprintf(names->beat, sizeof names->beat, "%s:beat", prefix);
-    snprintf(names->feed, sizeof names->feed, "%s:f", prefix);
     snprintf(names->tag, sizeof names->tag, "%s:t:", prefix);
 }
 
@@ -171,10 +186,11 @@ struct bump {
 };
 
 /* Freed by bump_end in any case. */
-static bool bump_begin(struct bump *bump, const char *prefix, const struct span *tags, size_t count,
+static bool bump_begin(struct bump *bump, const struct redis_connection *connection,
+                       const char *prefix, const struct span *tags, size_t count,
                        struct error *error)
 {
-    names_of(prefix, &bump->names);
+    names_of(connection, prefix, &bump->names);
     bump->tags = (struct bytes)BYTES_EMPTY;
     pthread_once(&scripts_once, scripts_make);
     if (!scripts_made)
@@ -220,36 +236,11 @@ static bool bump_batch(struct redis_connection *connection, const char *prefix,
 {
     struct bump bump;
     struct redis_reply *reply;
-    bool done = bump_begin(&bump, prefix, tags, count, error) &&
+    bool done = bump_begin(&bump, connection, prefix, tags, count, error) &&
                 redis_script_run(connection, &bump.call, 1, deadline, &reply, error) &&
                 bump_take(reply, ret_bumped, error);
     bump_end(&bump);
     return done;
-}
-
-bool cache_bump_post(struct redis_connection *connection, const char *prefix,
-                     const struct span *tags, size_t count, int64_t deadline, struct error *error)
-{
-    struct bump bump;
-    bool done = bump_begin(&bump, prefix, tags, count, error) &&
-                redis_script_post(connection, &bump.call, deadline, error);
-    bump_end(&bump);
-    return done;
-}
-
-bool cache_bump_settle(struct redis_connection *connection, int64_t deadline, int64_t *ret_clock,
-                       struct error *error)
-{
-    struct cache_bumped bumped;
-    struct redis_reply *reply;
-    if (!redis_settle_last(connection, deadline, &reply, error))
-        return false;
-    if (!reply)
-        return error_set(error, ERROR_UNAVAILABLE, "Redis: the connection was given up");
-    if (!bump_take(reply, &bumped, error))
-        return false;
-    *ret_clock = bumped.clock;
-    return true;
 }
 
 bool cache_bump_telling(struct redis_connection *connection, const char *prefix,
@@ -323,7 +314,7 @@ bool cache_server_read(struct redis_connection *connection, const char *prefix, 
                        struct cache_server *ret_server, struct error *error)
 {
     struct names names;
-    names_of(prefix, &names);
+    names_of(connection, prefix, &names);
     const struct span server[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("server")};
     const struct span role[] = {SPAN_LITERAL("INFO"), SPAN_LITERAL("replication")};
     const struct span known[] = {SPAN_LITERAL("HMGET"), span_of(names.clock), SPAN_LITERAL("r"),
@@ -345,7 +336,7 @@ bool cache_clock_jump(struct redis_connection *connection, const char *prefix, i
     char microseconds[24], number[24];
     struct names names;
     struct redis_reply *reply;
-    names_of(prefix, &names);
+    names_of(connection, prefix, &names);
     snprintf(microseconds, sizeof microseconds, "%" PRId64, by);
     snprintf(number, sizeof number, "%" PRIu64, known);
     const struct span keys[] = {span_of(names.clock), span_of(names.journal)};
@@ -363,7 +354,7 @@ bool cache_clock_read(struct redis_connection *connection, const char *prefix, i
 {
     struct names names;
     struct redis_reply *reply;
-    names_of(prefix, &names);
+    names_of(connection, prefix, &names);
     const struct span keys[] = {span_of(names.clock), span_of(names.journal)};
     const struct redis_script_call call = {&read_script, keys, ARRAY_COUNT(keys), NULL, 0};
     if (!run_any(connection, &call, deadline, &reply, error))
@@ -386,7 +377,7 @@ bool cache_server_settle(struct redis_connection *connection, const char *prefix
 {
     struct names names;
     struct redis_reply *reply;
-    names_of(prefix, &names);
+    names_of(connection, prefix, &names);
     const struct span key = span_of(names.clock), argument = span_of(server->run_id);
     const struct redis_script_call call = {&settle_script, &key, 1, &argument, 1};
     if (!run(connection, &call, deadline, &reply, error))
@@ -396,17 +387,18 @@ bool cache_server_settle(struct redis_connection *connection, const char *prefix
 }
 
 bool cache_beat(struct redis_connection *connection, const char *prefix,
-                const struct cache_server *server, int64_t lifetime, int64_t deadline,
+                const struct cache_server *server, int64_t lifetime, int64_t told, int64_t deadline,
                 bool *ret_known, struct error *error)
 {
-    char milliseconds[24];
+    char milliseconds[24], number[24];
     struct names names;
     struct redis_reply *reply;
-    names_of(prefix, &names);
+    names_of(connection, prefix, &names);
     snprintf(milliseconds, sizeof milliseconds, "%" PRId64, (lifetime + 999) / 1000);
+    snprintf(number, sizeof number, "%" PRId64, told);
     const struct span keys[] = {span_of(names.clock), span_of(names.journal), span_of(names.beat)};
     const struct span arguments[] = {span_of(names.feed), span_of(milliseconds),
-                                     span_of(server->run_id)};
+                                     span_of(server->run_id), span_of(number)};
     const struct redis_script_call call = {&beat_script, keys, ARRAY_COUNT(keys), arguments,
                                            ARRAY_COUNT(arguments)};
     if (!run(connection, &call, deadline, &reply, error))

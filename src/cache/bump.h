@@ -8,7 +8,8 @@
  *
  * In Redis (`P` is the prefix): the hash `P:c` holds the clock `n`, the last bump's number `b` and
  * `r`, which server the clocks were last proved on; `P:t:<tag>` a tag's number; `P:j` the journal
- * of recent bumps (a stream, ID `<number>-0`, fields `t <tag>`); the channel `P:f` the feed. A
+ * of recent bumps (a stream, ID `<number>-0`, fields `t <tag>`); the channel `P:f` the feed, in
+ * a database other than 0 `P:f:<database>`, since all databases of a server share its channels. A
  * message is `<previous number>\n<number>\n<tag>\n<tag>…`, or `<number>` alone for a heartbeat.
  *
  * A full Redis (maxmemory) does not refuse a bump: it replaces values and bounds the journal.
@@ -21,6 +22,13 @@
 /* The tag that every entry carries. */
 #define CACHE_TAG_ALL "*"
 
+/* A key or channel that is named by the prefix alone. */
+#define CACHE_NAME_SIZE 80
+
+/* The channel of the feed in this connection's database. */
+void cache_feed_name(const struct redis_connection *connection, const char *prefix,
+                     char ret_name[static CACHE_NAME_SIZE]);
+
 /* The most tags one script run strikes; more are several. */
 #define CACHE_BUMP_BATCH 500
 
@@ -32,18 +40,6 @@
 MUST_CHECK bool cache_bump(struct redis_connection *connection, const char *prefix,
                            const struct span *tags, size_t count, int64_t deadline,
                            int64_t *ret_clock, struct error *error);
-
-/*
- * The same without waiting: sends the bump of CACHE_BUMP_BATCH tags at most; its number is what
- * cache_bump_settle gives, the next call on this connection. Where that fails the tags may have
- * been bumped or not, a server that does not know the script yet among the reasons: cache_bump
- * then does it.
- */
-MUST_CHECK bool cache_bump_post(struct redis_connection *connection, const char *prefix,
-                                const struct span *tags, size_t count, int64_t deadline,
-                                struct error *error);
-MUST_CHECK bool cache_bump_settle(struct redis_connection *connection, int64_t deadline,
-                                  int64_t *ret_clock, struct error *error);
 
 /*
  * Reads the clock and the last bump's number (0: none), of a server that takes writes: every bump
@@ -92,11 +88,12 @@ MUST_CHECK bool cache_server_settle(struct redis_connection *connection, const c
 
 /*
  * The heartbeat: changes are being heard of. It lasts `lifetime` µs in Redis and is published with
- * the last bump's number. False in *ret_known: the server has forgotten, or is another one than
- * `server`; nothing was done.
+ * the last bump's number; `told` is the number of a bump that was made on it. False in *ret_known:
+ * the server has forgotten that bump or everything, or is another one than `server`; nothing was
+ * done.
  */
 MUST_CHECK bool cache_beat(struct redis_connection *connection, const char *prefix,
-                           const struct cache_server *server, int64_t lifetime, int64_t deadline,
-                           bool *ret_known, struct error *error);
+                           const struct cache_server *server, int64_t lifetime, int64_t told,
+                           int64_t deadline, bool *ret_known, struct error *error);
 
 #endif

@@ -243,6 +243,8 @@ bool clocks_awaits(const struct clocks *clocks, const uint64_t *hashes, size_t c
 {
     for (size_t i = 0; i < count; i++) {
         uint64_t packed = atomic_load_explicit(place_of(clocks, hashes[i]), memory_order_acquire);
+        if (!(uint32_t)packed) /* both counts: whatever the period, nothing is awaited */
+            continue;
         struct awaited awaited = awaited_of(packed, period_of(now));
         if (awaited.before || awaited.now)
             return true;

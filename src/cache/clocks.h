@@ -21,7 +21,7 @@ struct clocks;
 
 /*
  * Opens or makes the file in `folder`. Fails with ERROR_SYSTEM when the folder can't be written,
- * ERROR_INVALID when what is there is another user's, ERROR_BUSY when another process holds the
+ * or what is there is another user's or no file, ERROR_BUSY when another process holds the
  * folder's lock; clocks_open_private then gives memory of this process alone.
  */
 MUST_CHECK bool clocks_open(const char *folder, struct clocks **ret_clocks, struct error *error);

@@ -19,7 +19,7 @@ static void names_make(struct cache_store *store)
     snprintf(store->tags, sizeof store->tags, "%s:t:", prefix);
 }
 
-struct cache_store *cache_store_new(const struct cache_store_settings *settings)
+static struct cache_store *store_new(const struct cache_store_settings *settings)
 {
     struct cache_store *store = calloc(1, sizeof *store);
     if (!store)
@@ -34,6 +34,23 @@ struct cache_store *cache_store_new(const struct cache_store_settings *settings)
         return store;
     cache_store_free(store);
     return NULL;
+}
+
+bool cache_store_open(const struct options *options, struct arena *arena, struct counters *counters,
+                      struct cache_store **ret_store, struct error *error)
+{
+    struct cache_store_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
+                                            .probe = options_number(options, OPTION_REDIS_PROBE),
+                                            .lease = options_number(options, OPTION_LEASE),
+                                            .guard = options_number(options, OPTION_GUARD_TTL),
+                                            .counters = counters};
+    *ret_store = NULL;
+    if (!*options_text(options, OPTION_REDIS))
+        return true;
+    if (!redis_address_of(options, OPTION_REDIS, arena, &settings.address, error))
+        return false;
+    *ret_store = store_new(&settings);
+    return *ret_store ? true : error_set_memory(error);
 }
 
 void cache_store_free(struct cache_store *store)
@@ -66,12 +83,9 @@ static void count(struct cache_store *store, enum counter counter, int64_t amoun
     counters_add(store->settings.counters, counter, amount);
 }
 
-/* Less than this is not worth beginning a call. */
-#define BUDGET_LEAST INT64_C(1000)
-
 bool store_allowed(struct cache_store *store, size_t requests, int64_t budget)
 {
-    if (budget >= BUDGET_LEAST && breaker_allows(&store->breaker, clock_monotonic()))
+    if (budget >= REDIS_LEAST && breaker_allows(&store->breaker, clock_monotonic()))
         return true;
     count(store, COUNTER_REDIS_SKIPPED, (int64_t)requests);
     return false;
@@ -103,16 +117,27 @@ void store_refused(struct cache_store *store, struct span why, struct error *ret
         error_set(ret_event, ERROR_BUSY, "an entry was not kept: %.*s", SPAN_PRINTF(why));
 }
 
+/* Redis' words, or clearer ones where it names no command. */
+static const char *refusal_text(const char *said, char meant[static REDIS_SCRIPT_DENIAL_SIZE])
+{
+    const char *const posted[] = {script_keep, script_release, script_bar};
+    for (size_t i = 0; i < ARRAY_COUNT(posted); i++)
+        if (redis_script_denial(posted[i], said, meant))
+            return meant;
+    return said;
+}
+
 /* Error replies to earlier posts have arrived with this call's reply. */
 static void refusals_take(struct cache_store *store, struct redis_connection *connection,
                           struct error *ret_event)
 {
     const char *text;
+    char meant[REDIS_SCRIPT_DENIAL_SIZE];
     unsigned refused = redis_dropped_errors(connection, &text);
     if (!refused)
         return;
     count(store, COUNTER_REDIS_STORE_ERRORS, refused);
-    store_refused(store, span_of(text), ret_event);
+    store_refused(store, span_of(refusal_text(text, meant)), ret_event);
 }
 
 void store_succeeded(struct cache_store *store, struct redis_connection *connection,

@@ -9,6 +9,7 @@
 #define LARDER_CACHE_STORE_H
 
 #include "base/counters.h"
+#include "base/options.h"
 #include "cache/entry.h"
 #include "redis/breaker.h"
 #include "redis/connection.h"
@@ -16,17 +17,16 @@
 
 struct cache_store;
 
-struct cache_store_settings {
-    struct redis_address address;
-    const char *prefix; /* of every key */
-    int64_t probe;      /* µs between probes of an open breaker */
-    int64_t lease;      /* µs a lease lasts at most */
-    int64_t guard;      /* µs an entry lives while no heartbeat of larderd is there */
-    struct counters *counters;
-};
+/*
+ * As LARDER_REDIS and the options beside it say; *ret_store is null where it is empty. Looks no
+ * name up yet. ERROR_INVALID: it is no address. The address's texts are in `arena`, and these, the
+ * options' and the counters must outlive the store.
+ */
+MUST_CHECK bool cache_store_open(const struct options *options, struct arena *arena,
+                                 struct counters *counters, struct cache_store **ret_store,
+                                 struct error *error);
 
-/* The address's texts must outlive the store. Looks no name up yet. Null: memory. */
-struct cache_store *cache_store_new(const struct cache_store_settings *settings) MUST_CHECK;
+/* Null is allowed. */
 void cache_store_free(struct cache_store *store);
 
 /*
@@ -130,20 +130,6 @@ void cache_store_release(struct cache_store *store, struct redis_connection *con
 MUST_CHECK bool cache_store_strike(struct cache_store *store, struct redis_connection *connection,
                                    const struct span *tags, size_t count, int64_t *budget,
                                    uint64_t *ret_clock, struct error *ret_event);
-
-/*
- * The same without waiting: sends the bump of CACHE_BUMP_BATCH tags at most. Its number is had by
- * cache_store_strike_settle, with the same tags and before any other call over this connection,
- * which makes the bump again where that of before went wrong. False: as of cache_store_strike.
- */
-MUST_CHECK bool cache_store_strike_post(struct cache_store *store,
-                                        struct redis_connection *connection,
-                                        const struct span *tags, size_t count, int64_t *budget,
-                                        struct error *ret_event);
-MUST_CHECK bool cache_store_strike_settle(struct cache_store *store,
-                                          struct redis_connection *connection,
-                                          const struct span *tags, size_t count, int64_t *budget,
-                                          uint64_t *ret_clock, struct error *ret_event);
 
 /* Takes the replies to entries kept over this connection, for at most `limit` µs. */
 void cache_store_settle(struct cache_store *store, struct redis_connection *connection,

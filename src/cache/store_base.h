@@ -26,6 +26,15 @@ struct store_ghosts {
     struct store_ghost items[STORE_GHOSTS_MAX];
 };
 
+struct cache_store_settings {
+    struct redis_address address;
+    const char *prefix; /* of every key */
+    int64_t probe;      /* µs between probes of an open breaker */
+    int64_t lease;      /* µs a lease lasts at most */
+    int64_t guard;      /* µs an entry lives while no heartbeat of larderd is there */
+    struct counters *counters;
+};
+
 struct cache_store {
     struct store_ghosts ghosts;
     struct cache_store_settings settings;

@@ -44,6 +44,8 @@ struct bucket {
 struct shared {
     uint64_t magic;
     _Atomic uint64_t notes;
+    /* Has the bucket ever held a record? The scan passes the others over. */
+    _Atomic bool used[BUCKET_COUNT];
     struct bucket buckets[BUCKET_COUNT];
 };
 
@@ -54,7 +56,7 @@ struct urls {
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "the locks are shared between processes");
 
 static const struct shared_file urls_file = {
-    .name = "urls-1", .what = "the URLs", .magic = FILE_MAGIC, .size = sizeof(struct shared)};
+    .name = "urls-2", .what = "the URLs", .magic = FILE_MAGIC, .size = sizeof(struct shared)};
 
 static const struct hash_key hash_key = {
     {UINT64_C(0x6c61726465722075), UINT64_C(0x726c2d6d656d6f72)}};
@@ -229,6 +231,7 @@ bool urls_note(struct urls *urls, const struct url_note *note, int64_t now, int6
     bucket_unlock(bucket, token);
     if (!asked)
         return false;
+    atomic_store(&urls->shared->used[bucket - urls->shared->buckets], true);
     atomic_fetch_add(&urls->shared->notes, 1);
     *ret_until = until;
     return true;
@@ -294,9 +297,12 @@ static bool bucket_stale_next(struct bucket *bucket, const struct clocks *clocks
 bool urls_stale_next(struct urls *urls, const struct clocks *clocks, int64_t now, size_t *place,
                      struct url_found *ret_found)
 {
-    while (*place < BUCKET_COUNT * BUCKET_SIZE)
-        if (bucket_stale_next(&urls->shared->buckets[*place / BUCKET_SIZE], clocks, now, place,
-                              ret_found))
+    while (*place < BUCKET_COUNT * BUCKET_SIZE) {
+        size_t number = *place / BUCKET_SIZE;
+        if (!atomic_load(&urls->shared->used[number]))
+            *place = (number + 1) * BUCKET_SIZE;
+        else if (bucket_stale_next(&urls->shared->buckets[number], clocks, now, place, ret_found))
             return true;
+    }
     return false;
 }

@@ -3,7 +3,7 @@
  * asking for them anew.
  *
  * Responders note an answer before they send it; larderd finds those whose tags were struck since.
- * A record is kept until nginx may not serve the answer any more. The memory is the file urls-1 in
+ * A record is kept until nginx may not serve the answer any more. The memory is the file urls-2 in
  * LARDER_RUN and bounded: when it is full the record goes that no client asked for longest, and of
  * that URL the ttl alone is left. Nobody waits longer than a moment for a process that was stopped
  * or killed while it wrote.

@@ -1,5 +1,6 @@
 #include "cache/version_tag.h"
 
+#include "base/base64url.h"
 #include "base/digest.h"
 #include "base/json.h"
 #include "http/etag.h"
@@ -42,37 +43,22 @@ void version_tag_append(struct span body, struct span column, char tag[static EN
     arena_free(arena);
 }
 
-static int sextet_of(char letter)
-{
-    if (letter >= 'A' && letter <= 'Z')
-        return letter - 'A';
-    if (letter >= 'a' && letter <= 'z')
-        return letter - 'a' + 26;
-    if (letter >= '0' && letter <= '9')
-        return letter - '0' + 52;
-    return letter == '+' ? 62 : letter == '_' ? 63 : -1;
-}
+#define LETTERS_MAX (ENTRY_TAG_MAX - ENTRY_TAG_SIZE - 1)
 
-/* Whole bytes alone, and nothing that could not stand in a text. */
+/* Nothing that could not stand in a text. */
 static bool decode(struct span letters, char ret_text[static VERSION_MAX + 1])
 {
-    unsigned held = 0, bits = 0;
-    size_t size = 0;
-    if (!letters.size || letters.size > ENTRY_TAG_MAX - ENTRY_TAG_SIZE - 1)
+    char copy[LETTERS_MAX + 1], bytes[BASE64URL_ROOM(LETTERS_MAX)];
+    size_t size;
+    if (!letters.size || letters.size > LETTERS_MAX || memchr(letters.data, '\0', letters.size))
         return false;
-    for (size_t i = 0; i < letters.size; i++) {
-        int sextet = sextet_of(letters.data[i]);
-        if (sextet < 0)
-            return false;
-        held = (held << 6 | (unsigned)sextet) & 0xfff;
-        bits += 6;
-        if (bits < 8)
-            continue;
-        bits -= 8;
-        ret_text[size] = (char)(held >> bits & 0xff);
-        if (!ret_text[size++])
-            return false;
-    }
+    memcpy(copy, letters.data, letters.size);
+    copy[letters.size] = '\0';
+    letters_swap(copy, '+', '-');
+    if (!base64url_decode((struct span){.data = copy, .size = letters.size}, bytes, &size) ||
+        size > VERSION_MAX || memchr(bytes, '\0', size))
+        return false;
+    memcpy(ret_text, bytes, size);
     ret_text[size] = '\0';
     return size > 0;
 }

@@ -1,7 +1,10 @@
 #include <stdio.h>
 
+#include "auth/algorithm.h"
 #include "command/command.h"
 #include "command/folder.h"
+#include "route/place.h"
+#include "route/statement_kind.h"
 
 static void print_fault(const struct fault *fault)
 {
@@ -19,6 +22,8 @@ static const char *const hazard_words[] = {
                         "for what it reads",
     [HAZARD_CLOCK] = "makes the answer depend on the time it was made; write :now or :today, "
                      "or keep the ttl short",
+    [HAZARD_LITERAL] = "is read once, when the statement is prepared, and then stays the same; "
+                       "write :today or :now, or current_date, now()",
     [HAZARD_RANDOM] = "gives another answer each time; keep the ttl short or leave @cache out",
     [HAZARD_FOREIGN] = "is a foreign table, whose changes are made elsewhere; keep the ttl "
                        "short, or add @tags and purge them",
@@ -60,6 +65,39 @@ static void print_hazards(const struct route *route, const struct learned *learn
     print_unwatched(route, depends);
 }
 
+/* It may be another server's, so it is no fault; and a file at fault may have the route. */
+static void print_location(const struct command_folder *folder, const struct route *route)
+{
+    if (!route->location.size || folder->faults.count ||
+        route_table_read(folder->table, route->location))
+        return;
+    struct place place = place_of(route->text, (size_t)(route->location.data - route->text.data));
+    printf("%s:%u:%u: note: @location %.*s: no GET here has this path\n", route->file, place.line,
+           place.column, SPAN_PRINTF(route->location));
+}
+
+/* Who brings "?order=" from elsewhere means a column; a bound value is none. */
+static void print_order(const struct route *route)
+{
+    const struct statement *statement = &route->statement;
+    unsigned number = statement_order_parameter(statement->sql);
+    if (!number || number > statement->parameter_count)
+        return;
+    const char *name = route->params[statement->param_of[number - 1]].name;
+    printf("%s:%u: note: ORDER BY :%s is one value for all rows and orders nothing; tell what it "
+           "stands for, as in CASE WHEN :%s = 'title' THEN title END\n",
+           route->file, statement->line, name, name);
+}
+
+/* PostgreSQL prepares what the role may not run. */
+static void print_refusal(const struct route *route, const char *refusal)
+{
+    if (refusal)
+        printf("%s:%u: note: PostgreSQL: %s; grant it, or the answer is 500 where responders ask "
+               "as the same role\n",
+               route->file, route->statement.line, refusal);
+}
+
 /* Where an index can't serve the order of a route's pages. */
 static void print_pages(const struct route *route, const struct learned *learned)
 {
@@ -71,13 +109,32 @@ static void print_pages(const struct route *route, const struct learned *learned
                    route->file, route->statement.line, SPAN_PRINTF(route->page.columns[i].name));
 }
 
+/* Responders without tokens refuse such routes, and to start; once for all of them. */
+static void print_tokens(const struct options *options, const struct command_folder *folder)
+{
+    const struct route *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        const struct route *route = route_table_at(folder->table, i);
+        count += route->auth.kind != AUTH_NONE;
+        if (!first && count)
+            first = route;
+    }
+    if (first && options_number(options, OPTION_JWT_ALG) == AUTH_OFF)
+        printf("%s:%u: note: %zu route%s @auth, but LARDER_JWT_ALG is off: with these settings no "
+               "responder starts\n",
+               first->file, first->line, count, count == 1 ? " has" : "s have");
+}
+
 /* Routes of good files that PostgreSQL, where it was asked, takes too. */
 static size_t good_count(const struct command_folder *folder)
 {
     size_t good = 0;
     for (size_t i = 0; i < route_table_count(folder->table); i++)
-        good += folder->asked != ASKED_YES || folder->learned[i] ||
-                route_table_at(folder->table, i)->statement.sql.size == 0;
+        good +=
+            folder->learned[i] ||
+            (folder->asked != ASKED_YES && route_reads(route_table_at(folder->table, i), NULL)) ||
+            route_table_at(folder->table, i)->statement.sql.size == 0;
     return good;
 }
 
@@ -103,7 +160,11 @@ int command_check(const struct options *options, int count, char **arguments)
     for (size_t i = 0; i < route_table_count(folder.table); i++) {
         print_hazards(route_table_at(folder.table, i), folder.learned[i]);
         print_pages(route_table_at(folder.table, i), folder.learned[i]);
+        print_location(&folder, route_table_at(folder.table, i));
+        print_order(route_table_at(folder.table, i));
+        print_refusal(route_table_at(folder.table, i), folder.refusals[i]);
     }
+    print_tokens(options, &folder);
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);
     print_summary(&folder);

@@ -61,6 +61,7 @@ static const char *columns_text(struct command_folder *folder, const struct watc
         watch_append_identifier(watch->columns[i], &text);
     }
     bytes_append_text(&text, watch->column_count ? "" : "(number of rows)");
+    bytes_append_text(&text, watch->updates ? " (updates alone)" : "");
     return text_keep(folder, &text);
 }
 
@@ -103,7 +104,7 @@ static void route_add(struct command_folder *folder, size_t index, struct bytes 
         (depends && !(depends->hazard_count && depends->hazards[0].kind == HAZARD_REFUSED));
     size_t before = lines->size;
     for (size_t i = 0; depends && i < depends->count; i++)
-        if (!depends->items[i].spare)
+        if (depends->items[i].part == DEPENDENCY_OWN)
             item_add(folder, route, &depends->items[i], lines);
     if (lines->size > before || lines->failed)
         return;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "db/rights.h"
 #include "serve/folder.h"
 
 #define CONNECT_TIMEOUT (5 * INT64_C(1000000))
@@ -25,17 +26,28 @@ static bool ask(struct command_folder *folder, struct db_connection *connection)
 {
     for (size_t i = 0; i < route_table_count(folder->table); i++) {
         const struct route *route = route_table_at(folder->table, i);
-        if (route->statement.sql.size &&
-            !learn_route(connection, route, folder->arena, &folder->faults, &folder->learned[i],
+        if (!route->statement.sql.size || !route_reads(route, NULL))
+            continue;
+        if (!learn_route(connection, route, folder->arena, &folder->faults, &folder->learned[i],
                          &folder->failure))
             return false;
+        if (folder->learned[i])
+            folder->refusals[i] =
+                rights_refusal(connection, route, folder->learned[i], folder->arena);
     }
     return true;
 }
 
-static void ask_database(struct command_folder *folder)
+/* What PostgreSQL need not be asked for. */
+static void check_reads(struct command_folder *folder)
 {
-    static const struct db_settings settings = {.statement_timeout = CONNECT_TIMEOUT};
+    for (size_t i = 0; i < route_table_count(folder->table); i++)
+        route_reads(route_table_at(folder->table, i), &folder->faults);
+}
+
+static void ask_database(const struct options *options, struct command_folder *folder)
+{
+    const struct db_settings settings = db_settings_of(options, CONNECT_TIMEOUT);
     struct db_connection *connection;
     folder->asked = ASKED_FAILED;
     if (!db_connect(&settings, clock_monotonic() + CONNECT_TIMEOUT, &connection, &folder->failure))
@@ -52,7 +64,8 @@ void command_folder_close(struct command_folder *folder)
     arena_free(folder->arena);
 }
 
-bool command_folder_open(const char *path, bool offline, struct command_folder *ret_folder)
+bool command_folder_open(const struct options *options, const char *path, bool offline,
+                         struct command_folder *ret_folder)
 {
     struct command_folder folder = {.arena = arena_new()};
     struct route_source *sources;
@@ -62,16 +75,17 @@ bool command_folder_open(const char *path, bool offline, struct command_folder *
         folder.arena && route_folder_read(path, folder.arena, &folder.faults, &sources, &count);
     if (good) {
         folder.table = route_table_new(sources, count, true, &folder.faults);
-        folder.learned = folder.table ? arena_array(folder.arena, route_table_count(folder.table),
-                                                    sizeof *folder.learned)
-                                      : NULL;
+        size_t routes = folder.table ? route_table_count(folder.table) : 0;
+        folder.learned = arena_array(folder.arena, routes, sizeof *folder.learned);
+        folder.refusals = arena_array(folder.arena, routes, sizeof *folder.refusals);
     }
-    if (!folder.learned) {
+    if (!folder.table || !folder.learned || !folder.refusals) {
         command_folder_close(&folder);
         return false;
     }
+    check_reads(&folder);
     if (!offline && database_configured())
-        ask_database(&folder);
+        ask_database(options, &folder);
     fault_sort(&folder.faults);
     *ret_folder = folder;
     return true;
@@ -111,7 +125,7 @@ int command_folder_begin(const struct options *options, int count, char **argume
         return 2;
     if (ret_flag)
         *ret_flag = call.flagged;
-    if (command_folder_open(call.path ? call.path : options_text(options, OPTION_ROUTES),
+    if (command_folder_open(options, call.path ? call.path : options_text(options, OPTION_ROUTES),
                             call.offline, ret_folder))
         return 0;
     fprintf(stderr, "larder %s: out of memory\n", arguments[0]);

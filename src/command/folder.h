@@ -20,13 +20,14 @@ struct command_folder {
     struct fault_list faults;
     struct route_table *table; /* of the files without faults */
     struct learned *
-        *learned; /* by index in the table; null: PostgreSQL was not asked or complained */
+        *learned;          /* by index in the table; null: PostgreSQL was not asked or complained */
+    const char **refusals; /* likewise: why the role that asked may not run it; null: it may */
     enum asked asked;
     struct db_failure failure;
 };
 
 /* Reads the folder `path` and, unless `offline`, asks PostgreSQL. False: memory. */
-MUST_CHECK bool command_folder_open(const char *path, bool offline,
+MUST_CHECK bool command_folder_open(const struct options *options, const char *path, bool offline,
                                     struct command_folder *ret_folder);
 
 void command_folder_close(struct command_folder *folder);

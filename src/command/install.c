@@ -12,9 +12,10 @@
 #include "command/install.h"
 #include "db/install_survey.h"
 
-#define USAGE "[--print] [--remove] [--replica] [--to ROLE] [DIR]"
+/* Runs that end as the victim of a deadlock, after a second of it. */
+#define TRIES_MAX 3
 
-static const struct db_settings database_settings = {.statement_timeout = INSTALL_TIMEOUT};
+#define USAGE "[--print] [--remove] [--replica] [--to ROLE] [DIR]"
 
 struct call {
     bool print, remove;
@@ -26,6 +27,7 @@ struct call {
 struct run {
     struct call call;
     struct arena *arena;
+    struct db_settings database;
     struct db_connection *connection;
     struct db_failure failure;
     struct install_place place;
@@ -33,6 +35,8 @@ struct run {
     struct install_table *tables;
     size_t table_count;
     const struct install_plan *plan;
+    unsigned tries;
+    bool again;
 };
 
 static int complain(const char *text)
@@ -41,9 +45,19 @@ static int complain(const char *text)
     return 1;
 }
 
+/* What helps where PostgreSQL denies something. */
+static const char *remedy_of(const struct db_failure *failure)
+{
+    return strcmp(failure->sqlstate, "42501") == 0 ? "; run it as the owner, or as a superuser"
+                                                   : "";
+}
+
 static int complain_failure(const struct db_failure *failure)
 {
-    return complain(failure->kind == DB_FAILURE_MEMORY ? "out of memory" : failure->message);
+    fprintf(stderr, "larder install: %s%s\n",
+            failure->kind == DB_FAILURE_MEMORY ? "out of memory" : failure->message,
+            remedy_of(failure));
+    return 1;
 }
 
 static bool flag_read(const char *word, struct call *call)
@@ -67,6 +81,10 @@ static bool call_read(int count, char **arguments, struct call *call)
         if (strcmp(word, "--to") == 0 && i + 1 < count) {
             call->settings.daemon = arguments[++i];
         } else if (!flag_read(word, call)) {
+            if (strcmp(word, "--to") == 0) {
+                fputs("larder install: --to needs a role; allowed: " USAGE "\n", stderr);
+                return false;
+            }
             if (word[0] == '-' || call->path) {
                 fprintf(stderr, "larder install: \"%s\" is not allowed; allowed: " USAGE "\n",
                         word);
@@ -195,11 +213,24 @@ static bool plan_make(struct run *run)
     return wanted.items && run->plan;
 }
 
+/*
+ * Larderd, and writers who hold what is kept, may come to the same tables in another order: all was
+ * rolled back then, and can be done again.
+ */
+static bool is_deadlock(struct run *run)
+{
+    bool deadlock = strcmp(run->failure.sqlstate, "40P01") == 0;
+    run->again = deadlock && run->tries < TRIES_MAX;
+    return run->again;
+}
+
 /* One round trip; what went wrong is told with the table it was about. */
 static int step_run(struct run *run, const char *sql, const char *table)
 {
     if (db_script(run->connection, sql, INSTALL_TIMEOUT, &run->failure))
         return 0;
+    if (is_deadlock(run))
+        return 1;
     const char *state = run->failure.sqlstate;
     fprintf(stderr, "larder install: %s%s%s", table ? table : "", table ? ": " : "",
             run->failure.message);
@@ -207,9 +238,7 @@ static int step_run(struct run *run, const char *sql, const char *table)
         fprintf(stderr, "; %s; run it again later",
                 table ? "another transaction has used the table for more than 3 seconds"
                       : "another \"larder install\" is at work, or the outbox is in use");
-    else if (strcmp(state, "42501") == 0)
-        fprintf(stderr, "; run it as the owner, or as a superuser");
-    fprintf(stderr, "; nothing was changed\n");
+    fprintf(stderr, "%s; nothing was changed\n", remedy_of(&run->failure));
     return 1;
 }
 
@@ -217,8 +246,8 @@ static int survey(struct run *run)
 {
     size_t count;
     const struct watch *watches = watches_of(run, &count);
-    if (!db_connect(&database_settings, clock_monotonic() + INSTALL_CONNECT_TIMEOUT,
-                    &run->connection, &run->failure))
+    if (!db_connect(&run->database, clock_monotonic() + INSTALL_CONNECT_TIMEOUT, &run->connection,
+                    &run->failure))
         return complain_failure(&run->failure);
     int status = step_run(run, install_begin, NULL);
     if (status)
@@ -253,12 +282,10 @@ static int steps_print(const struct run *run)
     return 0;
 }
 
-static int work(const struct options *options, char *name, struct run *run,
-                struct command_folder *folder)
+/* From the first look to the COMMIT. */
+static int transaction(struct run *run)
 {
-    int status = run->call.remove ? 0 : watches_read(options, name, run, folder);
-    if (!status)
-        status = survey(run);
+    int status = survey(run);
     if (!status)
         status =
             install_judge(&run->place, run->plan, run->tables, run->table_count, run->call.remove);
@@ -269,6 +296,23 @@ static int work(const struct options *options, char *name, struct run *run,
     status = steps_run(run);
     if (!status)
         install_report(&run->place, run->plan, run->call.remove);
+    return status;
+}
+
+static int work(const struct options *options, char *name, struct run *run,
+                struct command_folder *folder)
+{
+    run->database = db_settings_of(options, INSTALL_TIMEOUT);
+    int status = run->call.remove ? 0 : watches_read(options, name, run, folder);
+    if (status)
+        return status;
+    do {
+        run->again = false;
+        run->tries++;
+        db_disconnect(run->connection);
+        run->connection = NULL;
+        status = transaction(run);
+    } while (run->again);
     return status;
 }
 

@@ -156,6 +156,12 @@ static int wrong(const char *word)
     return 2;
 }
 
+static int missing(const char *what)
+{
+    fprintf(stderr, "larder jobs: %s is missing; allowed: " USAGE "\n", what);
+    return 2;
+}
+
 static int failed(const struct call *call)
 {
     fprintf(stderr, "larder jobs: LARDER_QUEUE: %s\n", call->error.text);
@@ -210,7 +216,7 @@ static bool id_allowed(const char *word)
 static int show(struct call *call)
 {
     if (call->count != 1)
-        return wrong("show");
+        return missing("one job's id");
     if (!id_allowed(call->words[0]))
         return 2;
     if (!queue_show(call->manager, call->connection, call->words[0], PATIENCE, whole_print, call,
@@ -257,7 +263,7 @@ static int change(struct call *call)
 {
     int status = 0;
     if (call->dead == (call->count > 0))
-        return wrong(call->dead ? "--dead" : "");
+        return call->dead ? wrong("--dead") : missing("a job's id");
     for (int i = 0; i < call->count; i++) {
         if (!id_allowed(call->words[i]))
             return 2;
@@ -358,5 +364,5 @@ int command_jobs(const struct options *options, int count, char **arguments)
         arena_free(arena);
         return status;
     }
-    return wrong(word);
+    return *word ? wrong(word) : missing("a command");
 }

@@ -129,10 +129,7 @@ static bool same_table(const struct watch *watch, const struct table_name *table
 static void watch_take(struct purge *purge, const struct watch *watch)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
-    if (watch->narrow)
-        watch_append_bulk_tag(watch, &text);
-    else
-        watch_append_tag(watch, &text);
+    watch_append_own_tag(watch, &text);
     purge->failed = purge->failed || text.failed;
     tag_add(purge, bytes_span(&text));
 }
@@ -182,7 +179,7 @@ static bool table_purge(struct purge *purge, const struct command_folder *folder
 
 static bool tables_purge(struct purge *purge, const struct command_folder *folder)
 {
-    static const struct db_settings settings = {.statement_timeout = PATIENCE};
+    const struct db_settings settings = db_settings_of(purge->options, PATIENCE);
     struct db_connection *connection;
     struct db_failure failure;
     if (!db_connect(&settings, clock_monotonic() + PATIENCE, &connection, &failure))
@@ -200,7 +197,8 @@ static bool tables_resolve(struct purge *purge)
     struct command_folder folder;
     if (!purge->tables.size)
         return true;
-    if (!command_folder_open(options_text(purge->options, OPTION_ROUTES), false, &folder)) {
+    if (!command_folder_open(purge->options, options_text(purge->options, OPTION_ROUTES), false,
+                             &folder)) {
         purge->failed = true;
         return false;
     }
@@ -241,10 +239,9 @@ static bool bump(struct purge *purge, struct redis_resolver *resolver,
 static bool strike(struct purge *purge, struct error *error)
 {
     struct redis_address address;
-    const char *url = options_text(purge->options, OPTION_REDIS);
-    if (!*url)
+    if (!*options_text(purge->options, OPTION_REDIS))
         return error_set(error, ERROR_INVALID, "LARDER_REDIS is not set: nothing is kept anywhere");
-    if (!redis_address_parse(url, purge->arena, &address, error))
+    if (!redis_address_of(purge->options, OPTION_REDIS, purge->arena, &address, error))
         return false;
     struct redis_resolver *resolver = redis_resolver_new(&address);
     struct redis_connection *connection =

@@ -5,18 +5,20 @@
 #include "command/command.h"
 #include "command/folder.h"
 #include "route/param.h"
+#include "serve/live.h"
 
 enum column {
     COLUMN_METHOD,
     COLUMN_PATH,
     COLUMN_PARAMETERS,
+    COLUMN_AUTH,
     COLUMN_CACHE,
     COLUMN_CONTROL,
     COLUMN_COUNT
 };
 
-static const char *const titles[COLUMN_COUNT] = {"METHOD", "PATH", "PARAMETERS", "CACHE",
-                                                 "CONTROL"};
+static const char *const titles[COLUMN_COUNT] = {"METHOD", "PATH",  "PARAMETERS",
+                                                 "AUTH",   "CACHE", "CONTROL"};
 
 static void append_type(const struct route *route, const struct learned *learned, size_t index,
                         struct bytes *out)
@@ -36,7 +38,7 @@ static void append_default(const struct param *param, struct bytes *out)
 {
     if (param->default_text.data)
         bytes_append_format(out, "=%.*s", SPAN_PRINTF(param->default_text));
-    else if (param->default_null)
+    else if (param->default_null || (param->place == PLACE_BODY && !param->required))
         bytes_append_text(out, "=null");
 }
 
@@ -50,6 +52,17 @@ static void cell_parameters(const struct route *route, const struct learned *lea
     }
     if (route->param_count == 0)
         bytes_append_text(out, "-");
+}
+
+static void cell_auth(const struct route_auth *auth, struct bytes *out)
+{
+    static const char *const words[] = {
+        [AUTH_NONE] = "-", [AUTH_OPTIONAL] = "optional", [AUTH_REQUIRED] = "required"};
+    bytes_append_text(out, words[auth->kind]);
+    if (auth->role.size)
+        bytes_append_format(out, " role=%.*s", SPAN_PRINTF(auth->role));
+    if (auth->rls)
+        bytes_append_text(out, " rls");
 }
 
 static void append_duration(const char *name, int64_t duration, struct bytes *out)
@@ -89,7 +102,10 @@ static void cells_fill(const struct route *route, const struct learned *learned,
     bytes_append_text(&cells[COLUMN_METHOD], route_method_names[route->method]);
     bytes_append_span(&cells[COLUMN_PATH], route->path);
     cell_parameters(route, learned, &cells[COLUMN_PARAMETERS]);
+    cell_auth(&route->auth, &cells[COLUMN_AUTH]);
     cell_cache(route, &cells[COLUMN_CACHE]);
+    if (live_adds_private(route, control_of(route)))
+        bytes_append_text(&cells[COLUMN_CONTROL], "private, ");
     bytes_append_span(&cells[COLUMN_CONTROL], control_of(route));
 }
 

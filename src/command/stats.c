@@ -47,9 +47,37 @@ static void print_route(const struct route_stats *stats, int width)
     printf("\n");
 }
 
+static void print_jobs(const struct route_stats *stats, int width)
+{
+    const int64_t *jobs = stats->jobs;
+    bool ended = histogram_count(stats->job_time) > 0;
+    printf("%-*s %10" PRId64 " %8.2f%% %8.2f%% %9" PRId64 " %9" PRId64, width, stats->name,
+           jobs[COUNTER_JOB_DONE] + jobs[COUNTER_JOB_FAILED],
+           100 * route_stats_job_share(stats, COUNTER_JOB_DONE),
+           100 * route_stats_job_share(stats, COUNTER_JOB_FAILED), jobs[COUNTER_JOB_AGAIN],
+           jobs[COUNTER_JOB_CANCELLED]);
+    print_duration(histogram_quantile(stats->job_time, 0.5), ended);
+    print_duration(histogram_quantile(stats->job_time, 0.99), ended);
+    printf("\n");
+}
+
+/* What became of the writes that were queued, where there were any. */
+static void print_queued(const struct route_stats *stats, size_t count, int width)
+{
+    size_t told = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!route_stats_queued(&stats[i]))
+            continue;
+        if (told++ == 0)
+            printf("\n%-*s %10s %9s %9s %9s %9s %9s %9s\n", width, "QUEUED WRITES", "ENDED", "DONE",
+                   "FAILED", "AGAIN", "CANCELLED", "P50", "P99");
+        print_jobs(&stats[i], width);
+    }
+}
+
 static int width_of(const struct route_stats *stats, size_t count)
 {
-    size_t width = strlen("ROUTE");
+    size_t width = strlen("QUEUED WRITES");
     for (size_t i = 0; i < count; i++)
         width = strlen(stats[i].name) > width ? strlen(stats[i].name) : width;
     return (int)width;
@@ -77,6 +105,7 @@ static bool print_table(const struct counters *counters)
            "CACHED", "P50", "P99", "QUERY P50", "QUERY P99");
     for (size_t i = 0; i < count; i++)
         print_route(&stats[i], width);
+    print_queued(stats, count, width);
     free(stats);
     return true;
 }
@@ -94,14 +123,14 @@ static bool print_json(const struct counters *counters)
 
 int command_stats(const struct options *options, int count, char **arguments)
 {
-    bool json = count == 2 && strcmp(arguments[1], "--json") == 0;
+    bool json = count > 1;
     struct counters *counters;
     struct error error;
-    if (count > 1 && !json) {
-        fprintf(stderr, "larder stats: \"%s\" is not allowed; allowed: --json\n",
-                arguments[strcmp(arguments[1], "--json") == 0 ? 2 : 1]);
-        return 2;
-    }
+    for (int i = 1; i < count; i++)
+        if (strcmp(arguments[i], "--json") != 0) {
+            fprintf(stderr, "larder stats: \"%s\" is not allowed; allowed: --json\n", arguments[i]);
+            return 2;
+        }
     if (!counters_snapshot(options_text(options, OPTION_RUN), &counters, &error)) {
         fprintf(stderr, "larder stats: %s\n", error.text);
         return 1;

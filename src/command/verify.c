@@ -142,8 +142,7 @@ static bool wait_until(struct verify *verify, int64_t due)
     end_signals(&set);
     for (int64_t left = due - clock_monotonic(); !verify->asked_to_end;
          left = due - clock_monotonic()) {
-        const struct timespec limit = {.tv_sec = left > 0 ? left / 1000000 : 0,
-                                       .tv_nsec = left > 0 ? left % 1000000 * 1000 : 0};
+        const struct timespec limit = clock_timespec(left > 0 ? left : 0);
         if (sigtimedwait(&set, NULL, &limit) > 0)
             verify->asked_to_end = true;
         else if (errno == EAGAIN)

@@ -89,7 +89,7 @@ static void print_names(struct live *live, enum verify_outcome outcome)
 {
     const char *before = ": ";
     for (size_t i = 0; i < live_count(live); i++) {
-        if (verify_route(live_at(live, i)) != outcome)
+        if (!live_at(live, i)->route->cache.present || verify_route(live_at(live, i)) != outcome)
             continue;
         printf("%s%s", before, live_at(live, i)->route->name);
         before = ", ";

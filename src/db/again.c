@@ -10,8 +10,9 @@
 
 /* How often a write is run again at most, for each reason. */
 static const unsigned again_most[] = {
-    [WRITE_AGAIN_NOT] = 0,     [WRITE_AGAIN_FRESH] = 1, [WRITE_AGAIN_ANEW] = 1,
-    [WRITE_AGAIN_TAGLESS] = 1, [WRITE_AGAIN_LATER] = 4, [WRITE_AGAIN_LOOK] = 1,
+    [WRITE_AGAIN_NOT] = 0,       [WRITE_AGAIN_FRESH] = 1, [WRITE_AGAIN_ANEW] = 1,
+    [WRITE_AGAIN_TAGLESS] = 1,   [WRITE_AGAIN_LATER] = 4, [WRITE_AGAIN_LOOK] = 1,
+    [WRITE_AGAIN_ELSEWHERE] = 1,
 };
 
 /* The first pause, µs; each further one may be twice as long. */
@@ -24,6 +25,8 @@ static void learn(struct db_pool *pool, struct db_connection *connection, enum w
     write_known_columns(db_pool_known(pool), connection, failure);
     if (again == WRITE_AGAIN_ANEW)
         db_forget_prepared(connection);
+    if (again == WRITE_AGAIN_ELSEWHERE)
+        connection->recovering = true;
     if (again == WRITE_AGAIN_TAGLESS)
         write_known_tagless(db_pool_known(pool));
 }
@@ -58,15 +61,22 @@ static void pause_before(unsigned tries, int64_t until)
 }
 
 /* All attempts share the time. */
-static bool may_again(enum write_again again, unsigned counts[static WRITE_AGAIN_COUNT],
-                      int64_t until)
+static bool may_again(struct db_pool *pool, enum write_again again,
+                      unsigned counts[static WRITE_AGAIN_COUNT], int64_t until)
 {
     if (counts[again]++ >= again_most[again])
+        return false;
+    if (again == WRITE_AGAIN_ELSEWHERE && !db_pool_may_seek(pool))
         return false;
     if (again == WRITE_AGAIN_LATER)
         pause_before(counts[again], until);
     return clock_monotonic() < until;
 }
+
+static const enum db_wanted again_wanted[WRITE_AGAIN_COUNT] = {
+    [WRITE_AGAIN_FRESH] = DB_WANTED_FRESH,
+    [WRITE_AGAIN_ELSEWHERE] = DB_WANTED_PRIMARY,
+};
 
 bool again_run(const struct again *again, struct db_failure *failure)
 {
@@ -78,13 +88,13 @@ bool again_run(const struct again *again, struct db_failure *failure)
         struct db_failure local = {0};
         if (attempt(again, until, wanted, &reason, &local))
             return true;
-        if (!may_again(reason, counts, until)) {
+        if (!may_again(again->pool, reason, counts, until)) {
             if (local.kind == DB_FAILURE_STALE)
                 local.kind = DB_FAILURE_STATEMENT; /* preparing anew did not mend it */
             if (failure)
                 *failure = local;
             return false;
         }
-        wanted = reason == WRITE_AGAIN_FRESH ? DB_WANTED_FRESH : DB_WANTED_ANY;
+        wanted = again_wanted[reason];
     }
 }

@@ -4,6 +4,8 @@
 
 #include "base/bytes.h"
 
+typedef void appender(struct span value, struct bytes *out);
+
 static void quoted_append(struct span text, struct bytes *out)
 {
     bytes_append_byte(out, '"');
@@ -13,17 +15,6 @@ static void quoted_append(struct span text, struct bytes *out)
         bytes_append_byte(out, text.data[i]);
     }
     bytes_append_byte(out, '"');
-}
-
-char *db_array_text(const struct span *texts, size_t count)
-{
-    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
-    for (size_t i = 0; i < count; i++) {
-        bytes_append_byte(&text, i ? ',' : '{');
-        quoted_append(texts[i], &text);
-    }
-    bytes_append_text(&text, count ? "}" : "{}");
-    return text.failed ? NULL : strdup(bytes_text(&text));
 }
 
 static void hex_append(struct span value, struct bytes *out)
@@ -37,13 +28,23 @@ static void hex_append(struct span value, struct bytes *out)
     bytes_append_byte(out, '"');
 }
 
-char *db_array_bytes(const struct span *values, size_t count)
+static char *array_of(const struct span *values, size_t count, appender *append)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
     for (size_t i = 0; i < count; i++) {
         bytes_append_byte(&text, i ? ',' : '{');
-        hex_append(values[i], &text);
+        append(values[i], &text);
     }
     bytes_append_text(&text, count ? "}" : "{}");
     return text.failed ? NULL : strdup(bytes_text(&text));
+}
+
+char *db_array_text(const struct span *texts, size_t count)
+{
+    return array_of(texts, count, quoted_append);
+}
+
+char *db_array_bytes(const struct span *values, size_t count)
+{
+    return array_of(values, count, hex_append);
 }

@@ -26,7 +26,9 @@ void attempt_clear(struct attempt *attempt)
     struct db_replies *replies = &attempt->replies;
     for (size_t i = 0; i < replies->done; i++)
         PQclear(replies->results[i]);
-    *replies = (struct db_replies){.results = replies->results};
+    *replies = (struct db_replies){
+        .results = replies->results, .taken = replies->taken, .context = replies->context};
+    attempt->commit = 0;
 }
 
 void attempt_end(struct attempt *attempt)
@@ -74,12 +76,13 @@ void attempt_send_bytes(struct attempt *attempt, enum purpose purpose, const cha
 /* A session of our own stays as it is set, once the transaction that set it has committed. */
 void attempt_send_writer(struct attempt *attempt, bool writer)
 {
+    attempt->writer = writer;
     if (attempt->connection->settings->transaction_pooling) {
         if (writer)
-            attempt_send(attempt, PURPOSE_SETTING, "SET LOCAL larder.writer = 'on'");
+            attempt_send(attempt, PURPOSE_SETTING, "SET LOCAL larder.struck = '0'");
     } else if (writer != attempt->connection->writer) {
         attempt_send(attempt, PURPOSE_SETTING,
-                     writer ? "SET larder.writer = 'on'" : "SET larder.writer = 'off'");
+                     writer ? "SET larder.struck = '0'" : "SET larder.struck = ''");
     }
 }
 
@@ -147,6 +150,10 @@ static void send_prepared(struct attempt *attempt, const struct db_statement *st
 void attempt_send_statement(struct attempt *attempt, const struct db_statement *statement,
                             enum purpose purpose, size_t number)
 {
+    if (purpose == PURPOSE_STATEMENT) {
+        attempt->connection->drawn = true;
+        attempt->connection->touched = attempt->connection->touched || !statement->plain;
+    }
     if (!attempt->connection->settings->transaction_pooling)
         send_prepared(attempt, statement, purpose, number);
     else
@@ -186,14 +193,96 @@ void attempt_send_begin(struct attempt *attempt)
     attempt_send(attempt, PURPOSE_SETTING, limit);
 }
 
+void attempt_send_flush(struct attempt *attempt)
+{
+    attempt->failed = attempt->failed || !PQsendFlushRequest(attempt->connection->handle);
+}
+
 void attempt_send_constraints(struct attempt *attempt)
 {
     attempt_send_statement(attempt, &constraints_statement, PURPOSE_CONSTRAINTS, 0);
 }
 
+/*
+ * What DISCARD ALL does, but for what was prepared. Together it takes about 15 µs of PostgreSQL's
+ * time; looking whether there is anything to be taken out (pg_settings) would take half a
+ * millisecond.
+ */
+static const struct db_statement resets[] = {
+    {.id = UINT64_C(0x6c61726465726d21), .sql = "CLOSE ALL"},
+    {.id = UINT64_C(0x6c61726465726d22), .sql = "RESET SESSION AUTHORIZATION"},
+    {.id = UINT64_C(0x6c61726465726d23), .sql = "RESET ROLE"},
+    {.id = UINT64_C(0x6c61726465726d24), .sql = "RESET ALL"},
+    {.id = UINT64_C(0x6c61726465726d25), .sql = "UNLISTEN *"},
+    {.id = UINT64_C(0x6c61726465726d26), .sql = "DISCARD TEMP"},
+};
+static const struct db_statement sequences_statement = {.id = UINT64_C(0x6c61726465726d27),
+                                                        .sql = "DISCARD SEQUENCES"};
+static const struct db_statement unlock_statement = {.id = UINT64_C(0x6c61726465726d28),
+                                                     .sql = db_unlock_sql};
+static const struct db_statement settle_statement = {
+    .id = UINT64_C(0x6c61726465726d29),
+    .sql = "SELECT pg_catalog.pg_advisory_unlock_all(),"
+           " pg_catalog.set_config('statement_timeout', $1, false),"
+           " pg_catalog.set_config('larder.struck', $2, false)",
+    .parameter_count = 2};
+
+_Static_assert(2 * (ARRAY_COUNT(resets) + 2) <= ATTEMPT_RESET_COMMANDS, "each with its preparing");
+
+/* By lastval() and currval() whoever comes next would be told of the rows of who was before. */
+static void send_no_sequences(struct attempt *attempt)
+{
+    attempt->discards = true;
+    attempt_send_statement(attempt, &sequences_statement, PURPOSE_RESET, 0);
+}
+
+/* A session of our own keeps what Larder itself has set. */
+static void send_reset(struct attempt *attempt)
+{
+    const struct db_connection *connection = attempt->connection;
+    char limit[32];
+    attempt->resets = true;
+    for (size_t i = 0; i < ARRAY_COUNT(resets); i++)
+        attempt_send_statement(attempt, &resets[i], PURPOSE_RESET, 0);
+    send_no_sequences(attempt);
+    if (connection->settings->transaction_pooling) {
+        attempt_send_statement(attempt, &unlock_statement, PURPOSE_RESET, 0);
+        return;
+    }
+    struct db_statement settle = settle_statement;
+    snprintf(limit, sizeof limit, "%" PRId64, db_milliseconds(connection->session_timeout));
+    settle.values = (const char *const[]){limit, attempt->writer ? "0" : ""};
+    attempt_send_statement(attempt, &settle, PURPOSE_RESET, 0);
+}
+
+/* No more than is needed. */
+static void send_clean(struct attempt *attempt)
+{
+    if (attempt->connection->touched)
+        send_reset(attempt);
+    else if (attempt->connection->drawn)
+        send_no_sequences(attempt);
+}
+
 void attempt_send_commit(struct attempt *attempt)
 {
     attempt_send_statement(attempt, &commit_statement, PURPOSE_COMMIT, 0);
+    attempt->commit = attempt->replies.count;
+    send_clean(attempt);
+}
+
+bool attempt_reset(struct db_connection *connection, int64_t timeout)
+{
+    struct attempt attempt;
+    struct db_failure failure;
+    bool done = attempt_begin(&attempt, connection, timeout, ATTEMPT_RESET_COMMANDS, &failure);
+    attempt.writer = connection->writer;
+    if (done) {
+        send_clean(&attempt);
+        done = attempt_round(&attempt, &failure);
+    }
+    attempt_end(&attempt);
+    return done && !connection->dead;
 }
 
 static void remember_prepared(struct attempt *attempt)
@@ -230,12 +319,10 @@ static bool is_hearsay(const struct db_failure *failure)
 static bool certainly_undone(const struct attempt *attempt, const struct db_failure *failure)
 {
     const struct db_replies *replies = &attempt->replies;
-    bool committing =
-        replies->count > 0 && attempt->commands[replies->count - 1].purpose == PURPOSE_COMMIT;
-    if (!committing)
+    if (!attempt->commit)
         return true;
     return replies->refused && !is_hearsay(failure) &&
-           !(replies->fatal && replies->done + 1 == replies->count);
+           !(replies->fatal && replies->done + 1 == attempt->commit);
 }
 
 /* What PostgreSQL says where the schema `larder` is not there, older, or not for this role. */
@@ -260,6 +347,8 @@ static void explain_purpose(enum purpose purpose, struct db_failure *failure)
 {
     if (purpose == PURPOSE_IDENTITY && failure->kind == DB_FAILURE_VALUE)
         failure->kind = DB_FAILURE_FORBIDDEN; /* there is no such role */
+    if (purpose == PURPOSE_BEGIN && strcmp(failure->sqlstate, "0A000") == 0)
+        failure->kind = DB_FAILURE_READ_ONLY; /* a standby sets no transaction read-write */
     if ((purpose == PURPOSE_ONCE || purpose == PURPOSE_RECORD) && is_uninstalled(failure))
         failure->kind = DB_FAILURE_UNINSTALLED;
     if (purpose == PURPOSE_RECORD && failure->kind == DB_FAILURE_CONSTRAINT)
@@ -274,6 +363,8 @@ static enum write_again judge(const struct attempt *attempt, const struct db_fai
         return WRITE_AGAIN_FRESH;
     if (!replies->refused)
         return WRITE_AGAIN_NOT;
+    if (refused == PURPOSE_BEGIN && failure->kind == DB_FAILURE_READ_ONLY)
+        return WRITE_AGAIN_ELSEWHERE;
     if (refused == PURPOSE_TAGS && is_uninstalled(failure))
         return WRITE_AGAIN_TAGLESS;
     if (failure->kind == DB_FAILURE_CONSTRAINT && attempt->frozen)
@@ -306,6 +397,19 @@ static void explain(const struct attempt *attempt, struct db_failure *failure)
     explain_purpose(command->purpose, failure);
 }
 
+/* What went wrong behind the COMMIT's reply is the connection's matter alone. */
+static bool settled(struct attempt *attempt, bool done)
+{
+    bool committed = attempt->commit && attempt->replies.done >= attempt->commit;
+    if (done && attempt->resets)
+        attempt->connection->touched = false;
+    if (done && attempt->discards)
+        attempt->connection->drawn = false;
+    if (committed && !done)
+        attempt->connection->dead = true;
+    return done || committed;
+}
+
 bool attempt_round(struct attempt *attempt, struct db_failure *failure)
 {
     bool done = false;
@@ -314,6 +418,7 @@ bool attempt_round(struct attempt *attempt, struct db_failure *failure)
     else
         done = db_round_collect(attempt->connection, attempt->deadline, &attempt->replies, failure);
     remember_prepared(attempt);
+    done = settled(attempt, done);
     if (!done)
         explain(attempt, failure);
     return done;
@@ -335,7 +440,7 @@ static const char *const transaction_ends[] = {"COMMIT", "ROLLBACK", "PREPARE TR
 
 bool attempt_stayed_within(const struct attempt *attempt, struct db_failure *failure)
 {
-    for (size_t i = 0; i < attempt->replies.count; i++) {
+    for (size_t i = 0; i < attempt->replies.done; i++) {
         const char *status = PQcmdStatus(attempt->replies.results[i]);
         for (size_t j = 0; j < ARRAY_COUNT(transaction_ends); j++)
             if (attempt->commands[i].purpose == PURPOSE_STATEMENT &&

@@ -25,16 +25,18 @@ enum purpose {
     PURPOSE_ONCE,
     PURPOSE_RECORD,
     PURPOSE_COMMIT,
+    PURPOSE_RESET,
 };
 
 /* Why a failed attempt may be followed by another. */
 enum write_again {
     WRITE_AGAIN_NOT,
-    WRITE_AGAIN_FRESH,   /* the connection was lost before anything could be committed */
-    WRITE_AGAIN_ANEW,    /* a prepared statement was outdated */
-    WRITE_AGAIN_TAGLESS, /* the tags can't be asked for */
-    WRITE_AGAIN_LATER,   /* another transaction was in the way */
-    WRITE_AGAIN_LOOK,    /* it may have been done before, which an old snapshot hid */
+    WRITE_AGAIN_ELSEWHERE, /* the server is a standby */
+    WRITE_AGAIN_FRESH,     /* the connection was lost before anything could be committed */
+    WRITE_AGAIN_ANEW,      /* a prepared statement was outdated */
+    WRITE_AGAIN_TAGLESS,   /* the tags can't be asked for */
+    WRITE_AGAIN_LATER,     /* another transaction was in the way */
+    WRITE_AGAIN_LOOK,      /* it may have been done before, which an old snapshot hid */
     WRITE_AGAIN_COUNT,
 };
 
@@ -51,9 +53,13 @@ struct attempt {
     int64_t deadline; /* monotonic µs */
     struct attempt_command *commands;
     struct db_replies replies;
-    size_t item; /* that commands are sent for from here on */
-    bool failed; /* a command could not be sent */
-    bool frozen; /* what others commit after the first command can't be seen */
+    size_t item;   /* that commands are sent for from here on */
+    size_t commit; /* how many commands there are up to the COMMIT; 0: none in this round */
+    bool writer;   /* larder.struck is to be the session's */
+    bool resets;   /* the session is brought back to what it was */
+    bool discards; /* … as far as sequences go */
+    bool failed;   /* a command could not be sent */
+    bool frozen;   /* what others commit after the first command can't be seen */
 };
 
 /*
@@ -97,13 +103,31 @@ void attempt_send_no_identity(struct attempt *attempt);
 void attempt_send_statement(struct attempt *attempt, const struct db_statement *statement,
                             enum purpose purpose, size_t number);
 
+/* The server is to answer what was sent so far before the end of the round. */
+void attempt_send_flush(struct attempt *attempt);
+
 /* What is deferred is done, and whatever it refuses is said, before what comes after this. */
 void attempt_send_constraints(struct attempt *attempt);
 
-/* Once a round, as its last command. */
+/*
+ * Once a round, as its last command. Where a statement may have left something in the session, that
+ * is taken out of it then; what it drew from sequences is forgotten in any case.
+ */
 void attempt_send_commit(struct attempt *attempt);
 
-/* Sends what is there with a sync and takes the replies. */
+/* How many commands that may take. */
+#define ATTEMPT_RESET_COMMANDS 16
+
+/*
+ * The same for what was not committed, since some things outlast a ROLLBACK. False: the connection
+ * is of no more use.
+ */
+bool attempt_reset(struct db_connection *connection, int64_t timeout);
+
+/*
+ * Sends what is there with a sync and takes the replies. After the COMMIT's reply nothing fails any
+ * more, but the connection may be dead.
+ */
 MUST_CHECK bool attempt_round(struct attempt *attempt, struct db_failure *failure);
 
 /*

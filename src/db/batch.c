@@ -7,9 +7,12 @@
 #include "base/clock.h"
 #include "db/again.h"
 #include "db/array.h"
+#include "db/pool_use.h"
+#include "db/struck.h"
+#include "db/write_known.h"
 
 /* Beside the items: what opens, closes and resets, with its preparing. */
-#define COMMANDS_AROUND 19
+#define COMMANDS_AROUND (22 + ATTEMPT_RESET_COMMANDS)
 #define COMMANDS_EACH 3 /* an item's own: its identity */
 #define COMMANDS_STATEMENT 3
 
@@ -33,6 +36,10 @@ struct batching {
     struct attempt attempt;
     bool *wanted;
     struct db_result **results;
+    bool writer; /* the triggers leave the tags to this transaction */
+    struct db_struck struck;
+    struct span *own; /* the tags of all that ran */
+    size_t own_count;
     int64_t limit; /* µs, the statement_timeout as it is now */
     size_t failed_item;
 };
@@ -73,7 +80,7 @@ static bool batch_open(struct batching *batching, struct db_failure *failure)
     struct attempt *attempt = &batching->attempt;
     attempt->item = batch->count;
     attempt_send_begin(attempt);
-    attempt_send_writer(attempt, false);
+    attempt_send_writer(attempt, batching->writer);
     attempt_send(attempt, PURPOSE_ISOLATION, look_sql);
     if (batch->open.sql)
         attempt_send_statement(attempt, &batch->open, PURPOSE_ONCE, 0);
@@ -112,8 +119,19 @@ static void send_item(struct batching *batching, size_t number, bool first)
         else
             send_limit(batching, item->statements[i].timeout);
         attempt_send_statement(attempt, &item->statements[i], PURPOSE_STATEMENT, i);
+        if (batching->batch->made && i + 1 < item->count)
+            attempt_send_flush(attempt);
     }
     attempt->item = batching->batch->count;
+}
+
+static void statement_made(void *context)
+{
+    const struct batching *batching = context;
+    const struct attempt *attempt = &batching->attempt;
+    const struct attempt_command *command = &attempt->commands[attempt->replies.done - 1];
+    if (command->purpose == PURPOSE_STATEMENT)
+        batching->batch->made(batching->batch->context, command->item, command->statement + 1);
 }
 
 /* What is deferred strikes here, where it can still be told. */
@@ -137,50 +155,51 @@ static bool batch_items(struct batching *batching, struct db_failure *failure)
     return true;
 }
 
-/* The tags of all that ran, as a text; null: none, or memory (then false). */
-static bool tags_of(const struct batching *batching, char **ret_tags)
+/* The tags of all that ran. False: memory. */
+static bool own_gather(struct batching *batching)
 {
     const struct db_batch *batch = batching->batch;
     size_t count = 0;
-    *ret_tags = NULL;
     for (size_t i = 0; i < batch->count; i++)
         count += batching->wanted[i] ? batch->items[i].tag_count : 0;
-    if (count == 0)
-        return true;
-    struct span *tags = calloc(count, sizeof *tags);
-    if (!tags)
-        return false;
-    count = 0;
-    for (size_t i = 0; i < batch->count; i++)
+    free(batching->own);
+    batching->own_count = 0;
+    batching->own = calloc(count + 1, sizeof *batching->own);
+    for (size_t i = 0; batching->own && i < batch->count; i++)
         for (size_t j = 0; batching->wanted[i] && j < batch->items[i].tag_count; j++)
-            tags[count++] = batch->items[i].tags[j];
-    *ret_tags = db_array_text(tags, count);
-    free(tags);
-    return *ret_tags != NULL;
+            batching->own[batching->own_count++] = batch->items[i].tags[j];
+    return batching->own != NULL;
 }
 
 static bool batch_close(struct batching *batching, struct db_failure *failure)
 {
     const struct db_batch *batch = batching->batch;
     struct attempt *attempt = &batching->attempt;
-    struct db_statement close = {0};
-    char *tags;
+    struct db_statement close = {0}, leave = leave_statement;
+    char *tags = NULL;
     if ((batch->close && !batch->close(batch->context, batching->results, &close)) ||
-        !tags_of(batching, &tags))
+        !own_gather(batching) ||
+        (batching->own_count && !(tags = db_array_text(batching->own, batching->own_count))))
         return memory(failure);
     send_limit(batching, attempt->timeout);
-    if (tags) {
-        struct db_statement leave = leave_statement;
-        leave.values = (const char *const *)&tags;
+    leave.values = (const char *const *)&tags;
+    if (tags)
         attempt_send_statement(attempt, &leave, PURPOSE_RECORD, 0);
-    }
     if (close.sql)
         attempt_send_statement(attempt, &close, PURPOSE_RECORD, 0);
+    if (batching->writer)
+        struck_ask(attempt);
     attempt_send_commit(attempt);
     bool done = attempt_round(attempt, failure);
     free(tags);
-    attempt->connection->writer = attempt->connection->writer && !done;
-    return done;
+    if (!done)
+        return false;
+    if (batching->writer) {
+        batching->struck = struck_take(attempt);
+        struck_complete(attempt, &batching->struck);
+    }
+    attempt->connection->writer = attempt->writer;
+    return true;
 }
 
 static void results_clear(struct batching *batching)
@@ -197,11 +216,18 @@ static bool run(void *context, struct db_connection *connection, int64_t timeout
     struct batching *batching = context;
     const struct db_batch *batch = batching->batch;
     struct attempt *attempt = &batching->attempt;
+    bool leave;
     batching->limit = timeout;
+    if (batch->strike)
+        write_known_tags(db_pool_known(batching->pool), connection, &batching->writer, &leave);
     db_stop_begin(batch->stop, connection);
-    bool done = attempt_begin(attempt, connection, timeout, commands_most(batch), failure) &&
-                batch_open(batching, failure) && batch_items(batching, failure) &&
-                batch_close(batching, failure);
+    bool done = attempt_begin(attempt, connection, timeout, commands_most(batch), failure);
+    if (batch->made) {
+        attempt->replies.taken = statement_made;
+        attempt->replies.context = batching;
+    }
+    done = done && batch_open(batching, failure) && batch_items(batching, failure) &&
+           batch_close(batching, failure);
     db_stop_end(batch->stop);
     if (!done) {
         batching->failed_item =
@@ -215,6 +241,13 @@ static bool run(void *context, struct db_connection *connection, int64_t timeout
     return done;
 }
 
+static void strike(const struct batching *batching)
+{
+    if (batching->struck.transaction || batching->struck.tags.size)
+        batching->batch->strike(batching->batch->context, &batching->struck, batching->own,
+                                batching->own_count);
+}
+
 bool db_batch_run(struct db_pool *pool, const struct db_batch *batch, size_t *ret_failed_item,
                   struct db_failure *failure)
 {
@@ -226,7 +259,11 @@ bool db_batch_run(struct db_pool *pool, const struct db_batch *batch, size_t *re
     bool done = batching.wanted && batching.results ? again_run(&again, failure) : memory(failure);
     free(batching.wanted);
     free(batching.results);
-    if (!done)
+    if (done)
+        strike(&batching);
+    else
         *ret_failed_item = batching.failed_item;
+    free(batching.own);
+    struck_free(&batching.struck);
     return done;
 }

@@ -40,6 +40,18 @@ struct db_batch {
      * False: memory.
      */
     bool (*close)(void *context, struct db_result *const *results, struct db_statement *ret_close);
+    /*
+     * Given, after the COMMIT, what the transaction struck, and the tags of the items that ran: it
+     * bumps both, and then tells db_pool_struck. Not called where there are none, or where the
+     * session can't ask for them. Null: larderd's outbox has them.
+     */
+    void (*strike)(void *context, const struct db_struck *struck, const struct span *own,
+                   size_t own_count);
+    /*
+     * Told, as PostgreSQL says so, of an item with several statements that so many of them are
+     * made; nothing is committed yet. Costs a word of the network for each. Null: nobody asks.
+     */
+    void (*made)(void *context, size_t item, size_t statements);
     void *context;
     struct db_stop *stop; /* may be fired meanwhile; null: nobody does */
 };

@@ -4,6 +4,14 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+struct db_settings db_settings_of(const struct options *options, int64_t statement_timeout)
+{
+    return (struct db_settings){.transaction_pooling =
+                                    options_number(options, OPTION_DB_POOLING) == 1,
+                                .statement_timeout = statement_timeout};
+}
 
 enum connecting { CONNECTING_DONE, CONNECTING_REFUSED, CONNECTING_LATE };
 
@@ -24,6 +32,24 @@ static void notice_ignore(void *argument, const PGresult *notice)
 {
     (void)argument;
     (void)notice;
+}
+
+static bool standby_told(const struct db_connection *connection)
+{
+    const char *told = PQparameterStatus(connection->handle, "in_hot_standby");
+    return told && strcmp(told, "on") == 0;
+}
+
+/* In route files and in our own statements a backslash stands for itself. */
+static bool strings_conform(const struct db_connection *connection, struct db_failure *failure)
+{
+    const char *told = PQparameterStatus(connection->handle, "standard_conforming_strings");
+    if (!told || strcmp(told, "off") != 0)
+        return true;
+    return db_failure_set(failure, DB_FAILURE_UNAVAILABLE,
+                          "standard_conforming_strings is off for the role \"%s\" or its database;"
+                          " Larder needs it on",
+                          PQuser(connection->handle));
 }
 
 static bool session_prepare(struct db_connection *connection, int64_t deadline,
@@ -51,7 +77,8 @@ static bool connect_handle(struct db_connection *connection, int64_t deadline,
                               "PostgreSQL did not accept the connection in time");
     PQsetnonblocking(connection->handle, 1);
     PQsetNoticeReceiver(connection->handle, notice_ignore, NULL);
-    return session_prepare(connection, deadline, failure);
+    connection->standby = standby_told(connection);
+    return strings_conform(connection, failure) && session_prepare(connection, deadline, failure);
 }
 
 bool db_connect(const struct db_settings *settings, int64_t deadline,
@@ -82,6 +109,11 @@ void db_disconnect(struct db_connection *connection)
 bool db_usable(const struct db_connection *connection)
 {
     return !connection->dead;
+}
+
+bool db_standby(const struct db_connection *connection)
+{
+    return connection->recovering || (connection->standby && standby_told(connection));
 }
 
 bool db_idle_alive(struct db_connection *connection)

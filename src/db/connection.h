@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "base/options.h"
 #include "base/span.h"
 #include "db/failure.h"
 
@@ -26,6 +27,12 @@ struct db_settings {
     bool transaction_pooling;  /* behind PgBouncer: nothing is kept in a connection */
     int64_t statement_timeout; /* µs, the session's default */
 };
+
+/*
+ * As LARDER_DB_POOLING says, µs for a statement: behind PgBouncer a time-out and prepared
+ * statements left in the session would be another client's.
+ */
+struct db_settings db_settings_of(const struct options *options, int64_t statement_timeout);
 
 /*
  * Connects as libpq's environment says, until `deadline` (monotonic µs). The settings are not
@@ -43,6 +50,12 @@ bool db_usable(const struct db_connection *connection);
 /* Looks, without waiting, whether the server closed the connection while it lay idle. */
 bool db_idle_alive(struct db_connection *connection);
 
+/*
+ * Is the session one of a hot standby? What it reads may be older than what was heard of by then.
+ * A standby that is promoted ends that with the next statement's answer (PostgreSQL 14 and later).
+ */
+bool db_standby(const struct db_connection *connection);
+
 /* A statement with its parameters; values are texts, null for NULL. */
 struct db_statement {
     uint64_t id;     /* the same id has the same SQL and types; names the prepared statement */
@@ -52,6 +65,7 @@ struct db_statement {
     int parameter_count;
     int64_t timeout;                    /* µs */
     const struct db_identity *identity; /* as whom it runs; null: the session's own role */
+    bool plain; /* it leaves nothing in the session, and nothing that it sets off does */
 };
 
 /*

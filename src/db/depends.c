@@ -5,11 +5,9 @@
 
 #include "cache/entry.h"
 #include "db/functions.h"
+#include "db/literals.h"
 #include "db/narrow.h"
 #include "db/reads.h"
-
-/* Distinct values of one result column that become tags, at most. */
-#define VALUES_MAX 40
 
 /* What the small functions below share. */
 struct making {
@@ -33,15 +31,31 @@ static bool narrows(const struct narrowing *narrowing, const struct read_table *
     return narrowing->table == table->oid || narrowing->table == table->root;
 }
 
-/* The columns that are read and, should they not be among them, those that narrow. */
+static bool narrows_by(const struct narrowing *narrowing, const char *column)
+{
+    bool any = false;
+    for (size_t i = 0; i < narrowing->term_count; i++)
+        any = any || strcmp(narrowing->terms[i].column, column) == 0;
+    return any;
+}
+
+/*
+ * The columns that are read, but for those which a line is for; and those that narrow, read or not,
+ * for their changes move rows.
+ */
 static bool column_counts(const struct making *making, const struct read_table *table,
                           const struct read_column *column)
 {
-    bool counts = column->read;
-    for (size_t i = 0; i < making->narrowing_count; i++)
-        counts = counts || (narrows(&making->narrowings[i], table) &&
-                            strcmp(making->narrowings[i].column, column->name) == 0);
-    return counts;
+    bool counts = column->read, moves = false;
+    for (size_t i = 0; i < making->narrowing_count; i++) {
+        const struct narrowing *narrowing = &making->narrowings[i];
+        if (!narrows(narrowing, table))
+            continue;
+        moves = moves || narrows_by(narrowing, column->name);
+        counts =
+            counts && !watch_has_name(narrowing->columns, narrowing->column_count, column->name);
+    }
+    return counts || moves;
 }
 
 static bool columns_fill(const struct making *making, const struct read_table *table,
@@ -59,47 +73,85 @@ static bool columns_fill(const struct making *making, const struct read_table *t
 }
 
 static void item_add(struct making *making, const struct read_table *table,
-                     const struct watch *watch, const char *note, bool spare)
+                     const struct watch *watch, const char *note, enum dependency_part part)
 {
     const struct dependency item = {
-        .watch = *watch, .kind = table->kind, .note = note, .spare = spare};
+        .watch = *watch, .kind = table->kind, .note = note, .part = part};
     bytes_append(&making->items, &item, sizeof item);
 }
 
+/*
+ * The watches whose tags an answer may get in place of the narrowed ones: by the columns before one
+ * whose parameter may be NULL, and the whole of what the line is for.
+ */
+static void spares_add(struct making *making, const struct narrowing *narrowing,
+                       const struct read_table *table, const struct watch *watch)
+{
+    bool whole = false;
+    for (size_t i = 0; i < narrowing->term_count; i++) {
+        struct watch prefix = *watch;
+        prefix.narrow_count = i;
+        whole = whole || !narrowing->terms[i].parameter;
+        if (i && narrowing->terms[i].optional)
+            item_add(making, table, &prefix, NULL, DEPENDENCY_PREFIX);
+    }
+    struct watch all = *watch;
+    all.narrow_count = 0;
+    if (whole || narrowing->terms[0].optional)
+        item_add(making, table, &all, NULL, DEPENDENCY_SPARE);
+}
+
+/* `whole` is what the line is for. */
 static bool narrowed_add(struct making *making, const struct narrowing *narrowing,
                          const struct read_table *table, const struct watch *whole)
 {
-    struct watch *watch = arena_alloc(making->question->arena, sizeof *watch);
-    if (!watch)
+    struct arena *arena = making->question->arena;
+    struct watch *watch = arena_alloc(arena, sizeof *watch);
+    const char **narrow = arena_array(arena, narrowing->term_count, sizeof *narrow);
+    if (!watch || !narrow)
         return memory(making);
     *watch = *whole;
-    watch->narrow = narrowing->column;
-    const struct db_shape_tag tag = {.watch = watch,
-                                     .parameter = narrowing->parameter,
-                                     .optional = narrowing->optional,
-                                     .column = narrowing->result_column};
+    watch->narrow = narrow;
+    watch->narrow_count = narrowing->term_count;
+    struct db_shape_tag tag = {.watch = watch};
+    for (size_t i = 0; i < narrowing->term_count; i++) {
+        const struct narrow_term *term = &narrowing->terms[i];
+        narrow[i] = term->column;
+        tag.values[i] = (struct db_shape_value){.parameter = term->parameter,
+                                                .optional = term->optional,
+                                                .column = term->result_column,
+                                                .brief = term->brief};
+    }
     bytes_append(&making->narrowed, &tag, sizeof tag);
-    item_add(making, table, watch, narrowing->note, false);
+    item_add(making, table, watch, narrowing->note, DEPENDENCY_OWN);
+    spares_add(making, narrowing, table, watch);
     return true;
 }
 
+/* The lines for some columns' changes, each with these columns alone, and the others with the rest.
+ */
 static bool table_add(struct making *making, const struct read_table *table)
 {
     struct watch whole = {.schema = table->schema, .table = table->name};
-    bool narrow = false, spare = false;
+    bool narrow = false;
     if (!columns_fill(making, table, &whole))
         return false;
     for (size_t i = 0; i < making->narrowing_count; i++) {
         const struct narrowing *narrowing = &making->narrowings[i];
+        struct watch watch = whole;
         if (!narrows(narrowing, table))
             continue;
-        if (!narrowed_add(making, narrowing, table, &whole))
+        if (narrowing->column_count) {
+            watch.columns = narrowing->columns;
+            watch.column_count = narrowing->column_count;
+            watch.updates = true;
+        }
+        if (!narrowed_add(making, narrowing, table, &watch))
             return false;
-        narrow = true;
-        spare = spare || narrowing->optional || !narrowing->parameter;
+        narrow = narrow || !watch.updates;
     }
-    if (!narrow || spare)
-        item_add(making, table, &whole, NULL, spare);
+    if (!narrow)
+        item_add(making, table, &whole, NULL, DEPENDENCY_OWN);
     return true;
 }
 
@@ -109,20 +161,28 @@ static int by_watch(const void *left, const void *right)
     return watch_compare(&a->watch, &b->watch);
 }
 
-/* One watch may narrow by several values. */
+/* One watch may narrow by several values, and be one line's own and another's spare. */
+static bool item_merge(const struct making *making, struct dependency *item,
+                       const struct dependency *other)
+{
+    if (!item->note)
+        item->note = other->note;
+    else if (other->note)
+        item->note = arena_format(making->question->arena, "%s, %s", item->note, other->note);
+    if (other->part < item->part)
+        item->part = other->part;
+    return item->note || !other->note || memory(making);
+}
+
 static bool items_merge(struct making *making)
 {
     struct dependency *items = making->depends->items;
     size_t kept = 0;
     for (size_t i = 0; i < making->depends->count; i++) {
-        if (!kept || watch_compare(&items[kept - 1].watch, &items[i].watch) != 0) {
+        if (!kept || watch_compare(&items[kept - 1].watch, &items[i].watch) != 0)
             items[kept++] = items[i];
-            continue;
-        }
-        items[kept - 1].note =
-            arena_format(making->question->arena, "%s, %s", items[kept - 1].note, items[i].note);
-        if (!items[kept - 1].note)
-            return memory(making);
+        else if (!item_merge(making, &items[kept - 1], &items[i]))
+            return false;
     }
     making->depends->count = kept;
     return true;
@@ -174,59 +234,46 @@ static bool tags_make(struct making *making)
     bool good = tag_add(making, &text);
     for (size_t i = 0; good && i < depends->count; i++) {
         const struct dependency *item = &depends->items[i];
-        if (item->spare)
+        if (item->part == DEPENDENCY_SPARE)
             continue;
         bytes_clear(&text);
-        if (item->watch.narrow)
-            watch_append_bulk_tag(&item->watch, &text);
-        else
-            watch_append_tag(&item->watch, &text);
+        watch_append_own_tag(&item->watch, &text);
         good = tag_add(making, &text);
     }
     return good;
 }
 
-/* What an entry's limit leaves for values is shared by the result's columns. */
+/* What an entry's limit leaves for values is shared by the lines that narrow by the result. */
 static void limits_set(struct making *making)
 {
     struct depends *depends = making->depends;
-    size_t fixed = depends->tag_count + making->question->route->tag_count, columns = 0;
+    size_t fixed = depends->tag_count + making->question->route->tag_count + 1 /* the URI's */;
+    size_t lines = 0;
     for (size_t i = 0; i < depends->narrowed_count; i++)
-        if (depends->narrowed[i].column)
-            columns++;
+        if (db_shape_by_rows(&depends->narrowed[i], depends->narrowed[i].watch->narrow_count))
+            lines++;
         else
             fixed++;
-    size_t share = columns && fixed < ENTRY_TAGS_MAX ? (ENTRY_TAGS_MAX - fixed) / columns : 0;
-    share = share < 2 ? 1 : share > VALUES_MAX ? VALUES_MAX : share - 1; /* NULL is one more */
+    size_t share = lines && fixed < ENTRY_TAGS_MAX ? (ENTRY_TAGS_MAX - fixed) / lines : 0;
+    share = share < 2 ? 1 : share - 1; /* NULL is one more */
     for (size_t i = 0; i < depends->narrowed_count; i++)
         depends->narrowed[i].most = (unsigned)share;
 }
 
-static void append_watch_json(struct bytes *out, size_t index, const struct watch *watch)
+static bool append_watch_json(struct bytes *out, size_t index, const struct watch *watch)
 {
-    bytes_append_format(out, "%s{\"i\":%zu,\"schema\":", index ? "," : "", index);
-    bytes_append_json(out, span_of(watch->schema));
-    bytes_append_text(out, ",\"table\":");
-    bytes_append_json(out, span_of(watch->table));
-    bytes_append_text(out, ",\"narrow\":");
-    if (watch->narrow)
-        bytes_append_json(out, span_of(watch->narrow));
-    else
-        bytes_append_text(out, "null");
-    bytes_append_text(out, ",\"columns\":[");
-    for (size_t i = 0; i < watch->column_count; i++) {
-        bytes_append_text(out, i ? "," : "");
-        bytes_append_json(out, span_of(watch->columns[i]));
-    }
-    bytes_append_text(out, "]}");
+    struct bytes tag CLEANUP(bytes_free) = BYTES_EMPTY;
+    watch_append_own_tag(watch, &tag);
+    bytes_append_format(out, "%s{\"i\":%zu,\"tag\":", index ? "," : "", index);
+    bytes_append_json(out, bytes_span(&tag));
+    bytes_append_byte(out, '}');
+    return !tag.failed;
 }
 
+/* A watch's tag tells all of it. */
 static const char unwatched_sql[] =
-    "SELECT q.i FROM pg_catalog.json_to_recordset($1::json)"
-    " AS q (i int, schema text, \"table\" text, columns text[], narrow text)"
-    " WHERE NOT EXISTS (SELECT FROM larder.watch AS w WHERE w.schema = q.schema"
-    " AND w.\"table\" = q.\"table\" AND w.columns = q.columns"
-    " AND w.narrow IS NOT DISTINCT FROM q.narrow) ORDER BY 1";
+    "SELECT q.i FROM pg_catalog.json_to_recordset($1::json) AS q (i int, tag text)"
+    " WHERE NOT EXISTS (SELECT FROM larder.watch AS w WHERE w.tag = q.tag) ORDER BY 1";
 
 static const char installed_sql[] =
     "SELECT 1 FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass('larder.watch')"
@@ -280,7 +327,8 @@ static bool unwatched_ask(struct making *making)
     struct db_result *result = NULL;
     bytes_append_byte(&json, '[');
     for (size_t i = 0; i < making->depends->count; i++)
-        append_watch_json(&json, i, &making->depends->items[i].watch);
+        if (!append_watch_json(&json, i, &making->depends->items[i].watch))
+            return memory(making);
     bytes_append_byte(&json, ']');
     const char *const values[] = {bytes_text(&json)};
     if (json.failed)
@@ -373,8 +421,9 @@ bool depends_ask(struct db_connection *connection, const struct route *route, co
                             .depends = arena_alloc(arena, sizeof *making.depends)};
     if (!making.depends)
         return memory(&making);
-    bool done =
-        reads_begin(connection, route, types, arena, &making.reads, failure) && make(&making);
+    bool done = literals_judge(connection, route, types, arena, &making.hazards, failure) &&
+                reads_begin(connection, route, types, arena, &making.reads, failure) &&
+                make(&making);
     bytes_free(&making.items);
     bytes_free(&making.narrowed);
     bytes_free(&making.hazards);

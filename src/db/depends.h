@@ -18,6 +18,7 @@
 enum hazard {
     HAZARD_FUNCTION,  /* a function whose body PostgreSQL can't look into may read tables */
     HAZARD_CLOCK,     /* the statement depends on the time (now(), CURRENT_DATE, …) */
+    HAZARD_LITERAL,   /* … of when it was prepared ('today'::date) */
     HAZARD_RANDOM,    /* … or on a volatile function such as random() */
     HAZARD_FOREIGN,   /* a foreign table: its changes are made elsewhere */
     HAZARD_SETTING,   /* current_setting and the like */
@@ -31,16 +32,23 @@ struct hazard_note {
     const char *name; /* of the function or table, as SQL has it */
 };
 
+/* What a dependency is to its route; of several the least. */
+enum dependency_part {
+    DEPENDENCY_OWN,
+    /* By fewer columns than its line, for a parameter that is NULL: each answer has its bulk tag,
+     * and the fill gives this watch's tag in place of the narrower one. */
+    DEPENDENCY_PREFIX,
+    /* The whole beside a narrowed watch: the fill gives its tag in place of the narrowed ones where
+     * these are too many, or where there is no value to narrow by. */
+    DEPENDENCY_SPARE,
+};
+
 /* One dependency of a route. */
 struct dependency {
     struct watch watch;
     char kind;        /* pg_class.relkind: r, p, f, m */
     const char *note; /* for `larder routes --depends`: how it is narrowed, as written; null: not */
-    /*
-     * The whole table beside a narrowed watch of it: the fill gives this tag in place of the
-     * narrowed ones where these are too many, or where there is no value to narrow by.
-     */
-    bool spare;
+    enum dependency_part part;
 };
 
 struct depends {

@@ -29,6 +29,7 @@ static const struct sqlstate_row {
     {"08", DB_FAILURE_UNAVAILABLE},    /* connection exceptions; PgBouncer's too */
     {"22", DB_FAILURE_VALUE},          /* data exceptions */
     {"23", DB_FAILURE_CONSTRAINT},     /* integrity constraint violations */
+    {"44", DB_FAILURE_CONSTRAINT},     /* a view's WITH CHECK OPTION */
 };
 
 enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate)
@@ -37,6 +38,28 @@ enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate)
         if (strncmp(sqlstate, sqlstate_rows[i].prefix, strlen(sqlstate_rows[i].prefix)) == 0)
             return sqlstate_rows[i].kind;
     return DB_FAILURE_STATEMENT;
+}
+
+/* The first row that the SQLSTATE begins with; what has none is the statement's own. */
+static const struct servers_row {
+    const char *prefix;
+    bool servers;
+} servers_rows[] = {
+    {"53400", false}, /* configuration_limit_exceeded: the statement's own temporary files */
+    {"53", true},     /* disk_full, out_of_memory, too_many_connections */
+    {"57P0", true},   /* admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped */
+    {"58000", true},  /* system_error */
+    {"58030", true},  /* io_error */
+    {"25006", true},  /* read_only_sql_transaction: a standby, until it is promoted */
+    {"08", true},     /* connection exceptions; PgBouncer's too */
+};
+
+bool db_failure_is_servers(const struct db_failure *failure)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(servers_rows); i++)
+        if (strncmp(failure->sqlstate, servers_rows[i].prefix, strlen(servers_rows[i].prefix)) == 0)
+            return servers_rows[i].servers;
+    return false;
 }
 
 bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)

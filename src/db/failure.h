@@ -47,10 +47,22 @@ struct db_failure {
     /* Of a write: the constraint's columns, the first ones. Of a foreign key the referring ones. */
     char columns[DB_FAILURE_COLUMNS][DB_NAME_SIZE];
     size_t column_count;
+    /* Of a foreign key: the columns whose value broke it, as PostgreSQL lists them, and whether it
+     * names the referring table for where that value still stands. */
+    char key[DB_NAME_SIZE * DB_FAILURE_COLUMNS];
+    bool key_within;
+    bool refers_to_itself; /* the foreign key's table */
 };
 
 /* The kind behind five characters of SQLSTATE (PostgreSQL's manual, appendix A). */
 enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate);
+
+/*
+ * Is it the server that is in trouble, and not the statement? A full disk, no memory, too many
+ * connections, its end or its start: the same statement may go well later, however often it is
+ * tried. By SQLSTATE alone; what PostgreSQL did not say itself is none.
+ */
+bool db_failure_is_servers(const struct db_failure *failure);
 
 /* Fills *failure; always returns false. Null is allowed. */
 bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)

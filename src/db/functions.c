@@ -42,6 +42,9 @@ static const struct builtin_row {
     {"clock_timestamp", -1, HAZARD_CLOCK},
     {"timeofday", -1, HAZARD_CLOCK},
     {"age", 1, HAZARD_CLOCK},
+    {"pg_current_snapshot", -1, HAZARD_RANDOM},
+    {"pg_current_xact_id*", -1, HAZARD_RANDOM},
+    {"txid_current*", -1, HAZARD_RANDOM},
     {"current_setting", -1, HAZARD_SETTING},
     {"current_schemas", -1, HAZARD_SETTING},
     {"inet_client_*", -1, HAZARD_SETTING},
@@ -69,6 +72,8 @@ static const struct builtin_row {
     {"col_description", -1, HAZARD_CATALOG},
     {"currval", -1, HAZARD_CATALOG},
     {"lastval", -1, HAZARD_CATALOG},
+    {"pg_postmaster_start_time", -1, HAZARD_CATALOG},
+    {"pg_conf_load_time", -1, HAZARD_CATALOG},
 };
 
 static bool builtin_fits(const struct builtin_row *row, struct span name, long arguments)

@@ -10,6 +10,7 @@ const char install_begin[] =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n"
     "SET LOCAL search_path = pg_catalog, pg_temp;\n"
     "SET LOCAL statement_timeout = 0;\n"
+    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
     "-- Whoever waits for a lock here makes all who come after wait too.\n"
     "SET LOCAL lock_timeout = '3s';\n"
     "-- One install at a time.\n"
@@ -17,11 +18,27 @@ const char install_begin[] =
 
 const char install_commit[] = "COMMIT;\n";
 
+/* In words, for the tag alone tells all. What only updates strike never reads as one column. */
+static void append_narrow(const struct watch *watch, struct bytes *sql)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < watch->narrow_count; i++) {
+        bytes_append_text(&text, i ? ", " : "");
+        bytes_append_text(&text, watch->narrow[i]);
+    }
+    bytes_append_text(&text, watch->updates ? " (updates)" : "");
+    if (text.size)
+        watch_append_literal(bytes_text(&text), sql);
+    else
+        bytes_append_text(sql, "NULL");
+    sql->failed = sql->failed || text.failed;
+}
+
 static bool want_watch(const struct install_making *making, const struct watch *watch)
 {
     struct bytes tag CLEANUP(bytes_free) = BYTES_EMPTY;
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
-    (watch->narrow ? watch_append_bulk_tag : watch_append_tag)(watch, &tag);
+    watch_append_own_tag(watch, &tag);
     bytes_append_text(
         &sql, "INSERT INTO larder.watch (schema, \"table\", columns, narrow, tag) VALUES (");
     watch_append_literal(watch->schema, &sql);
@@ -33,10 +50,7 @@ static bool want_watch(const struct install_making *making, const struct watch *
         watch_append_literal(watch->columns[i], &sql);
     }
     bytes_append_text(&sql, "]::text[], ");
-    if (watch->narrow)
-        watch_append_literal(watch->narrow, &sql);
-    else
-        bytes_append_text(&sql, "NULL");
+    append_narrow(watch, &sql);
     bytes_append_text(&sql, ", ");
     watch_append_literal(bytes_text(&tag), &sql);
     bytes_append_text(&sql, ");\n");
@@ -148,6 +162,10 @@ static void change_add(struct planning *planning, const struct install_thing *th
     bytes_append(&planning->changes, &change, sizeof change);
 }
 
+/*
+ * Responders may still have routes that need a watch which goes: what they keep by it is struck,
+ * and they learn that they won't hear of its changes any more.
+ */
 static void append_drop(const struct install_thing *thing, struct bytes *sql)
 {
     switch (thing->kind) {
@@ -163,8 +181,11 @@ static void append_drop(const struct install_thing *thing, struct bytes *sql)
         break;
     case INSTALL_WATCH:
     case INSTALL_KIND_COUNT:
-        bytes_append_text(sql, "DELETE FROM larder.watch WHERE tag = ");
+        bytes_append_text(sql, "WITH gone AS (DELETE FROM larder.watch WHERE tag = ");
         watch_append_literal(thing->name, sql);
+        bytes_append_text(sql,
+                          " RETURNING tag)\n    INSERT INTO larder.outbox (tag)"
+                          " SELECT tag FROM gone UNION ALL SELECT '" WATCH_DEFINITIONS_TAG "'");
         break;
     }
     bytes_append_text(sql, ";\n");
@@ -192,6 +213,14 @@ static void steps_add(struct planning *planning, enum install_verb verb, enum in
     }
 }
 
+static void change_both(struct planning *planning, const struct install_thing *there,
+                        const struct install_thing *wanted)
+{
+    if (there->unsound)
+        change_add(planning, there, INSTALL_DROP);
+    change_add(planning, wanted, there->unsound ? INSTALL_ADD : INSTALL_KEEP);
+}
+
 /* A merge of two sorted lists. */
 static void changes_find(struct planning *planning, const struct install_things *there,
                          const struct install_things *wanted)
@@ -206,7 +235,7 @@ static void changes_find(struct planning *planning, const struct install_things 
         else if (order > 0)
             change_add(planning, &wanted->items[j++], INSTALL_ADD);
         else
-            change_add(planning, &wanted->items[j++], INSTALL_KEEP), i++;
+            change_both(planning, &there->items[i++], &wanted->items[j++]);
     }
 }
 
@@ -219,8 +248,8 @@ static void grant_add(struct planning *planning, const char *role)
         &sql,
         "GRANT SELECT, INSERT, UPDATE, DELETE ON larder.outbox, larder.marker TO %s;\n"
         "GRANT SELECT, UPDATE ON SEQUENCE larder.asleep TO %s;\n"
-        "GRANT EXECUTE ON FUNCTION larder.changed_definitions, larder.bumped, larder.once,"
-        " larder.once_done, larder.once_forget, larder.jobs_begin, larder.jobs_done,"
+        "GRANT EXECUTE ON FUNCTION larder.changed_definitions, larder.struck, larder.bumped,"
+        " larder.once, larder.once_done, larder.once_forget, larder.jobs_begin, larder.jobs_done,"
         " larder.jobs_forget, larder.leave, larder.behind_begin, larder.behind_done TO %s;\n"
         "UPDATE larder.meta SET daemon = ",
         bytes_text(&name), bytes_text(&name), bytes_text(&name));
@@ -293,7 +322,8 @@ const struct install_plan *install_plan(const struct install_state *state,
     struct install_things there = state->things, want = *wanted;
     const char *daemon = settings->daemon ? settings->daemon : state->daemon;
     bool anew = state->version != INSTALL_VERSION;
-    bool granted = !anew && daemon && state->daemon && strcmp(daemon, state->daemon) == 0;
+    bool granted =
+        !anew && daemon && state->daemon && strcmp(daemon, state->daemon) == 0 && state->granted;
     things_sort(&there);
     things_sort(&want);
     if (anew) {

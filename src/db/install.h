@@ -13,7 +13,7 @@
 #include "db/watch.h"
 
 /* Of the schema's text, sql/larder/schema.sql; another one in the database is made anew. */
-#define INSTALL_VERSION 3
+#define INSTALL_VERSION 7
 
 enum install_kind {
     INSTALL_FUNCTION,
@@ -30,6 +30,7 @@ struct install_thing {
     const char *table;
     const char *name;
     const char *sql; /* what makes it; null for what is there */
+    bool unsound; /* there, but no longer what its name says: switched off, or of other columns */
 };
 
 struct install_things {
@@ -97,7 +98,8 @@ struct install_plan {
 /* What the database holds of an earlier install. */
 struct install_state {
     int version;           /* 0: no schema */
-    const char *daemon;    /* null: none */
+    const char *daemon;    /* null: none, or no role any more */
+    bool granted;          /* the daemon's role has what it was granted */
     bool unknown_children; /* of watched tables, by inheritance */
     struct install_things things;
 };

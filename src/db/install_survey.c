@@ -56,10 +56,15 @@ enum {
     PLACE_META,
 };
 
+/*
+ * Who restores a dump without privileges has a schema whose functions anybody may call. A role that
+ * was made anew, or only after the restore, has lost its rights though the schema names it.
+ */
 static const char state_sql[] =
-    "SELECT version, daemon, EXISTS (SELECT FROM pg_catalog.pg_proc AS p"
-    "  WHERE p.proname = 'children' AND p.pronamespace = 'larder'::regnamespace)"
-    " FROM larder.meta";
+    "SELECT CASE WHEN n.nspacl IS NULL THEN -1 ELSE m.version END, r.rolname,"
+    " has_table_privilege(r.oid, 'larder.outbox', 'DELETE')"
+    " FROM larder.meta AS m LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = m.daemon"
+    " JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'larder'";
 
 /* A migration of a role named as the schema may put things there by mistake ("$user"). */
 static const char strangers_sql[] =
@@ -67,20 +72,23 @@ static const char strangers_sql[] =
     "SELECT c.relname AS name FROM pg_catalog.pg_class AS c"
     " WHERE c.relnamespace = 'larder'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
     " AND c.relname NOT IN"
-    " ('asleep', 'definition', 'known', 'marker', 'meta', 'outbox', 'watch') "
+    " ('asleep', 'definition', 'known', 'made_trigger', 'marker', 'meta', 'outbox', 'watch') "
     "UNION ALL "
     "SELECT p.proname FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'larder'::regnamespace"
     " AND p.proname NOT LIKE 'value\\_%' AND p.proname NOT IN ('behind_begin', 'behind_done', "
     "'bumped', 'changed_definitions',"
     " 'children', 'fingerprints', 'fresh', 'jobs_begin', 'jobs_done', 'jobs_forget', 'know',"
-    " 'leave', 'mine', 'moved', 'on_ddl', 'once', 'once_done', 'once_forget', "
-    "'prepared_before_crash', 'strike', 'tags_of', 'unheard', 'wake') "
+    " 'leave', 'mine', 'moved', 'note', 'on_ddl', 'once', 'once_done', 'once_forget', "
+    "'prepared_before_crash', 'strike', 'struck', 'tags_of', 'triggers', 'unheard', 'wake') "
     "UNION ALL "
     "SELECT t.typname FROM pg_catalog.pg_type AS t WHERE t.typnamespace = 'larder'::regnamespace"
     " AND t.typrelid = 0 AND t.typcategory <> 'A') AS strangers";
 
 static const char children_sql[] = "SELECT EXISTS (SELECT FROM larder.children() AS c"
                                    " WHERE c.child NOT IN (SELECT k.child FROM larder.known AS k))";
+
+static const char unsound_sql[] =
+    "SELECT DISTINCT t.name FROM larder.triggers() AS t WHERE NOT t.sound";
 
 /* In the order of enum install_kind, whose number is the first column. */
 static const char things_sql[] =
@@ -120,11 +128,22 @@ static bool things_take(const struct survey *survey, struct db_result *result,
     return !failed || memory(survey);
 }
 
+/* A trigger on a partition is unsound by its root's name. */
+static void unsound_mark(const struct db_result *names, const struct install_things *things)
+{
+    for (size_t i = 0; i < things->count; i++)
+        for (int row = 0; row < db_result_rows(names); row++)
+            if (things->items[i].kind == INSTALL_TRIGGER &&
+                span_is(db_result_value(names, row, 0), things->items[i].name))
+                things->items[i].unsound = true;
+}
+
 static bool state_ask(const struct survey *survey, struct install_state *state)
 {
     struct db_result *meta CLEANUP(result_free) = NULL;
     struct db_result *things CLEANUP(result_free) = NULL;
     struct db_result *children CLEANUP(result_free) = NULL;
+    struct db_result *unsound CLEANUP(result_free) = NULL;
     bool failed = false;
     if (!ask(survey, state_sql, NULL, &meta) || !ask(survey, things_sql, NULL, &things) ||
         !things_take(survey, things, &state->things))
@@ -132,13 +151,15 @@ static bool state_ask(const struct survey *survey, struct install_state *state)
     /* No row: made by no finished install; 0 would mean that there is nothing. */
     state->version = db_result_rows(meta) ? atoi(db_result_value(meta, 0, 0).data) : -1;
     state->daemon = db_result_rows(meta) ? text_at(survey, meta, 0, 1, &failed) : NULL;
+    state->granted = state->daemon && true_at(meta, 0, 2);
     if (failed)
         return memory(survey);
     if (state->version != INSTALL_VERSION)
         return true;
-    if (!ask(survey, children_sql, NULL, &children))
+    if (!ask(survey, children_sql, NULL, &children) || !ask(survey, unsound_sql, NULL, &unsound))
         return false;
     state->unknown_children = true_at(children, 0, 0);
+    unsound_mark(unsound, &state->things);
     return true;
 }
 

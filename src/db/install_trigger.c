@@ -166,7 +166,7 @@ void install_append_changed(const struct install_making *making, const struct wa
 
 static bool is_whole(const struct watch *watch)
 {
-    return !watch->narrow;
+    return !watch->narrow_count && !watch->updates;
 }
 
 static bool is_any(const struct watch *watch)
@@ -185,8 +185,8 @@ static bool append_strike(const struct install_making *making, bool (*counts)(co
         struct bytes tag CLEANUP(bytes_free) = BYTES_EMPTY;
         if (!counts(&making->watches[i]))
             continue;
-        (making->watches[i].narrow ? watch_append_bulk_tag : watch_append_tag)(&making->watches[i],
-                                                                               &tag);
+        const struct watch *watch = &making->watches[i];
+        watch_append_own_tag(watch, &tag);
         bytes_append_text(out, any ? ", " : "");
         watch_append_literal(bytes_text(&tag), out);
         out->failed = out->failed || tag.failed;
@@ -197,13 +197,12 @@ static bool append_strike(const struct install_making *making, bool (*counts)(co
 }
 
 /* Rows that come and go strike all tags of the table. */
-/* Rows that come and go strike all tags of the table. */
 static bool want_rows(const struct install_making *making)
 {
     struct bytes call CLEANUP(bytes_free) = BYTES_EMPTY;
     struct bytes when CLEANUP(bytes_free) = BYTES_EMPTY;
     char key[INSTALL_KEY_SIZE];
-    if (!append_strike(making, is_whole, &call))
+    if (install_narrowed_carries_rows(making) || !append_strike(making, is_whole, &call))
         return true;
     if (call.failed || !install_key(bytes_span(&call), key))
         return false;
@@ -257,7 +256,8 @@ bool install_want_triggers(const struct install_making *making)
         return false;
     for (size_t i = 0; i < making->count; i++) {
         const struct watch *watch = &making->watches[i];
-        if (!watch->narrow && watch->column_count && !want_update(making, watch))
+        if (!watch->narrow_count && watch->column_count &&
+            !install_narrowed_carries_update(making, watch) && !want_update(making, watch))
             return false;
     }
     return install_want_narrowed(making);

@@ -5,9 +5,7 @@
  * in the outbox alone. PostgreSQL evaluates a WHEN as it queues the row's event, in order, so a
  * statement of a hundred thousand rows queues one. What the transaction has struck already stands
  * in settings that are local to it: they end with it, and are undone with a savepoint as the rows
- * in the outbox are. What else undoes them only costs a second row. For the first row that a
- * transaction inserts, updates or deletes in a table they are not even looked at: most transactions
- * have no second, and settings have to be taken back at each commit.
+ * in the outbox are. What else undoes them only costs a second row.
  *
  *   larder.t…  table tags: '1' once they are in the outbox
  *   larder.v…  narrowed ones: ',' after the first row, then the values', '*' past a hundred

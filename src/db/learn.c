@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "db/complaint.h"
 #include "db/learn_stream.h"
 #include "db/learn_unasked.h"
+#include "db/session.h"
 #include "route/place.h"
 #include "route/statement_kind.h"
 #include "route/template.h"
@@ -30,25 +32,17 @@ static bool failure_is_servers(const struct db_failure *failure)
            failure->kind == DB_FAILURE_MEMORY || !failure->sqlstate[0];
 }
 
-/* Of a later statement: nothing is run while it is described. */
-#define LATER_NOTE                                                                                 \
-    "; the statements of a route are looked at before any of them has run, so what one makes the " \
-    "next can't use"
-
 /* PostgreSQL's complaint at its place in the file; `position` 0 has no place. */
 static void fault_from(struct asking *asking, size_t position)
 {
     const struct route *route = asking->route;
-    const struct db_failure *failure = asking->failure;
     unsigned line = asking->statement->line, column = 0;
-    bool later = route->before_count && asking->statement != &route->before[0];
     if (position > utf8_count(asking->statement->sql))
         position = 0; /* in what stands around it */
     if (position)
         statement_locate(asking->statement, route->text, position, &line, &column);
-    fault_add(asking->faults, route->file, line, column, "PostgreSQL: %s (SQLSTATE %s)%s",
-              failure->message, failure->sqlstate,
-              later && strcmp(failure->sqlstate, "42P01") == 0 ? LATER_NOTE : "");
+    fault_add(asking->faults, route->file, line, column, "%s",
+              complaint_text(route, asking->statement, asking->failure, asking->arena));
 }
 
 /* Asks for the OID of a type that has none in Larder's own table. */
@@ -280,11 +274,20 @@ static bool pages_check(struct asking *asking)
     return true;
 }
 
+/* SHOW, say, gives rows, but nothing can be put around it. */
+static void check_query(struct asking *asking)
+{
+    if (!statement_is_relation(asking->statement->sql))
+        fault_add(asking->faults, asking->route->file, asking->statement->line, 0,
+                  "a GET needs a SELECT, VALUES, TABLE or WITH");
+}
+
 static bool read_take(struct asking *asking, const struct db_description *bare)
 {
     if (asking->route->stream.format_count)
         return stream_take(asking, bare);
     const bool paged = asking->route->page.column_count > 0;
+    check_query(asking);
     check_columns(asking, bare);
     check_version(asking, bare);
     check_page(asking, bare);
@@ -460,6 +463,8 @@ static bool ask(struct asking *asking)
         return false;
     asking->statement = &asking->route->statement;
     asking->types = asking->learned->types;
+    if (!route_reads(asking->route, asking->faults))
+        return true;
     if (!ask_bare(asking, &bare, &described))
         return false;
     if (!described)
@@ -484,7 +489,8 @@ bool learn_route(struct db_connection *connection, const struct route *route, st
                             .failure = &local};
     if (!asking.learned)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    bool asked = ask(&asking);
+    bool asked = ask(&asking) &&
+                 session_ask_plain(connection, route, ASK_TIMEOUT, &asking.learned->plain, &local);
     learn_identify(asking.learned, route);
     for (size_t i = 0; i < own.count; i++)
         fault_add(faults, own.faults[i].file, own.faults[i].line, own.faults[i].column, "%s",

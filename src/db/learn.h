@@ -63,6 +63,8 @@ struct learned {
     uint32_t *types;      /* OID of $n at n-1 */
     struct param *params; /* the route's, with the types PostgreSQL told where it has none */
     const struct depends *depends; /* null: not asked, or no GET */
+    bool plain; /* its statements leave nothing in a session, as definitions were when it was asked
+                 */
     struct learned_write write;
     struct learned_stream stream;
     struct learned_page page; /* of a route with @page; `sql` is its first page's then */

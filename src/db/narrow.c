@@ -5,6 +5,8 @@
 
 #include "route/sql_scan.h"
 
+_Static_assert(ROUTE_DEPEND_TERMS == WATCH_NARROW_MAX, "a line's terms are a watch's columns");
+
 /* OIDs of pg_type that never change. */
 enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25 };
 enum { OID_VARCHAR = 1043, OID_UUID = 2950 };
@@ -19,8 +21,8 @@ struct line {
     const struct route_depend *depend;
     struct reads *reads;
     const struct read_table *table;
-    const struct read_column *column;
     bool refused;
+    bool failed; /* the failure is set */
 };
 
 static bool memory(const struct narrow_question *question)
@@ -28,8 +30,14 @@ static bool memory(const struct narrow_question *question)
     return db_failure_set(question->failure, DB_FAILURE_MEMORY, "out of memory");
 }
 
-#define LINE_FAULT(line, ...)                                                                      \
-    fault_add((line)->question->faults, (line)->question->route->file, (line)->depend->line, 0,    \
+static bool line_memory(struct line *line)
+{
+    line->failed = true;
+    return memory(line->question);
+}
+
+#define LINE_FAULT(of, ...)                                                                        \
+    fault_add((of)->question->faults, (of)->question->route->file, (of)->depend->line, 0,          \
               "@depends: " __VA_ARGS__)
 
 /* The name an identifier means: unquoted, or in small letters. Null: memory. */
@@ -164,26 +172,30 @@ static bool table_resolve(struct line *line)
     return true;
 }
 
-static bool column_find(struct line *line, const char *name)
+/* All columns, or those that are read. */
+static void append_columns(struct bytes *out, const struct read_table *table, bool read)
 {
-    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
-    for (size_t i = 0; i < line->table->column_count; i++) {
-        if (strcmp(line->table->columns[i].name, name) == 0)
-            line->column = &line->table->columns[i];
-        append_list(&names, line->table->columns[i].name);
-    }
-    if (line->column)
-        return true;
-    LINE_FAULT(line, "%s.%s has no column \"%s\"; it has %s", line->table->schema,
-               line->table->name, name, names.size ? bytes_text(&names) : "none");
-    return false;
+    for (size_t i = 0; i < table->column_count; i++)
+        if (!read || table->columns[i].read)
+            append_list(out, table->columns[i].name);
 }
 
-static bool column_type_check(struct line *line)
+static const struct read_column *column_find(const struct line *line, const char *name)
+{
+    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < line->table->column_count; i++)
+        if (strcmp(line->table->columns[i].name, name) == 0)
+            return &line->table->columns[i];
+    append_columns(&names, line->table, false);
+    LINE_FAULT(line, "%s.%s has no column \"%s\"; it has %s", line->table->schema,
+               line->table->name, name, names.size ? bytes_text(&names) : "none");
+    return NULL;
+}
+
+static bool column_type_check(struct line *line, const struct read_column *column)
 {
     static const uint32_t allowed[] = {OID_BOOL, OID_INT8,    OID_INT2, OID_INT4,
                                        OID_TEXT, OID_VARCHAR, OID_UUID};
-    const struct read_column *column = line->column;
     bool good = column->is_enum;
     for (size_t i = 0; i < ARRAY_COUNT(allowed); i++)
         good = good || column->type == allowed[i];
@@ -214,69 +226,186 @@ static uint32_t type_class(uint32_t type)
     }
 }
 
-static bool value_type_check(struct line *line, uint32_t type)
+static bool is_brief(uint32_t type)
 {
-    if (type_class(type) == type_class(line->column->type))
+    return type == OID_UUID || type_class(type) == OID_INT8;
+}
+
+/* One term of a line, as it is checked. */
+struct term {
+    struct line *line;
+    const struct route_depend_term *written;
+    const struct read_column *column;
+    struct narrow_term *narrow;
+};
+
+static bool value_type_check(const struct term *term, uint32_t type)
+{
+    if (type_class(type) == type_class(term->column->type))
         return true;
-    LINE_FAULT(line, "%s.%s is %s, which is not the type of %s%.*s: cast it in the statement",
-               line->table->name, line->column->name, line->column->type_name,
-               line->depend->by_param ? ":" : "", SPAN_PRINTF(line->depend->value));
+    LINE_FAULT(term->line, "%s.%s is %s, which is not the type of %s%.*s: cast it in the statement",
+               term->line->table->name, term->column->name, term->column->type_name,
+               term->written->by_param ? ":" : "", SPAN_PRINTF(term->written->value));
     return false;
 }
 
-static bool parameter_resolve(struct line *line, struct narrowing *narrowing)
+static bool parameter_resolve(const struct term *term)
 {
-    const struct route *route = line->question->route;
+    const struct narrow_question *question = term->line->question;
+    const struct route *route = question->route;
     for (unsigned i = 0; i < route->statement.parameter_count; i++) {
         const struct param *param = &route->params[route->statement.param_of[i]];
-        if (!span_is(line->depend->value, param->name))
+        if (!span_is(term->written->value, param->name))
             continue;
-        narrowing->parameter = i + 1;
-        narrowing->optional = !param->required && !param->default_text.data;
-        return value_type_check(line, line->question->types[i]);
+        term->narrow->parameter = i + 1;
+        term->narrow->optional = !param->required && !param->default_text.data;
+        return value_type_check(term, question->types[i]);
     }
-    LINE_FAULT(line, "the statement does not use :%.*s", SPAN_PRINTF(line->depend->value));
+    LINE_FAULT(term->line, "the statement does not use :%.*s", SPAN_PRINTF(term->written->value));
     return false;
 }
 
-static bool result_resolve(struct line *line, const char *name, struct narrowing *narrowing)
+static bool result_resolve(const struct term *term, const char *name)
 {
-    const struct db_description *description = line->question->description;
+    const struct db_description *description = term->line->question->description;
     struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
     for (int i = 0; i < description->column_count; i++) {
         if (strcmp(description->column_names[i], name) == 0) {
-            narrowing->result_column = name;
-            return value_type_check(line, description->column_types[i]);
+            term->narrow->result_column = name;
+            return value_type_check(term, description->column_types[i]);
         }
         append_list(&names, description->column_names[i]);
     }
-    LINE_FAULT(line, "the result has no column \"%s\"; it has %s", name,
+    LINE_FAULT(term->line, "the result has no column \"%s\"; it has %s", name,
                names.size ? bytes_text(&names) : "none");
     return false;
 }
 
-/* False only on a failure; a fault leaves narrowing->column null. */
-static bool line_resolve(struct line *line, struct narrowing *narrowing)
+static bool is_new_term(struct line *line, const struct narrowing *narrowing, const char *column)
+{
+    for (size_t i = 0; i < narrowing->term_count; i++)
+        if (strcmp(narrowing->terms[i].column, column) == 0) {
+            LINE_FAULT(line,
+                       "\"%s\" stands twice in the line, where a row must fit both: for rows that "
+                       "fit one of two values write two lines",
+                       column);
+            return false;
+        }
+    return true;
+}
+
+/* Adds the next term; false after a fault or a failure. */
+static bool term_resolve(struct line *line, const struct route_depend_term *written,
+                         struct narrowing *narrowing)
 {
     struct arena *arena = line->question->arena;
+    const char *name = name_of(written->column, arena), *value = name_of(written->value, arena);
+    if (!name || !value)
+        return line_memory(line);
+    struct term term = {.line = line,
+                        .written = written,
+                        .column = column_find(line, name),
+                        .narrow = &narrowing->terms[narrowing->term_count]};
+    if (!term.column || !is_new_term(line, narrowing, name) ||
+        !column_type_check(line, term.column) ||
+        !(written->by_param ? parameter_resolve(&term) : result_resolve(&term, value)))
+        return false;
+    term.narrow->column = term.column->name;
+    term.narrow->brief = is_brief(term.column->type);
+    narrowing->term_count++;
+    return true;
+}
+
+/* A column behind "for": one that is read, and not yet named. */
+static bool for_column_check(struct line *line, const struct narrowing *narrowing,
+                             const struct read_column *column)
+{
+    struct bytes names CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < narrowing->column_count; i++)
+        if (strcmp(narrowing->columns[i], column->name) == 0) {
+            LINE_FAULT(line, "\"%s\" stands twice behind \"for\"", column->name);
+            return false;
+        }
+    if (column->read)
+        return true;
+    append_columns(&names, line->table, true);
+    LINE_FAULT(line, "the statement does not read %s.%s, behind \"for\"; it reads %s",
+               line->table->name, column->name, names.size ? bytes_text(&names) : "none");
+    return false;
+}
+
+static int by_name(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static bool for_columns_resolve(struct line *line, struct narrowing *narrowing)
+{
     const struct route_depend *depend = line->depend;
-    const char *column = name_of(depend->column, arena);
-    const char *value = name_of(depend->value, arena);
-    narrowing->note = arena_format(arena, "%.*s = %s%.*s", SPAN_PRINTF(depend->column),
-                                   depend->by_param ? ":" : "", SPAN_PRINTF(depend->value));
-    if (!column || !value || !narrowing->note)
-        return memory(line->question);
+    struct arena *arena = line->question->arena;
+    if (!depend->column_count)
+        return true;
+    narrowing->columns = arena_array(arena, depend->column_count, sizeof *narrowing->columns);
+    if (!narrowing->columns)
+        return line_memory(line);
+    for (size_t i = 0; i < depend->column_count; i++) {
+        const char *name = name_of(depend->columns[i], arena);
+        if (!name)
+            return line_memory(line);
+        const struct read_column *column = column_find(line, name);
+        if (!column || !for_column_check(line, narrowing, column))
+            return false;
+        narrowing->columns[narrowing->column_count++] = column->name;
+    }
+    qsort(narrowing->columns, narrowing->column_count, sizeof *narrowing->columns, by_name);
+    return true;
+}
+
+/* The line behind its table's name, as it was written. */
+static const char *note_of(const struct route_depend *depend, struct arena *arena)
+{
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    for (size_t i = 0; i < depend->term_count; i++) {
+        const struct route_depend_term *term = &depend->terms[i];
+        bytes_append_format(&text, "%s%.*s = %s%.*s", i ? " and " : "", SPAN_PRINTF(term->column),
+                            term->by_param ? ":" : "", SPAN_PRINTF(term->value));
+    }
+    return text.failed ? NULL : arena_text(arena, bytes_span(&text));
+}
+
+/* False only on a failure; *ret_good is false after a fault. */
+static bool line_resolve(struct line *line, struct narrowing *narrowing, bool *ret_good)
+{
+    const struct route_depend *depend = line->depend;
+    *ret_good = false;
+    narrowing->note = note_of(depend, line->question->arena);
+    if (!narrowing->note)
+        return line_memory(line);
     if (!table_resolve(line))
         return false;
-    if (!line->table || !column_find(line, column) || !column_type_check(line))
-        return true;
-    bool good = depend->by_param ? parameter_resolve(line, narrowing)
-                                 : result_resolve(line, value, narrowing);
-    if (good) {
-        narrowing->table = line->table->oid;
-        narrowing->column = line->column->name;
-    }
-    return true;
+    bool good = line->table != NULL;
+    for (size_t i = 0; good && i < depend->term_count; i++)
+        good = term_resolve(line, &depend->terms[i], narrowing);
+    *ret_good = good && for_columns_resolve(line, narrowing);
+    narrowing->table = *ret_good ? line->table->oid : 0;
+    return !line->failed;
+}
+
+/* A change of what a line narrows by moves the row from one answer to another. */
+static void movers_check(const struct narrow_question *question, const struct narrowing *narrowings,
+                         size_t count, const struct narrowing *by)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < by->term_count; j++) {
+            struct line line = {.question = question, .depend = narrowings[i].line};
+            if (narrowings[i].table == by->table &&
+                watch_has_name(narrowings[i].columns, narrowings[i].column_count,
+                               by->terms[j].column))
+                LINE_FAULT(&line,
+                           "\"%s\" can't stand behind \"for\": a line narrows by it, so its change "
+                           "moves the row from one answer to another",
+                           by->terms[j].column);
+        }
 }
 
 bool narrow_all(const struct narrow_question *question, struct reads *reads,
@@ -290,15 +419,16 @@ bool narrow_all(const struct narrow_question *question, struct reads *reads,
         return memory(question);
     for (size_t i = 0; i < route->depend_count; i++) {
         struct line line = {.question = question, .depend = &route->depends[i], .reads = reads};
-        if (!line_resolve(&line, &narrowings[count]))
+        bool good;
+        narrowings[count] = (struct narrowing){.line = line.depend};
+        if (!line_resolve(&line, &narrowings[count], &good))
             return false;
         if (line.refused)
             break;
-        if (narrowings[count].column)
-            count++;
-        else
-            narrowings[count] = (struct narrowing){0};
+        count += good;
     }
+    for (size_t i = 0; i < count; i++)
+        movers_check(question, narrowings, count, &narrowings[i]);
     *ret_narrowings = narrowings;
     *ret_count = count;
     return true;

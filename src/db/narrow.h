@@ -8,14 +8,24 @@
 #include "db/reads.h"
 #include "route/route.h"
 
-/* One @depends line that is right. */
-struct narrowing {
-    uint32_t table; /* read_table.oid */
+/* A column of the table, and where its value comes from. */
+struct narrow_term {
     const char *column;
     unsigned parameter;        /* n of $n; 0: a column of the result gives the values */
     bool optional;             /* the parameter may be NULL */
     const char *result_column; /* null: a parameter does */
-    const char *note;          /* "user_id = :id" */
+    bool brief;                /* integers or uuid: see db/watch.h */
+};
+
+/* One @depends line that is right. */
+struct narrowing {
+    uint32_t table; /* read_table.oid */
+    struct narrow_term terms[ROUTE_DEPEND_TERMS];
+    size_t term_count;
+    const char **columns; /* what it is for, sorted; none narrows */
+    size_t column_count;  /* 0: for the rows, and all columns that no line is for */
+    const char *note;     /* "user_id = :id" */
+    const struct route_depend *line;
 };
 
 struct narrow_question {

@@ -78,30 +78,42 @@ static bool ways_set(struct db_connection *connection, int64_t timeout, struct d
     return connection->ways_set;
 }
 
+/* What opens a transaction and asks. */
+static bool begin_text(struct db_connection *connection, const char *query, int64_t timeout,
+                       struct bytes *sql, struct db_failure *failure)
+{
+    if (!ways_set(connection, timeout, failure))
+        return false;
+    bytes_append_text(sql, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
+    if (!connection->ways_set)
+        ways_append(sql, "SET LOCAL");
+    if (connection->session_timeout != timeout)
+        bytes_append_format(sql, "SET LOCAL statement_timeout = %" PRId64 "; ",
+                            db_milliseconds(timeout));
+    bytes_append_text(sql, query);
+    return sql->failed ? db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory") : true;
+}
+
+static bool begin_failed(struct db_connection *connection, const struct db_failure *local,
+                         int64_t timeout, struct db_failure *failure)
+{
+    roll_back(connection, timeout);
+    lost_if_unavailable(connection, local);
+    if (failure)
+        *failure = *local;
+    return false;
+}
+
 /* Opens a transaction and asks; on false there is none open. */
 static bool begin(struct db_connection *connection, const char *query, int64_t timeout,
                   PGresult **ret_rows, struct db_failure *failure)
 {
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
     struct db_failure local = {0};
-    if (!ways_set(connection, timeout, failure))
+    if (!begin_text(connection, query, timeout, &sql, failure))
         return false;
-    bytes_append_text(&sql, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ");
-    if (!connection->ways_set)
-        ways_append(&sql, "SET LOCAL");
-    if (connection->session_timeout != timeout)
-        bytes_append_format(&sql, "SET LOCAL statement_timeout = %" PRId64 "; ",
-                            db_milliseconds(timeout));
-    bytes_append_text(&sql, query);
-    if (sql.failed)
-        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    if (execute(connection, sql.data, timeout, ret_rows, &local))
-        return true;
-    roll_back(connection, timeout);
-    lost_if_unavailable(connection, &local);
-    if (failure)
-        *failure = local;
-    return false;
+    return execute(connection, sql.data, timeout, ret_rows, &local) ||
+           begin_failed(connection, &local, timeout, failure);
 }
 
 /*
@@ -298,13 +310,17 @@ static void batch_free(struct db_outbox_batch *batch)
     *batch = (struct db_outbox_batch){0};
 }
 
+/*
+ * A dump that is being restored makes the marker's key after its row. A row put there before would
+ * fail that, so it is none without the key.
+ */
 bool db_outbox_done(struct db_connection *connection, struct db_outbox_batch *batch,
                     int64_t timeout, struct position *position, struct db_failure *failure)
 {
     struct db_failure local = {0};
     const char *sql = batch->marked ? "COMMIT"
                                     : "INSERT INTO larder.marker DEFAULT VALUES "
-                                      "ON CONFLICT DO NOTHING; COMMIT";
+                                      "ON CONFLICT (one) DO NOTHING; COMMIT";
     bool done = command(connection, sql, timeout, &local);
     if (!done) {
         roll_back(connection, timeout);
@@ -397,15 +413,30 @@ static bool definitions_known(struct db_connection *connection, int64_t timeout,
     return true;
 }
 
-bool db_outbox_definitions(struct db_connection *connection, int64_t timeout,
-                           struct db_outbox_batch *ret_batch, struct db_failure *failure)
+bool db_outbox_definitions_ask(struct db_connection *connection, int64_t timeout,
+                               struct db_failure *failure)
 {
-    PGresult *rows = NULL;
+    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
     bool known;
     if (!definitions_known(connection, timeout, &known, failure) ||
-        !begin(connection, known ? definitions_query : no_definitions_query, timeout, &rows,
-               failure))
+        !begin_text(connection, known ? definitions_query : no_definitions_query, timeout, &sql,
+                    failure))
         return false;
+    return PQsendQuery(connection->handle, sql.data) ? true : db_lost(connection, failure);
+}
+
+bool db_outbox_definitions_come(struct db_connection *connection)
+{
+    return !PQconsumeInput(connection->handle) || !PQisBusy(connection->handle);
+}
+
+bool db_outbox_definitions_take(struct db_connection *connection, int64_t deadline,
+                                struct db_outbox_batch *ret_batch, struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    struct db_failure local = {0};
+    if (!db_round_trip(connection, deadline, &rows, &local))
+        return begin_failed(connection, &local, DB_GRACE, failure);
     *ret_batch = batch_of(rows);
     return true;
 }

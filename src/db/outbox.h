@@ -105,13 +105,24 @@ MUST_CHECK bool db_outbox_notified(struct db_connection *connection, bool *ret_n
 int db_outbox_fd(const struct db_connection *connection);
 
 /*
- * Tags of what depends on definitions (views, functions) that changed since the last call, in a
+ * Tags of what depends on definitions (views, functions) that changed since the last time, in a
  * transaction left open as a batch's is: db_outbox_done commits it. Without the function of
  * `larder install` there are none.
+ *
+ * The answer takes PostgreSQL ten milliseconds and more, so it is asked for and taken apart. In
+ * between the connection is used for nothing else. `timeout` µs bound the statement.
  */
-MUST_CHECK bool db_outbox_definitions(struct db_connection *connection, int64_t timeout,
-                                      struct db_outbox_batch *ret_batch,
-                                      struct db_failure *failure);
+MUST_CHECK bool db_outbox_definitions_ask(struct db_connection *connection, int64_t timeout,
+                                          struct db_failure *failure);
+
+/* Is the answer there, or the connection lost? To be asked when there is something to be read. */
+bool db_outbox_definitions_come(struct db_connection *connection);
+
+/* Takes the answer, for which it waits until the deadline (monotonic µs) at most. After false no
+ * transaction is open. */
+MUST_CHECK bool db_outbox_definitions_take(struct db_connection *connection, int64_t deadline,
+                                           struct db_outbox_batch *ret_batch,
+                                           struct db_failure *failure);
 
 /* What is kept for whoever may come again. */
 enum db_kept {

@@ -1,10 +1,13 @@
 #include "db/pool_use.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/peer.h"
+#include "db/attempt.h"
 #include "db/write_known.h"
 
 /* A thread in the queue, on its own stack. */
@@ -31,6 +34,8 @@ struct db_pool {
     size_t waiting;
     unsigned generation;
     struct write_known *known;
+    atomic_bool standby;       /* the connection opened last is a standby's */
+    _Atomic int64_t seek_next; /* monotonic µs: when a write may look for the primary */
 };
 
 struct db_pool *db_pool_new(const struct db_pool_settings *settings, struct counters *counters)
@@ -64,8 +69,7 @@ struct db_pool_settings db_pool_settings_of(const struct options *options)
         .connections = (size_t)options_number(options, OPTION_DB_POOL),
         .queue = (size_t)options_number(options, OPTION_DB_QUEUE),
         .wait = options_number(options, OPTION_DB_WAIT),
-        .connection = {.transaction_pooling = options_number(options, OPTION_DB_POOLING) == 1,
-                       .statement_timeout = options_number(options, OPTION_TIMEOUT)}};
+        .connection = db_settings_of(options, options_number(options, OPTION_TIMEOUT))};
 }
 
 void db_pool_free(struct db_pool *pool)
@@ -106,22 +110,19 @@ static void queue_remove(struct db_pool *pool, struct waiter *waiter)
     counters_add(pool->counters, COUNTER_DB_WAITING, -1);
 }
 
-static struct timespec timespec_of(int64_t microseconds)
-{
-    return (struct timespec){.tv_sec = microseconds / 1000000,
-                             .tv_nsec = microseconds % 1000000 * 1000};
-}
-
 /* Under the lock. The giver of a place has already counted it as in use. */
-static bool wait_granted(struct db_pool *pool, int64_t deadline)
+static bool wait_granted(struct db_pool *pool, int peer, int64_t deadline)
 {
     struct waiter waiter = {0};
-    struct timespec until = timespec_of(deadline);
     clock_condition_init(&waiter.woken);
     queue_append(pool, &waiter);
-    while (!waiter.granted)
-        if (pthread_cond_timedwait(&waiter.woken, &pool->lock, &until) != 0 && !waiter.granted)
+    while (!waiter.granted && !peer_has_left(peer)) {
+        int64_t look = peer >= 0 ? clock_monotonic() + PEER_LOOK : deadline;
+        struct timespec until = clock_timespec(look < deadline ? look : deadline);
+        if (pthread_cond_timedwait(&waiter.woken, &pool->lock, &until) != 0 && !waiter.granted &&
+            clock_monotonic() >= deadline)
             break;
+    }
     if (!waiter.granted)
         queue_remove(pool, &waiter);
     pthread_cond_destroy(&waiter.woken);
@@ -129,13 +130,13 @@ static bool wait_granted(struct db_pool *pool, int64_t deadline)
 }
 
 /* Under the lock: one place of the pool, for this thread to fill. */
-static bool place_take(struct db_pool *pool, int64_t deadline)
+static bool place_take(struct db_pool *pool, int peer, int64_t deadline)
 {
     if (pool->in_use < pool->settings.connections) {
         pool->in_use++;
         return true;
     }
-    return pool->waiting < pool->settings.queue && wait_granted(pool, deadline);
+    return pool->waiting < pool->settings.queue && wait_granted(pool, peer, deadline);
 }
 
 /* Under the lock: hands the place to the first in the queue, or frees it. */
@@ -174,32 +175,89 @@ void db_pool_drop_idle(struct db_pool *pool)
     }
 }
 
-/* The newest idle connection that still lives, or null. */
+/* Is it a standby's, though the primary can be reached again? */
+static bool is_outdated(struct db_pool *pool, const struct db_connection *connection)
+{
+    return db_standby(connection) && !atomic_load(&pool->standby);
+}
+
+/* The newest idle connection that is still of use, or null. */
 static struct db_connection *idle_take(struct db_pool *pool)
 {
     for (;;) {
         pthread_mutex_lock(&pool->lock);
         struct db_connection *connection = idle_pop(pool);
         pthread_mutex_unlock(&pool->lock);
-        if (!connection || db_idle_alive(connection))
+        if (!connection || (db_idle_alive(connection) && !is_outdated(pool, connection)))
             return connection;
         close_connection(pool, connection);
     }
 }
 
-static bool place_fill(struct db_pool *pool, enum db_wanted wanted, int64_t deadline,
-                       struct db_connection **ret_connection, struct db_failure *failure)
+/* Under the lock. */
+static void idle_push(struct db_pool *pool, struct db_connection *connection)
+{
+    pool->idle[pool->idle_count++] =
+        (struct idle){.connection = connection, .generation = pool->generation};
+}
+
+/* An idle connection as it is wanted, or null. */
+static struct db_connection *idle_find(struct db_pool *pool, enum db_wanted wanted)
 {
     /* After a lost server the other idle connections are as good as lost. */
     if (wanted == DB_WANTED_FRESH)
         db_pool_drop_idle(pool);
-    struct db_connection *idle = wanted == DB_WANTED_ANY ? idle_take(pool) : NULL;
+    struct db_connection *idle = wanted == DB_WANTED_FRESH ? NULL : idle_take(pool);
+    if (!idle || wanted != DB_WANTED_PRIMARY || !db_standby(idle))
+        return idle;
+    pthread_mutex_lock(&pool->lock);
+    idle_push(pool, idle);
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+static bool open_connection(struct db_pool *pool, int64_t deadline,
+                            struct db_connection **ret_connection, struct db_failure *failure)
+{
+    if (!db_connect(&pool->settings.connection, deadline, ret_connection, failure))
+        return false;
+    atomic_store(&pool->standby, db_standby(*ret_connection));
+    return true;
+}
+
+/* One was opened though others are idle: one of these makes room for it. */
+static void idle_close_one(struct db_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct db_connection *connection = idle_pop(pool);
+    pthread_mutex_unlock(&pool->lock);
+    if (connection)
+        close_connection(pool, connection);
+}
+
+static bool has_left(struct db_failure *failure)
+{
+    return db_failure_set(failure, DB_FAILURE_BUSY,
+                          "whoever waited for a connection to PostgreSQL has left");
+}
+
+static bool place_fill(struct db_pool *pool, enum db_wanted wanted, const struct db_guest *guest,
+                       int64_t deadline, struct db_connection **ret_connection,
+                       struct db_failure *failure)
+{
+    struct db_connection *idle = idle_find(pool, wanted);
     if (idle) {
         *ret_connection = idle;
         return true;
     }
-    if (!db_connect(&pool->settings.connection, deadline, ret_connection, failure))
+    if (guest->turn && !guest->turn(guest->context))
+        return has_left(failure);
+    if (guest->turn)
+        deadline = clock_monotonic() + pool->settings.wait;
+    if (!open_connection(pool, deadline, ret_connection, failure))
         return false;
+    if (wanted == DB_WANTED_PRIMARY)
+        idle_close_one(pool);
     counters_add(pool->counters, COUNTER_DB_CONNECTS, 1);
     counters_add(pool->counters, COUNTER_DB_CONNECTIONS, 1);
     return true;
@@ -216,17 +274,26 @@ static void place_return(struct db_pool *pool)
 bool db_pool_take(struct db_pool *pool, enum db_wanted wanted,
                   struct db_connection **ret_connection, struct db_failure *failure)
 {
+    const struct db_guest nobody = {.peer = PEER_NOBODY};
+    return db_pool_take_for(pool, wanted, &nobody, ret_connection, failure);
+}
+
+bool db_pool_take_for(struct db_pool *pool, enum db_wanted wanted, const struct db_guest *guest,
+                      struct db_connection **ret_connection, struct db_failure *failure)
+{
     int64_t deadline = clock_monotonic() + pool->settings.wait;
     pthread_mutex_lock(&pool->lock);
-    bool placed = place_take(pool, deadline);
+    bool placed = place_take(pool, guest->peer, deadline);
     pthread_mutex_unlock(&pool->lock);
+    if (!placed && peer_has_left(guest->peer))
+        return has_left(failure);
     if (!placed) {
         counters_add(pool->counters, COUNTER_DB_WAIT_TIMEOUTS, 1);
         return db_failure_set(failure, DB_FAILURE_BUSY,
                               "no connection to PostgreSQL became free in time");
     }
     counters_add(pool->counters, COUNTER_DB_BUSY, 1);
-    if (place_fill(pool, wanted, deadline, ret_connection, failure))
+    if (place_fill(pool, wanted, guest, deadline, ret_connection, failure))
         return true;
     place_return(pool);
     return false;
@@ -235,14 +302,14 @@ bool db_pool_take(struct db_pool *pool, enum db_wanted wanted,
 void db_pool_give(struct db_pool *pool, struct db_connection *connection)
 {
     counters_add(pool->counters, COUNTER_DB_BUSY, -1);
-    if (!db_usable(connection)) {
+    if (!db_usable(connection) || is_outdated(pool, connection) ||
+        ((connection->touched || connection->drawn) && !attempt_reset(connection, DB_GRACE))) {
         close_connection(pool, connection);
         connection = NULL;
     }
     pthread_mutex_lock(&pool->lock);
     if (connection)
-        pool->idle[pool->idle_count++] =
-            (struct idle){.connection = connection, .generation = pool->generation};
+        idle_push(pool, connection);
     place_give(pool);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -250,12 +317,13 @@ void db_pool_give(struct db_pool *pool, struct db_connection *connection)
 /* One attempt; *ret_lost says whether the connection was lost under it. */
 static bool read_once(struct db_pool *pool, enum db_wanted wanted,
                       const struct db_statement *statement, struct db_result **ret_result,
-                      bool *ret_lost, struct db_failure *failure)
+                      bool *ret_standby, bool *ret_lost, struct db_failure *failure)
 {
     struct db_connection *connection;
     *ret_lost = false;
     if (!db_pool_take(pool, wanted, &connection, failure))
         return false;
+    *ret_standby = db_standby(connection);
     bool done = db_run(connection, statement, ret_result, failure);
     *ret_lost = !done && !db_usable(connection) && failure->kind == DB_FAILURE_UNAVAILABLE;
     db_pool_give(pool, connection);
@@ -263,19 +331,37 @@ static bool read_once(struct db_pool *pool, enum db_wanted wanted,
 }
 
 bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
-                  struct db_result **ret_result, struct db_failure *failure)
+                  struct db_result **ret_result, bool *ret_standby, struct db_failure *failure)
 {
     int64_t begin = clock_monotonic();
     struct db_failure local = {0};
     struct db_statement again = *statement;
     bool lost;
-    bool done = read_once(pool, DB_WANTED_ANY, statement, ret_result, &lost, &local);
+    bool done = read_once(pool, DB_WANTED_ANY, statement, ret_result, ret_standby, &lost, &local);
     again.timeout -= clock_monotonic() - begin;
     if (lost && again.timeout > 0)
-        done = read_once(pool, DB_WANTED_FRESH, &again, ret_result, &lost, &local);
+        done = read_once(pool, DB_WANTED_FRESH, &again, ret_result, ret_standby, &lost, &local);
     if (!done && failure)
         *failure = local;
     return done;
+}
+
+/* Between two writes that look for the primary, µs. */
+#define SEEK_PAUSE INT64_C(1000000)
+
+bool db_pool_may_seek(struct db_pool *pool)
+{
+    int64_t now = clock_monotonic(), next = atomic_load(&pool->seek_next);
+    return !atomic_load(&pool->standby) ||
+           (now >= next &&
+            atomic_compare_exchange_strong(&pool->seek_next, &next, now + SEEK_PAUSE));
+}
+
+void db_pool_seek_primary(struct db_pool *pool, int64_t deadline)
+{
+    struct db_connection *connection;
+    if (atomic_load(&pool->standby) && open_connection(pool, deadline, &connection, NULL))
+        db_disconnect(connection);
 }
 
 struct write_known *db_pool_known(struct db_pool *pool)

@@ -15,6 +15,18 @@
 
 struct db_pool;
 
+/* Whoever waits for a connection. */
+struct db_guest {
+    int peer; /* the socket that his leaving closes; PEER_NOBODY (base/peer.h) */
+    /*
+     * Asked when the pool has a place for him, before a session is opened in it, and before a
+     * stream's rows are asked for: may wait for his turn the first time, which is no part of
+     * LARDER_DB_WAIT. False: he has left. Null: not asked.
+     */
+    bool (*turn)(void *context);
+    void *context;
+};
+
 struct db_pool_settings {
     size_t connections; /* at most */
     size_t queue;       /* threads waiting at most */
@@ -34,10 +46,18 @@ void db_pool_free(struct db_pool *pool);
 
 /*
  * Runs a read on a connection of the pool; when the connection turns out to be lost, once more
- * on a fresh one (a read can be run twice), for what is left of the statement's time.
+ * on a fresh one (a read can be run twice), for what is left of the statement's time. *ret_standby,
+ * which is written in any case: it was asked of a standby.
  */
 MUST_CHECK bool db_pool_read(struct db_pool *pool, const struct db_statement *statement,
-                             struct db_result **ret_result, struct db_failure *failure);
+                             struct db_result **ret_result, bool *ret_standby,
+                             struct db_failure *failure);
+
+/*
+ * Where the connection opened last is a standby's, looks whether the primary can be reached, until
+ * `deadline` (monotonic µs). Then those of standbys are closed when they are next looked at.
+ */
+void db_pool_seek_primary(struct db_pool *pool, int64_t deadline);
 
 /* Closes the connections nobody uses now. */
 void db_pool_drop_idle(struct db_pool *pool);

@@ -22,10 +22,11 @@ bool prepared_has(struct db_connection *connection, uint64_t id)
     return *slot_of(connection, id) == id;
 }
 
+/* One transaction may prepare more than there is room for, and a search ends at a free slot. */
 void prepared_add(struct db_connection *connection, uint64_t id)
 {
     uint64_t *slot = slot_of(connection, id);
-    if (*slot == id)
+    if (*slot == id || connection->prepared_count == PREPARED_MAX - 1)
         return;
     *slot = id;
     if (++connection->prepared_count > PREPARED_MAX / 2)

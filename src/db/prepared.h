@@ -20,12 +20,18 @@
 /* Takes an identity's role and claims: values, never spliced; both end with the transaction. */
 extern const char db_identity_sql[];
 
+/* What a ROLLBACK leaves: gives back the locks of the session. */
+extern const char db_unlock_sql[];
+
 /* The name that the server knows the statement by. */
 void prepared_name(uint64_t id, char ret_name[static PREPARED_NAME_SIZE]);
 
 bool prepared_has(struct db_connection *connection, uint64_t id);
 
-/* The server has it now. Too many, and all are forgotten before the next use. */
+/*
+ * The server has it now. Too many, and all are forgotten before the next use; beyond what there is
+ * room for none is noted, which only such a transaction as prepares them all can come to.
+ */
 void prepared_add(struct db_connection *connection, uint64_t id);
 
 /* The server has none any more. */

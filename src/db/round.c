@@ -88,10 +88,42 @@ static size_t field_number(const PGresult *result, int field)
     return text ? (size_t)strtoul(text, NULL, 10) : 0;
 }
 
+static bool is_of_name(char byte)
+{
+    return byte == '_' || byte == '$' || (byte >= '0' && byte <= '9') || (byte & 0x80) ||
+           ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
+}
+
 static void field_copy(const PGresult *result, int field, char ret_name[static DB_NAME_SIZE])
 {
     const char *text = PQresultErrorField(result, field);
     snprintf(ret_name, DB_NAME_SIZE, "%s", text ? text : "");
+}
+
+/* The table's name as a word of its own. */
+static bool names(const char *text, const char *table)
+{
+    size_t size = strlen(table);
+    for (const char *at = text; size && (at = strstr(at, table)); at++) {
+        bool begins = at == text || !is_of_name(at[-1]);
+        if (begins && !is_of_name(at[size]))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Of a foreign key's "Key (a, b)=(1, 2) is …", in whatever language: the columns, and whether what
+ * comes behind names the table that has the key.
+ */
+static void key_copy(const char *detail, struct db_failure *failure)
+{
+    const char *open = detail ? strchr(detail, '(') : NULL;
+    const char *close = open ? strstr(open, ")=(") : NULL;
+    if (!close)
+        return;
+    snprintf(failure->key, sizeof failure->key, "%.*s", (int)(close - open - 1), open + 1);
+    failure->key_within = names(strrchr(close, ')'), failure->table);
 }
 
 void db_failure_of_result(const PGresult *result, struct db_failure *failure)
@@ -109,12 +141,13 @@ void db_failure_of_result(const PGresult *result, struct db_failure *failure)
     field_copy(result, PG_DIAG_TABLE_NAME, failure->table);
     field_copy(result, PG_DIAG_CONSTRAINT_NAME, failure->constraint);
     field_copy(result, PG_DIAG_COLUMN_NAME, failure->column);
+    key_copy(PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL), failure);
 }
 
 /* The outcome of one round: the last result with rows, or the first failure. */
 struct round {
     PGresult *rows;
-    unsigned answered;
+    unsigned answered, heeded;
     struct db_failure failure;
 };
 
@@ -125,6 +158,8 @@ static void round_take(struct round *round, PGresult *result)
         /* What follows the first failure in a pipeline is only its echo. */
         if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED && !round->failure.kind)
             db_failure_of_result(result, &round->failure);
+        PQclear(result);
+    } else if (round->heeded && round->answered > round->heeded) {
         PQclear(result);
     } else if (PQresultStatus(result) == PGRES_TUPLES_OK ||
                (PQresultStatus(result) == PGRES_COMMAND_OK &&
@@ -166,7 +201,8 @@ static void round_take_any(void *context, PGresult *result)
 bool db_round_trip(struct db_connection *connection, int64_t deadline, PGresult **ret_rows,
                    struct db_failure *failure)
 {
-    struct round round = {0};
+    struct round round = {.heeded = connection->heeded};
+    connection->heeded = 0;
     if (!flush(connection, deadline, failure) ||
         !drain(connection, deadline, round_take_any, &round, failure)) {
         PQclear(round.rows);
@@ -204,6 +240,8 @@ static void collect(void *context, PGresult *result)
     if (good && PQresultStatus(result) != PGRES_PIPELINE_SYNC && !replies->refused &&
         replies->done < replies->count) {
         replies->results[replies->done++] = result;
+        if (replies->taken)
+            replies->taken(replies->context);
         return;
     }
     /* A result without SQLSTATE is libpq's own word on a lost connection. */

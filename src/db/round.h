@@ -25,8 +25,13 @@ struct db_connection {
     int64_t session_timeout;         /* µs: the session's statement_timeout as it is now */
     uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
     unsigned prepared_count;
-    bool writer;       /* the session's larder.writer is on: triggers leave its tags to it */
+    bool standby;      /* it was one when the session began */
+    bool recovering;   /* the server is a standby, which may not tell by itself: see db_standby */
+    bool touched;      /* a statement may have left something in the session */
+    bool drawn;        /* … may have drawn from sequences, whose numbers the session remembers */
+    bool writer;       /* larder.struck is the session's: triggers leave its tags to it */
     unsigned answered; /* results of db_round_trip's last round before its first failure */
+    unsigned heeded; /* db_round_trip hands out one of its next round's first so many; 0: of all */
     /* db_outbox_take's own statement, and its settings; such a connection runs no routes. */
     bool take_prepared, ways_set;
 };
@@ -74,6 +79,9 @@ struct db_replies {
     size_t done;        /* answered well, from the first on */
     bool refused;       /* the server refused the next one, and with it all that follow */
     bool fatal;         /* … and ended the session with it */
+    /* Called after each that was answered well; null: nobody. */
+    void (*taken)(void *context);
+    void *context;
 };
 
 /*

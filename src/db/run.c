@@ -10,10 +10,13 @@
 #include "base/clock.h"
 #include "db/write.h"
 
-/* What every session has prepared beside the routes' statements. Not the ROLLBACK: a statement may
- * take everything prepared away. */
+/* What every session has prepared beside the routes' statements. Behind one of those only where it
+ * is plain: another may take everything prepared away. */
 #define BEGIN_NAME "larder_begin"
+#define ROLLBACK_NAME "larder_rollback"
 #define IDENTITY_NAME "larder_identity"
+
+const char db_unlock_sql[] = "SELECT pg_catalog.pg_advisory_unlock_all()";
 
 const char db_identity_sql[] =
     "SELECT pg_catalog.set_config('request.jwt.claims', $2::pg_catalog.text, true),"
@@ -61,13 +64,18 @@ bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t
     char limit[64];
     PGconn *handle = connection->handle;
     PGresult *rows = NULL;
+    bool asks = !PQparameterStatus(handle, "in_hot_standby"); /* before PostgreSQL 14 */
     snprintf(limit, sizeof limit, "SET statement_timeout = %" PRId64, db_milliseconds(timeout));
     bool sent = PQenterPipelineMode(handle) &&
                 PQsendQueryParams(handle, limit, 0, NULL, NULL, NULL, NULL, 0) &&
                 PQsendPrepare(handle, BEGIN_NAME, "BEGIN READ ONLY", 0, NULL) &&
-                PQsendPrepare(handle, IDENTITY_NAME, db_identity_sql, 0, NULL);
+                PQsendPrepare(handle, ROLLBACK_NAME, "ROLLBACK", 0, NULL) &&
+                PQsendPrepare(handle, IDENTITY_NAME, db_identity_sql, 0, NULL) &&
+                (!asks || PQsendQueryParams(handle, "SELECT pg_catalog.pg_is_in_recovery()", 0,
+                                            NULL, NULL, NULL, NULL, 0));
     if (!pipeline_run(connection, sent, deadline, &rows, failure))
         return false;
+    connection->recovering = asks && rows && strcmp(PQgetvalue(rows, 0, 0), "t") == 0;
     PQclear(rows);
     connection->session_timeout = timeout;
     return true;
@@ -75,9 +83,10 @@ bool db_session_begin(struct db_connection *connection, int64_t timeout, int64_t
 
 bool db_forget_now(struct db_connection *connection, int64_t deadline, struct db_failure *failure)
 {
-    if (!command_run(connection, "DEALLOCATE ALL", deadline, failure))
+    if (!command_run(connection, "DISCARD ALL", deadline, failure))
         return false;
     prepared_clear(connection);
+    connection->touched = connection->drawn = connection->writer = false;
     return db_session_begin(connection, connection->session_timeout, deadline, failure);
 }
 
@@ -129,6 +138,24 @@ static bool send_identity(const struct db_connection *connection,
     return send_prepared(connection->handle, IDENTITY_NAME, 2, values);
 }
 
+static bool send_rollback(PGconn *handle, const struct db_statement *statement)
+{
+    if (statement->plain)
+        return send_prepared(handle, ROLLBACK_NAME, 0, NULL);
+    return PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
+}
+
+/* Behind the ROLLBACK. Of the results before it the statement's is the last with rows. */
+static bool send_unlock(struct db_connection *connection, const struct db_statement *statement,
+                        unsigned before)
+{
+    if (statement->plain)
+        return true;
+    connection->touched = true;
+    connection->heeded = before + (statement->identity ? 1 : 0);
+    return PQsendQueryParams(connection->handle, db_unlock_sql, 0, NULL, NULL, NULL, NULL, 0);
+}
+
 /*
  * A session of our own: everything is prepared, and the transaction is one round trip. It ends in a
  * ROLLBACK, so that not even a setting the statement made outlives it.
@@ -147,7 +174,7 @@ static bool run_in_session(struct db_connection *connection, const struct db_sta
     bool sent = PQenterPipelineMode(handle) && send_prepared(handle, BEGIN_NAME, 0, NULL) &&
                 send_identity(connection, statement->identity) &&
                 send_prepared(handle, name, statement->parameter_count, statement->values) &&
-                PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
+                send_rollback(handle, statement) && send_unlock(connection, statement, 3);
     return pipeline_run(connection, sent, deadline, ret_rows, failure);
 }
 
@@ -166,7 +193,8 @@ static bool run_in_transaction(struct db_connection *connection,
                 send_identity(connection, statement->identity) &&
                 PQsendQueryParams(handle, statement->sql, statement->parameter_count,
                                   statement->types, statement->values, NULL, NULL, 0) &&
-                PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0);
+                PQsendQueryParams(handle, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0) &&
+                send_unlock(connection, statement, 4);
     return pipeline_run(connection, sent, deadline, ret_rows, failure);
 }
 
@@ -205,6 +233,7 @@ bool db_run(struct db_connection *connection, const struct db_statement *stateme
             *failure = local;
         return false;
     }
+    connection->touched = false;
     db_wear(connection, rows);
     *ret_result = (struct db_result *)rows;
     return true;

@@ -1,7 +1,5 @@
 #include "db/shape.h"
 
-#include <stdio.h>
-
 #define NEWLINE "E'\\n'"
 
 /* A million rows in one array is fine: json_agg builds it in PostgreSQL, in one value up to 1 GB.
@@ -28,76 +26,91 @@ struct around {
     struct bytes before, after;
 };
 
-static void append_table_literal(const struct watch *watch, struct bytes *out)
+bool db_shape_by_rows(const struct db_shape_tag *tag, size_t count)
 {
-    struct bytes tag CLEANUP(bytes_free) = BYTES_EMPTY;
-    watch_append_tag(watch, &tag);
-    watch_append_literal(bytes_text(&tag), out);
-    out->failed = out->failed || tag.failed;
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any = any || !tag->values[i].parameter;
+    return any;
 }
 
-/* Where the rows' value stands in SQL. */
-static void append_column(const struct around *around, const struct db_shape_tag *tag,
-                          struct bytes *out)
+static bool comes_by_rows(const struct db_shape_tag *tag)
+{
+    return db_shape_by_rows(tag, tag->watch->narrow_count);
+}
+
+/* Where the value stands in SQL. */
+static void append_expression(const struct around *around, const struct db_shape_value *value,
+                              struct bytes *out)
 {
     bool single = around->shape == DB_SHAPE_VALUE || around->shape == DB_SHAPE_JSON;
-    bytes_append_text(out, "larder_row.");
-    watch_append_identifier(single ? "larder_value" : tag->column, out);
-}
-
-static void append_parameter_tag(const struct db_shape_tag *tag, struct bytes *out)
-{
-    char value[16];
-    snprintf(value, sizeof value, "$%u", tag->parameter);
-    bytes_append_text(out, ", ");
-    if (tag->optional) {
-        bytes_append_format(out, "CASE WHEN %s IS NULL THEN ", value);
-        append_table_literal(tag->watch, out);
-        bytes_append_text(out, " ELSE ");
+    if (value->parameter) {
+        bytes_append_format(out, "$%u", value->parameter);
+        return;
     }
-    watch_append_value_sql(tag->watch, value, out);
-    if (tag->optional)
-        bytes_append_text(out, " END");
+    bytes_append_text(out, "larder_row.");
+    watch_append_identifier(single ? "larder_value" : value->column, out);
 }
 
-/* The tag of one row's value. */
-static void append_row_tag(const struct around *around, const struct db_shape_tag *tag,
-                           struct bytes *out)
+/* The tag, or those of all `rows`, by the first `count` columns; by none it is the table's. */
+static void append_narrowed(const struct around *around, const struct db_shape_tag *tag,
+                            size_t count, bool rows, struct bytes *out)
 {
-    struct bytes column CLEANUP(bytes_free) = BYTES_EMPTY;
-    append_column(around, tag, &column);
-    watch_append_value_sql(tag->watch, bytes_text(&column), out);
-    out->failed = out->failed || column.failed;
+    struct bytes texts[WATCH_NARROW_MAX] = {0};
+    struct watch_value values[WATCH_NARROW_MAX];
+    struct watch watch = *tag->watch;
+    watch.narrow_count = count;
+    for (size_t i = 0; i < count; i++) {
+        append_expression(around, &tag->values[i], &texts[i]);
+        values[i] =
+            (struct watch_value){.sql = bytes_text(&texts[i]), .brief = tag->values[i].brief};
+        out->failed = out->failed || texts[i].failed;
+    }
+    if (!count)
+        watch_append_tag_literal(&watch, out);
+    else if (rows && db_shape_by_rows(tag, count))
+        watch_append_values_sql(&watch, values, tag->most, out);
+    else
+        watch_append_value_sql(&watch, values, out);
+    for (size_t i = 0; i < count; i++)
+        bytes_free(&texts[i]);
 }
 
-/* The tags of all rows' values. */
-static void append_rows_tags(const struct around *around, const struct db_shape_tag *tag,
-                             struct bytes *out)
+/* By the columns before the first whose parameter is NULL. */
+static void append_tag(const struct around *around, const struct db_shape_tag *tag, bool rows,
+                       struct bytes *out)
 {
-    bytes_append_text(out, ", CASE WHEN count(*) = 0 OR count(DISTINCT ");
-    append_column(around, tag, out);
-    bytes_append_format(out, ") > %u THEN ", tag->most);
-    append_table_literal(tag->watch, out);
-    bytes_append_text(out, " ELSE string_agg(DISTINCT ");
-    append_row_tag(around, tag, out);
-    bytes_append_text(out, ", " NEWLINE ") END");
+    size_t count = tag->watch->narrow_count;
+    bool choice = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!tag->values[i].optional)
+            continue;
+        bytes_append_format(out, "%s$%u IS NULL THEN ", choice ? " WHEN " : "CASE WHEN ",
+                            tag->values[i].parameter);
+        append_narrowed(around, tag, i, rows, out);
+        choice = true;
+    }
+    bytes_append_text(out, choice ? " ELSE " : "");
+    append_narrowed(around, tag, count, rows, out);
+    bytes_append_text(out, choice ? " END" : "");
 }
 
-static void append_parameter_tags(const struct around *around, struct bytes *out)
+/* ", <expression>" of each tag whose values the rows have, or of each other. */
+static void append_tags(const struct around *around, bool by_rows, bool rows, struct bytes *out)
 {
     for (size_t i = 0; i < around->count; i++)
-        if (around->tags[i].parameter)
-            append_parameter_tag(&around->tags[i], out);
+        if (comes_by_rows(&around->tags[i]) == by_rows) {
+            bytes_append_text(out, ", ");
+            append_tag(around, &around->tags[i], rows, out);
+        }
 }
 
 void db_shape_append_tags(enum db_shape shape, const struct db_shape_tag *tags, size_t count,
                           struct bytes *out)
 {
     const struct around around = {.shape = shape, .tags = tags, .count = count};
-    append_parameter_tags(&around, out);
-    for (size_t i = 0; i < count; i++)
-        if (!tags[i].parameter)
-            append_rows_tags(&around, &tags[i], out);
+    append_tags(&around, false, true, out);
+    append_tags(&around, true, true, out);
 }
 
 /* One row over all of the statement's. */
@@ -115,12 +128,12 @@ static void write_single(struct around *around)
 {
     struct bytes *out = &around->before;
     bytes_append_text(out, "SELECT larder_found.larder_body, concat_ws(" NEWLINE);
-    append_parameter_tags(around, out);
+    append_tags(around, false, false, out);
     for (size_t i = 0; i < around->count; i++) {
-        if (around->tags[i].parameter)
+        if (!comes_by_rows(&around->tags[i]))
             continue;
         bytes_append_text(out, ", CASE WHEN larder_found.larder_body IS NULL THEN ");
-        append_table_literal(around->tags[i].watch, out);
+        watch_append_tag_literal(around->tags[i].watch, out);
         bytes_append_text(out, " END");
     }
     bytes_append_format(out,
@@ -128,11 +141,7 @@ static void write_single(struct around *around)
                         " LEFT JOIN (SELECT %s AS larder_body, concat_ws(" NEWLINE,
                         shape_rows[around->shape].body);
     bytes_append_text(out, ", NULL");
-    for (size_t i = 0; i < around->count; i++)
-        if (!around->tags[i].parameter) {
-            bytes_append_text(out, ", ");
-            append_row_tag(around, &around->tags[i], out);
-        }
+    append_tags(around, true, false, out);
     bytes_append_text(out, ") AS larder_tags FROM (");
     bytes_append_format(&around->after, "\n) AS %s%s) AS larder_found ON true",
                         shape_rows[around->shape].row, shape_rows[around->shape].limit);

@@ -20,14 +20,25 @@ enum db_shape {
     DB_SHAPE_NONE,  /* no rows wanted */
 };
 
+/* Where the value of a narrowing column comes from. */
+struct db_shape_value {
+    unsigned parameter; /* n of the $n that has the value; 0: the column has */
+    bool optional;      /* the parameter may be NULL; then this column and those behind it don't
+                           narrow: of the first the tag is the whole table's */
+    const char *column; /* of the result, whose every value gives a tag */
+    bool brief;         /* the values are integers or of type uuid */
+};
+
 /* A narrowed watch whose tags the statement tells along with the body. */
 struct db_shape_tag {
     const struct watch *watch;
-    unsigned parameter; /* n of the $n that has the value; 0: the column has */
-    bool optional;      /* the parameter may be NULL; then the tag is the whole table's */
-    const char *column; /* of the result, whose every value gives a tag … */
-    unsigned most;      /* … or, when these are more, or no row is there, the whole table's tag */
+    struct db_shape_value values[WATCH_NARROW_MAX]; /* one for each of watch->narrow */
+    unsigned
+        most; /* values of the result's rows; of more, or no row, the tag is the whole table's */
 };
+
+/* Does the result have values of the first `count` columns? */
+bool db_shape_by_rows(const struct db_shape_tag *tag, size_t count);
 
 /*
  * Returns the terminated SQL in `arena` (null: memory); *ret_offset is how many characters stand

@@ -141,19 +141,27 @@ static void append_key(struct paging *paging)
     bytes_append_text(paging->out, ")::text AS larder_key");
 }
 
+/* Is it among the columns of the first `count` values of all tags? Three a tag. */
+static bool is_taken(const struct db_page *page, size_t count, const char *column)
+{
+    bool taken = false;
+    for (size_t i = 0; i < count; i++) {
+        const char *other = page->tags[i / WATCH_NARROW_MAX].values[i % WATCH_NARROW_MAX].column;
+        taken = taken || (other && strcmp(other, column) == 0);
+    }
+    return taken;
+}
+
 /* The columns that tags are made of, each once. */
 static void append_tag_columns(struct paging *paging)
 {
     const struct db_page *page = paging->page;
-    for (size_t i = 0; i < page->tag_count; i++) {
-        bool again = page->tags[i].parameter != 0;
-        for (size_t j = 0; j < i && !again; j++)
-            again =
-                !page->tags[j].parameter && strcmp(page->tags[j].column, page->tags[i].column) == 0;
-        if (again)
+    for (size_t i = 0; i < page->tag_count * WATCH_NARROW_MAX; i++) {
+        const char *column = page->tags[i / WATCH_NARROW_MAX].values[i % WATCH_NARROW_MAX].column;
+        if (!column || is_taken(page, i, column))
             continue;
         bytes_append_text(paging->out, ", larder_row.");
-        watch_append_identifier(page->tags[i].column, paging->out);
+        watch_append_identifier(column, paging->out);
     }
 }
 

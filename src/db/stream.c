@@ -84,10 +84,20 @@ static bool transaction_begin(struct db_connection *connection,
     return false;
 }
 
+static bool turn_come(struct db_connection *connection, const struct db_guest *guest,
+                      struct db_failure *failure)
+{
+    if (!guest->turn || guest->turn(guest->context))
+        return true;
+    db_pipeline_end(connection, clock_monotonic() + DB_GRACE);
+    return db_failure_set(failure, DB_FAILURE_BUSY, "whoever waited for his turn has left");
+}
+
 static bool begin(struct db_connection *connection, const struct db_stream_statement *statement,
                   struct db_failure *failure)
 {
     return transaction_begin(connection, statement, failure) &&
+           turn_come(connection, &statement->guest, failure) &&
            (PQsendQuery(connection->handle, statement->copy) || db_lost(connection, failure));
 }
 
@@ -97,8 +107,9 @@ static bool open_once(struct db_stream *stream, enum db_wanted wanted,
                       struct db_failure *failure)
 {
     *ret_lost = false;
-    if (!db_pool_take(stream->pool, wanted, &stream->connection, failure))
+    if (!db_pool_take_for(stream->pool, wanted, &statement->guest, &stream->connection, failure))
         return false;
+    stream->connection->touched = !statement->plain;
     if (begin(stream->connection, statement, failure))
         return true;
     *ret_lost = !db_usable(stream->connection) && failure->kind == DB_FAILURE_UNAVAILABLE;

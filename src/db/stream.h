@@ -24,6 +24,8 @@ struct db_stream_statement {
     int64_t begin_timeout;              /* µs to wait for the transaction */
     int64_t timeout;                    /* µs for the statement, as the server counts */
     const struct db_identity *identity; /* null: the session's own role */
+    bool plain;                         /* as a db_statement's */
+    struct db_guest guest;
 };
 
 /*

@@ -117,12 +117,12 @@ static void append_name(const char *name, struct bytes *out)
         watch_append_identifier(name, out);
 }
 
-static void append_columns(const struct watch *watch, struct bytes *out)
+static void append_names(const char *const *names, size_t count, struct bytes *out)
 {
-    for (size_t i = 0; i < watch->column_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (i)
             bytes_append_byte(out, ',');
-        append_name(watch->columns[i], out);
+        append_name(names[i], out);
     }
 }
 
@@ -133,8 +133,8 @@ void watch_append_tag(const struct watch *watch, struct bytes *out)
     append_name(watch->schema, out);
     bytes_append_byte(out, '.');
     append_name(watch->table, out);
-    bytes_append_byte(out, '(');
-    append_columns(watch, &columns);
+    bytes_append_text(out, watch->updates ? "(for " : "(");
+    append_names(watch->columns, watch->column_count, &columns);
     if (out->size - begin + columns.size + 1 > WATCH_TAG_MAX && columns.size)
         append_hash(bytes_span(&columns), out);
     else
@@ -143,18 +143,31 @@ void watch_append_tag(const struct watch *watch, struct bytes *out)
     out->failed = out->failed || columns.failed;
 }
 
+void watch_append_tag_literal(const struct watch *watch, struct bytes *out)
+{
+    struct bytes tag CLEANUP(bytes_free) = BYTES_EMPTY;
+    watch_append_tag(watch, &tag);
+    watch_append_literal(bytes_text(&tag), out);
+    out->failed = out->failed || tag.failed;
+}
+
 /* `schema.table(col,col).column` */
 static void append_narrowed(const struct watch *watch, struct bytes *out)
 {
     watch_append_tag(watch, out);
     bytes_append_byte(out, '.');
-    append_name(watch->narrow, out);
+    append_names(watch->narrow, watch->narrow_count, out);
 }
 
 void watch_append_bulk_tag(const struct watch *watch, struct bytes *out)
 {
     append_narrowed(watch, out);
     bytes_append_text(out, "=*");
+}
+
+void watch_append_own_tag(const struct watch *watch, struct bytes *out)
+{
+    (watch->narrow_count ? watch_append_bulk_tag : watch_append_tag)(watch, out);
 }
 
 static void append_narrowed_literal(const struct watch *watch, const char *end, struct bytes *out)
@@ -167,24 +180,37 @@ static void append_narrowed_literal(const struct watch *watch, const char *end, 
 }
 
 /* "C" makes trigger and fill see the same control characters, whatever collation the column has. */
-void watch_append_value_sql(const struct watch *watch, const char *value, struct bytes *out)
+static void append_short_text(const char *value, struct bytes *out)
+{
+    bytes_append_format(out, "((%s)::pg_catalog.text COLLATE pg_catalog.\"C\")", value);
+}
+
+/* The value as it stands in a tag. */
+static void append_text(const char *value, struct bytes *out)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
-    bytes_append_format(&text, "((%s)::pg_catalog.text COLLATE pg_catalog.\"C\")", value);
-    bytes_append_format(out, "(CASE WHEN (%s) IS NULL THEN ", value);
-    append_narrowed_literal(watch, " is null", out);
-    bytes_append_text(out, " ELSE ");
-    append_narrowed_literal(watch, "=", out);
+    append_short_text(value, &text);
     bytes_append_format(out,
-                        " OPERATOR(pg_catalog.||) CASE WHEN pg_catalog.octet_length(%s)"
+                        "CASE WHEN pg_catalog.octet_length(%s)"
                         " OPERATOR(pg_catalog.>) 64 OR %s OPERATOR(pg_catalog.~)"
                         " E'[\\\\x01-\\\\x1f\\\\x7f]' THEN '#' OPERATOR(pg_catalog.||)"
-                        " pg_catalog.md5(%s) ELSE %s END END COLLATE pg_catalog.\"C\")",
+                        " pg_catalog.md5(%s) ELSE %s END",
                         bytes_text(&text), bytes_text(&text), bytes_text(&text), bytes_text(&text));
     out->failed = out->failed || text.failed;
 }
 
-void watch_append_short_value_sql(const struct watch *watch, const char *value, struct bytes *out)
+static void append_long_value(const struct watch *watch, const char *value, struct bytes *out)
+{
+    bytes_append_format(out, "(CASE WHEN (%s) IS NULL THEN ", value);
+    append_narrowed_literal(watch, " is null", out);
+    bytes_append_text(out, " ELSE ");
+    append_narrowed_literal(watch, "=", out);
+    bytes_append_text(out, " OPERATOR(pg_catalog.||) ");
+    append_text(value, out);
+    bytes_append_text(out, " END COLLATE pg_catalog.\"C\")");
+}
+
+static void append_short_value(const struct watch *watch, const char *value, struct bytes *out)
 {
     bytes_append_text(out, "coalesce(");
     append_narrowed_literal(watch, "=", out);
@@ -193,14 +219,106 @@ void watch_append_short_value_sql(const struct watch *watch, const char *value, 
     bytes_append_byte(out, ')');
 }
 
-static int columns_compare(const struct watch *left, const struct watch *right)
+/* `coalesce(text, 'null') || ',' || coalesce(…)` */
+static void append_texts(const struct watch *watch, const struct watch_value *values,
+                         struct bytes *out)
 {
-    for (size_t i = 0; i < left->column_count && i < right->column_count; i++) {
-        int order = strcmp(left->columns[i], right->columns[i]);
+    for (size_t i = 0; i < watch->narrow_count; i++) {
+        bytes_append_text(out, i ? " OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) coalesce("
+                                 : "coalesce(");
+        if (values[i].brief)
+            bytes_append_format(out, "(%s)::pg_catalog.text", values[i].sql);
+        else
+            append_text(values[i].sql, out);
+        bytes_append_text(out, ", 'null')");
+    }
+}
+
+void watch_append_value_sql(const struct watch *watch, const struct watch_value *values,
+                            struct bytes *out)
+{
+    if (watch->narrow_count == 1) {
+        (values->brief ? append_short_value : append_long_value)(watch, values->sql, out);
+        return;
+    }
+    bytes_append_byte(out, '(');
+    append_narrowed_literal(watch, "=", out);
+    bytes_append_text(out, " OPERATOR(pg_catalog.||) ");
+    append_texts(watch, values, out);
+    bytes_append_byte(out, ')');
+}
+
+/*
+ * The distinct values of all rows, as texts or what becomes its text at the end, since to sort
+ * texts takes longer: what several watches share is made once.
+ */
+static void append_array(const struct watch *watch, const struct watch_value *values,
+                         struct bytes *out)
+{
+    bytes_append_text(out, "pg_catalog.array_agg(DISTINCT ");
+    if (watch->narrow_count > 1)
+        append_texts(watch, values, out);
+    else if (values->brief)
+        bytes_append_text(out, values->sql);
+    else
+        append_text(values->sql, out);
+    bytes_append_byte(out, ')');
+    if (watch->narrow_count == 1)
+        bytes_append_format(out, " FILTER (WHERE (%s) IS NOT NULL)", values->sql);
+}
+
+/* `, CASE WHEN a value was NULL THEN its tag END`; several columns' texts have it in them. */
+static void append_null(const struct watch *watch, const char *value, struct bytes *out)
+{
+    bytes_append_format(out,
+                        ", CASE WHEN pg_catalog.count(%s) OPERATOR(pg_catalog.<)"
+                        " pg_catalog.count(*) THEN ",
+                        value);
+    append_narrowed_literal(watch, " is null", out);
+    bytes_append_text(out, " END");
+}
+
+/* What makes a tag of each is put between them, so the rows cost no more for it. */
+void watch_append_values_sql(const struct watch *watch, const struct watch_value *values,
+                             unsigned most, struct bytes *out)
+{
+    struct bytes array CLEANUP(bytes_free) = BYTES_EMPTY;
+    append_array(watch, values, &array);
+    bytes_append_format(out,
+                        "CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 0"
+                        " OR pg_catalog.cardinality(%s) OPERATOR(pg_catalog.>) %u THEN ",
+                        bytes_text(&array), most);
+    watch_append_tag_literal(watch, out);
+    bytes_append_text(out, " ELSE pg_catalog.concat_ws(E'\\n', ");
+    append_narrowed_literal(watch, "=", out);
+    bytes_append_format(out, " OPERATOR(pg_catalog.||) pg_catalog.array_to_string(%s, ",
+                        bytes_text(&array));
+    bytes_append_text(out, "E'\\n' OPERATOR(pg_catalog.||) ");
+    append_narrowed_literal(watch, "=", out);
+    bytes_append_byte(out, ')');
+    if (watch->narrow_count == 1)
+        append_null(watch, values->sql, out);
+    bytes_append_text(out, ") END");
+    out->failed = out->failed || array.failed;
+}
+
+bool watch_has_name(const char *const *names, size_t count, const char *name)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any = any || strcmp(names[i], name) == 0;
+    return any;
+}
+
+static int names_compare(const char *const *left, size_t left_count, const char *const *right,
+                         size_t right_count)
+{
+    for (size_t i = 0; i < left_count && i < right_count; i++) {
+        int order = strcmp(left[i], right[i]);
         if (order)
             return order;
     }
-    return (left->column_count > right->column_count) - (left->column_count < right->column_count);
+    return (left_count > right_count) - (left_count < right_count);
 }
 
 int watch_compare(const struct watch *left, const struct watch *right)
@@ -209,8 +327,11 @@ int watch_compare(const struct watch *left, const struct watch *right)
     if (!order)
         order = strcmp(left->table, right->table);
     if (!order)
-        order = columns_compare(left, right);
+        order =
+            names_compare(left->columns, left->column_count, right->columns, right->column_count);
     if (!order)
-        order = (left->narrow != NULL) - (right->narrow != NULL);
-    return order || !left->narrow ? order : strcmp(left->narrow, right->narrow);
+        order = left->updates - right->updates;
+    return order ? order
+                 : names_compare(left->narrow, left->narrow_count, right->narrow,
+                                 right->narrow_count);
 }

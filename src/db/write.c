@@ -46,7 +46,7 @@ void db_written_free(struct db_written *written)
 {
     db_result_free(written->result);
     db_result_free(written->record);
-    db_result_free(written->tags);
+    db_result_free(written->struck.result);
     *written = (struct db_written){0};
 }
 

@@ -44,17 +44,23 @@ enum db_write_outcome {
     DB_WRITE_BUSY,     /* the same request is being worked on */
 };
 
+/*
+ * What the triggers struck in a transaction of ours, a line each, some of them more than once; "*"
+ * where that can't be told. With the transaction's own tags, where the session may write to the
+ * outbox, they wait in the database until db_pool_struck is told that they were bumped; larderd
+ * sees to those nobody does.
+ */
+struct db_struck {
+    struct db_result *result; /* the tags lie in it; whoever has the struct owns it */
+    struct span tags;
+    uint64_t transaction; /* its number, for db_pool_struck; 0: nothing waits */
+};
+
 struct db_written {
     enum db_write_outcome outcome;
     struct db_result *result; /* of the last statement; the caller's; null: none */
     struct db_result *record; /* of DB_WRITTEN_BEFORE: its first value; the caller's */
-    /*
-     * What the triggers struck in this transaction, and `tags` where the session may write to the
-     * outbox. They wait in the database until
-     * db_pool_struck is told that they were bumped; larderd sees to those nobody does.
-     */
-    struct db_result *tags; /* a tag a row; the caller's; null: none */
-    uint64_t transaction;   /* its number, for db_pool_struck; 0: nothing waits */
+    struct db_struck struck;  /* the caller's */
 };
 
 /*

@@ -25,6 +25,7 @@ struct constraint {
     char table[DB_NAME_SIZE], name[DB_NAME_SIZE];
     char columns[DB_FAILURE_COLUMNS][DB_NAME_SIZE];
     size_t column_count;
+    bool itself; /* a foreign key to its own table */
 };
 
 struct write_known {
@@ -63,9 +64,7 @@ static const char tags_sql[] =
     "  WHERE n.nspname = 'larder' AND c.relname = 'outbox')"
     " FROM pg_catalog.pg_proc AS p"
     " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-    " WHERE n.nspname = 'larder' AND p.proname = 'mine'"
-    " AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
-    " AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')";
+    " WHERE n.nspname = 'larder' AND p.proname = 'note'";
 
 static void tags_set(struct write_known *known, bool there, bool leave)
 {
@@ -176,13 +175,18 @@ static const char columns_sql[] =
     "WITH place AS (SELECT c.oid FROM pg_catalog.pg_class AS c"
     "  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
     "  WHERE n.nspname = $1 AND c.relname = $2), "
-    "keys AS (SELECT o.conrelid AS relation, o.conkey::int2[] AS numbers"
+    "keys AS (SELECT o.conrelid AS relation, o.conkey::int2[] AS numbers,"
+    "    o.confrelid = o.conrelid AS itself"
     "  FROM pg_catalog.pg_constraint AS o JOIN place ON o.conrelid = place.oid"
     "  WHERE o.conname = $3 AND o.conkey IS NOT NULL "
-    "  UNION ALL SELECT i.indrelid, i.indkey::int2[]"
+    "  UNION ALL SELECT i.indrelid, CASE WHEN i.indexprs IS NULL THEN i.indkey::int2[] ELSE ARRAY("
+    "    SELECT d.refobjsubid::int2 FROM pg_catalog.pg_depend AS d"
+    "    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid"
+    "      AND d.refclassid = d.classid AND d.refobjid = i.indrelid AND d.refobjsubid > 0"
+    "    ORDER BY 1) END, false"
     "  FROM pg_catalog.pg_index AS i JOIN place ON i.indrelid = place.oid"
     "  JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid WHERE c.relname = $3) "
-    "SELECT a.attname FROM (SELECT * FROM keys LIMIT 1) AS k"
+    "SELECT a.attname, k.itself FROM (SELECT * FROM keys LIMIT 1) AS k"
     " CROSS JOIN LATERAL pg_catalog.unnest(k.numbers) WITH ORDINALITY AS u (number, place)"
     " JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = u.number "
     "ORDER BY u.place";
@@ -199,6 +203,7 @@ static bool constraint_ask(struct db_connection *connection, const struct db_fai
     for (int i = 0; i < db_result_rows(result) && i < DB_FAILURE_COLUMNS; i++)
         snprintf(constraint.columns[constraint.column_count++], DB_NAME_SIZE, "%s",
                  db_result_value(result, i, 0).data);
+    constraint.itself = span_is(db_result_value(result, 0, 1), "t");
     db_result_free(result);
     snprintf(constraint.table, sizeof constraint.table, "%s", failure->table);
     snprintf(constraint.name, sizeof constraint.name, "%s", failure->constraint);
@@ -210,6 +215,7 @@ static void columns_copy(const struct constraint *constraint, struct db_failure 
 {
     memcpy(failure->columns, constraint->columns, sizeof failure->columns);
     failure->column_count = constraint->column_count;
+    failure->refers_to_itself = constraint->itself;
 }
 
 void write_known_columns(struct write_known *known, struct db_connection *connection,

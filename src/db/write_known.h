@@ -18,7 +18,7 @@ struct write_known *write_known_new(void) MUST_CHECK;
 void write_known_free(struct write_known *known);
 
 /*
- * Can the database tell a transaction's tags (larder.mine)? Asked on `connection` when it is not
+ * Can the database tell a transaction's tags (larder.note)? Asked on `connection` when it is not
  * known, once a second at most where it can't. A failure to ask counts as no. *ret_leave: and may
  * the session write tags of its own to the outbox?
  */

@@ -1,11 +1,9 @@
 #include "db/write_run.h"
 
-#include <stdlib.h>
-
-#include "db/attempt.h"
+#include "db/struck.h"
 
 /* Beside the statements, of which each may need a setting, its preparing, and itself. */
-#define COMMANDS_AROUND 17
+#define COMMANDS_AROUND (18 + ATTEMPT_RESET_COMMANDS)
 #define COMMANDS_EACH 3
 
 struct writing {
@@ -14,13 +12,13 @@ struct writing {
     const struct write_terms *terms;
 };
 
-static const struct db_statement tags_statement = {
-    .id = UINT64_C(0x6c61726465726d01),
-    .sql = "SELECT tag, xid::pg_catalog.text FROM larder.mine()"};
-
+/* The caller has these tags, so the setting needs the transaction's number alone. */
 static const struct db_statement leave_statement = {
     .id = UINT64_C(0x6c61726465726d02),
-    .sql = "INSERT INTO larder.outbox (tag) SELECT pg_catalog.unnest($1::pg_catalog.text[])",
+    .sql = "WITH left_there AS (INSERT INTO larder.outbox (tag)"
+           " SELECT pg_catalog.unnest($1::pg_catalog.text[]))"
+           " SELECT pg_catalog.set_config('larder.struck',"
+           " pg_catalog.pg_current_xact_id()::pg_catalog.text, true)",
     .parameter_count = 1};
 
 /* As the session's own role: the identity's need not be let at the outbox. */
@@ -43,14 +41,7 @@ static void send_statements(struct writing *writing)
     }
     attempt_send_constraints(&writing->attempt);
     if (writing->terms->tags)
-        attempt_send_statement(&writing->attempt, &tags_statement, PURPOSE_TAGS, 0);
-}
-
-static void tags_take(struct writing *writing, struct db_written *written)
-{
-    written->tags = attempt_take(&writing->attempt, PURPOSE_TAGS, 0);
-    if (db_result_rows(written->tags) > 0)
-        written->transaction = strtoull(db_result_value(written->tags, 0, 1).data, NULL, 10);
+        struck_ask(&writing->attempt);
 }
 
 static struct span first_value(const PGresult *result, int column)
@@ -134,10 +125,11 @@ static bool run_all(struct writing *writing, struct db_written *ret_written,
         return false;
     ret_written->result = attempt_take(&writing->attempt, PURPOSE_STATEMENT, 0);
     if (writing->terms->tags)
-        tags_take(writing, ret_written);
+        ret_written->struck = struck_take(&writing->attempt);
     if (once && !once_end(writing, ret_written, failure))
         return false;
-    writing->attempt.connection->writer = writing->terms->tags;
+    struck_complete(&writing->attempt, &ret_written->struck);
+    writing->attempt.connection->writer = writing->attempt.writer;
     return true;
 }
 

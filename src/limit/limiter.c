@@ -280,7 +280,8 @@ void limiter_decide(struct limiter *limiter, struct redis_connection *connection
                     struct limit_request *const *requests, size_t request_count, int64_t *budget,
                     struct error *ret_event)
 {
-    bool asks = connection && *budget > 0 && breaker_allows(&limiter->breaker, clock_monotonic());
+    bool asks = connection && *budget >= REDIS_LEAST &&
+                breaker_allows(&limiter->breaker, clock_monotonic());
     bool decided =
         asks && decide_in_redis(limiter, connection, requests, request_count, budget, ret_event);
     for (size_t i = 0; !decided && i < request_count; i++)

@@ -39,14 +39,20 @@ const char queue_file_text[] =
 #define NUMBER_SIZE 24
 #define FIELD_COUNT 13
 #define ARGUMENT_COUNT (5 + 2 * FIELD_COUNT)
+#define HASH_COUNT (2 + 2 * FIELD_COUNT)
+#define PLACE_COUNT 5
 
-/* What one filing's script is given. */
+/* MULTI and EXEC, and two for each filing. */
+#define COMMANDS_MAX (2 + 2 * QUEUE_BATCH)
+
+/* What one filing's script is given, and its commands without one. */
 struct words {
     char job[QUEUE_NAME_SIZE], jobs[QUEUE_NAME_SIZE], once[QUEUE_NAME_SIZE],
         dedupe[QUEUE_NAME_SIZE], before[QUEUE_NAME_SIZE];
     char filed[NUMBER_SIZE], retries[NUMBER_SIZE], timeout[NUMBER_SIZE], progress[NUMBER_SIZE],
         once_ms[NUMBER_SIZE];
     struct span keys[4], arguments[ARGUMENT_COUNT];
+    struct span hash[HASH_COUNT], place[PLACE_COUNT];
 };
 
 static void names_write(const char *prefix, const struct queue_filing *filing, struct words *out)
@@ -120,6 +126,45 @@ static struct redis_script_call call_write(const struct queue *queue,
                                       .argument_count = ARGUMENT_COUNT};
 }
 
+/*
+ * Where nothing is to be looked up a transaction is the script without its price, several times
+ * that of the commands. As in the script, a full Redis refuses all or nothing.
+ */
+static bool is_plain(const struct queue_filing *filing)
+{
+    return !filing->once && !filing->dedupe;
+}
+
+static void plain_write(struct words *words, const struct queue_filing *filing,
+                        struct redis_command *ret_commands)
+{
+    words->hash[0] = SPAN_LITERAL("HSET");
+    words->hash[1] = span_of(words->job);
+    memcpy(words->hash + 2, words->arguments + 5, 2 * FIELD_COUNT * sizeof words->hash[0]);
+    const struct span place[PLACE_COUNT] = {SPAN_LITERAL("XADD"), span_of(words->jobs),
+                                            SPAN_LITERAL("*"), SPAN_LITERAL("j"),
+                                            span_of(filing->id)};
+    memcpy(words->place, place, sizeof place);
+    ret_commands[0] = (struct redis_command){words->hash, HASH_COUNT};
+    ret_commands[1] = (struct redis_command){words->place, PLACE_COUNT};
+}
+
+/* How many commands there are; 0: one of the filings needs its script. */
+static size_t transaction_write(struct words *words, struct queue_filing *const *filings,
+                                size_t count, struct redis_command *ret_commands)
+{
+    static const struct span begin = {.data = "MULTI", .size = 5},
+                             end = {.data = "EXEC", .size = 4};
+    for (size_t i = 0; i < count; i++) {
+        if (!is_plain(filings[i]))
+            return 0;
+        plain_write(&words[i], filings[i], ret_commands + 1 + 2 * i);
+    }
+    ret_commands[0] = (struct redis_command){&begin, 1};
+    ret_commands[1 + 2 * count] = (struct redis_command){&end, 1};
+    return 2 + 2 * count;
+}
+
 static const struct verdict {
     const char *word;
     enum queue_outcome outcome;
@@ -144,14 +189,68 @@ static enum queue_outcome verdict_read(struct span reply, char ret_id[static QUE
     return QUEUE_OUTCOME_UNKNOWN;
 }
 
+static void refused(struct queue *queue, struct span problem, struct queue_filing *filing,
+                    struct error *ret_event)
+{
+    bool full = memmem(problem.data, problem.size, "OOM ", 4) != NULL;
+    filing->outcome = full ? QUEUE_OUTCOME_FULL : QUEUE_OUTCOME_AWAY;
+    queue_refused(queue, problem, ret_event);
+}
+
+/* Why the transaction was not done, from the command that was refused; data null: it was. */
+static struct span transaction_problem(struct redis_reply *const *replies, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct span problem = redis_reply_error(replies[i]);
+        if (problem.data)
+            return problem;
+    }
+    return (struct span){0};
+}
+
+/* What the EXEC says of one filing, whose two replies begin at `place`. */
+static void result_take(struct queue *queue, const struct redis_reply *results, size_t place,
+                        struct queue_filing *filing, struct error *ret_event)
+{
+    for (size_t i = place; i < place + 2; i++) {
+        const struct redis_reply *result = redis_reply_at(results, i);
+        struct span problem = result ? redis_reply_error(result) : SPAN_LITERAL("no reply");
+        if (!problem.data)
+            continue;
+        refused(queue, problem, filing, ret_event);
+        return;
+    }
+    filing->outcome = QUEUE_OUTCOME_FILED;
+    counters_add(queue->settings.counters, COUNTER_JOBS_FILED, 1);
+}
+
+static void replies_free(struct redis_reply *const *replies, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        redis_reply_free(replies[i]);
+}
+
+/* Frees the replies. */
+static void transaction_take(struct queue *queue, struct redis_reply *const *replies,
+                             struct queue_filing *const *filings, size_t count,
+                             struct error *ret_event)
+{
+    struct span problem = transaction_problem(replies, 2 + 2 * count);
+    for (size_t i = 0; i < count; i++) {
+        if (problem.data)
+            refused(queue, problem, filings[i], ret_event);
+        else
+            result_take(queue, replies[1 + 2 * count], 2 * i, filings[i], ret_event);
+    }
+    replies_free(replies, 2 + 2 * count);
+}
+
 static void reply_take(struct queue *queue, const struct redis_reply *reply,
                        struct queue_filing *filing, struct error *ret_event)
 {
     struct span problem = redis_reply_error(reply);
     if (problem.data) {
-        bool full = memmem(problem.data, problem.size, "OOM ", 4) != NULL;
-        filing->outcome = full ? QUEUE_OUTCOME_FULL : QUEUE_OUTCOME_AWAY;
-        queue_refused(queue, problem, ret_event);
+        refused(queue, problem, filing, ret_event);
         return;
     }
     filing->outcome = verdict_read(redis_reply_text(reply), filing->id);
@@ -161,13 +260,23 @@ static void reply_take(struct queue *queue, const struct redis_reply *reply,
         counters_add(queue->settings.counters, COUNTER_JOBS_JOINED, 1);
 }
 
+/* The same of scripts. */
+static void replies_take(struct queue *queue, struct redis_reply *const *replies,
+                         struct queue_filing *const *filings, size_t count, struct error *ret_event)
+{
+    for (size_t i = 0; i < count; i++)
+        reply_take(queue, replies[i], filings[i], ret_event);
+    replies_free(replies, count);
+}
+
 void queue_file(struct queue *queue, struct redis_connection *connection,
                 struct queue_filing *const *filings, size_t count, int64_t *budget,
                 struct error *ret_event)
 {
     struct words words[QUEUE_BATCH];
     struct redis_script_call calls[QUEUE_BATCH];
-    struct redis_reply *replies[QUEUE_BATCH];
+    struct redis_command commands[COMMANDS_MAX];
+    struct redis_reply *replies[COMMANDS_MAX];
     struct queue_filing *asked[QUEUE_BATCH];
     size_t asking = 0;
     for (size_t i = 0; i < count; i++) {
@@ -179,13 +288,16 @@ void queue_file(struct queue *queue, struct redis_connection *connection,
     }
     if (!asking)
         return;
-    enum queue_run run = queue_run(queue, connection, calls, asking, budget, replies, ret_event);
-    for (size_t i = 0; i < asking; i++) {
-        if (run == QUEUE_RUN_UNKNOWN)
-            asked[i]->outcome = QUEUE_OUTCOME_UNKNOWN;
-        if (run != QUEUE_RUN_DONE)
-            continue;
-        reply_take(queue, replies[i], asked[i], ret_event);
-        redis_reply_free(replies[i]);
-    }
+    const struct queue_work work = {.calls = calls,
+                                    .call_count = asking,
+                                    .commands = commands,
+                                    .command_count =
+                                        transaction_write(words, asked, asking, commands)};
+    bool plain = false;
+    enum queue_run run =
+        queue_run_plain(queue, connection, &work, budget, replies, &plain, ret_event);
+    for (size_t i = 0; i < asking && run == QUEUE_RUN_UNKNOWN; i++)
+        asked[i]->outcome = QUEUE_OUTCOME_UNKNOWN;
+    if (run == QUEUE_RUN_DONE)
+        (plain ? transaction_take : replies_take)(queue, replies, asked, asking, ret_event);
 }

@@ -198,3 +198,8 @@ void queue_look_end(struct queue_look *look)
     redis_reply_free(look->reply);
     look->reply = NULL;
 }
+
+bool queue_job_resultless(const struct queue_job *job)
+{
+    return job->state == QUEUE_DONE && span_is(job->type, "application/problem+json");
+}

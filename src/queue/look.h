@@ -52,4 +52,7 @@ void queue_look(struct queue *queue, struct redis_connection *connection,
 /* Frees the reply. */
 void queue_look_end(struct queue_look *look);
 
+/* Is the job done, and its result too large to be kept? Then its body is a problem that says so. */
+bool queue_job_resultless(const struct queue_job *job);
+
 #endif

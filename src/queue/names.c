@@ -52,8 +52,8 @@ bool queue_id_valid(struct span text)
 
 static const char *const key_words[] = {
     [QUEUE_KEY_JOBS] = "jobs", [QUEUE_KEY_LATER] = "later", [QUEUE_KEY_DEAD] = "dead",
-    [QUEUE_KEY_NEWS] = "news", [QUEUE_KEY_JOB] = "j:",      [QUEUE_KEY_DEDUPE] = "d:",
-    [QUEUE_KEY_BEHIND] = "b:",
+    [QUEUE_KEY_NEWS] = "news", [QUEUE_KEY_BELL] = "bell",   [QUEUE_KEY_JOB] = "j:",
+    [QUEUE_KEY_DEDUPE] = "d:", [QUEUE_KEY_BEHIND] = "b:",
 };
 
 void queue_name(const char *prefix, enum queue_key key, struct span rest,

@@ -8,6 +8,7 @@
  *   P:q:dead        stream {j: id} of jobs that failed for good
  *   P:q:d:<digest>  which job stands for all calls alike
  *   P:q:news        channel: "<id> <state>" at each change of a job
+ *   P:q:bell        channel: something was filed; see queue/bell.h
  *   P:q:b:<digest>  stream of one route's write-behind {r: route, d: document, o: owner}
  *   P:q:i           the queue's own name, a random one: see queue/behind.h
  */
@@ -34,6 +35,8 @@
 #define QUEUE_NEXT "n"      /* when it is tried next; 0: now */
 #define QUEUE_PROGRESS "p"  /* "<statements done>/<of>" */
 #define QUEUE_DEDUPE "y"    /* the name of its P:q:d: key; empty: none */
+#define QUEUE_DEATHS "z"    /* how often a worker did not end it */
+#define QUEUE_TROUBLES "u"  /* how often the server's trouble ended a try, which did not count */
 #define QUEUE_CANCEL "c"    /* "1": it is to be cancelled */
 #define QUEUE_STATUS "rs"   /* of the answer … */
 #define QUEUE_TYPE "rt"     /* … its Content-Type, … */
@@ -74,6 +77,7 @@ enum queue_key {
     QUEUE_KEY_LATER,
     QUEUE_KEY_DEAD,
     QUEUE_KEY_NEWS,
+    QUEUE_KEY_BELL,
     QUEUE_KEY_JOB,    /* of an id; empty: what stands before it */
     QUEUE_KEY_DEDUPE, /* of a digest */
     QUEUE_KEY_BEHIND, /* of a digest */

@@ -34,26 +34,13 @@ bool queue_address_same(const struct redis_address *one, const struct redis_addr
            same_text(one->path, other->path) && (!one->host || one->port == other->port);
 }
 
-/* What is wrong with an address is told of LARDER_REDIS, whose form it has. */
-static bool address_parse(const char *url, struct arena *arena, struct redis_address *ret_address,
-                          struct error *error)
-{
-    static const char other[] = "LARDER_REDIS", own[] = "LARDER_QUEUE";
-    if (redis_address_parse(url, arena, ret_address, error))
-        return true;
-    if (error && strncmp(error->text, other, sizeof other - 1) == 0)
-        memcpy(error->text, own, sizeof own - 1);
-    return false;
-}
-
 static bool apart_check(const struct options *options, const struct redis_address *address,
                         struct arena *arena, struct error *error)
 {
     struct redis_address responses;
-    const char *url = options_text(options, OPTION_REDIS);
-    if (!*url)
+    if (!*options_text(options, OPTION_REDIS))
         return true;
-    if (!redis_address_parse(url, arena, &responses, error))
+    if (!redis_address_of(options, OPTION_REDIS, arena, &responses, error))
         return false;
     if (!queue_address_same(address, &responses))
         return true;
@@ -65,17 +52,16 @@ static bool apart_check(const struct options *options, const struct redis_addres
 bool queue_open(const struct options *options, struct arena *arena, struct counters *counters,
                 struct queue **ret_queue, struct error *error)
 {
-    const char *url = options_text(options, OPTION_QUEUE);
     struct queue_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
                                       .probe = options_number(options, OPTION_REDIS_PROBE),
                                       .job_ttl = options_number(options, OPTION_JOB_TTL),
                                       .once_ttl = options_number(options, OPTION_IDEMPOTENCY_TTL),
                                       .counters = counters};
-    if (!*url) {
+    if (!*options_text(options, OPTION_QUEUE)) {
         *ret_queue = NULL;
         return true;
     }
-    if (!address_parse(url, arena, &settings.address, error) ||
+    if (!redis_address_of(options, OPTION_QUEUE, arena, &settings.address, error) ||
         !apart_check(options, &settings.address, arena, error))
         return false;
     struct queue *queue = queue_new(&settings);
@@ -147,9 +133,6 @@ const char *queue_prefix(const struct queue *queue)
     return queue->settings.prefix;
 }
 
-/* Less than this is not worth beginning a call: µs. */
-#define BUDGET_LEAST INT64_C(1000)
-
 static void failed(struct queue *queue, size_t count, const struct error *failure,
                    struct error *ret_event)
 {
@@ -164,19 +147,41 @@ static void failed(struct queue *queue, size_t count, const struct error *failur
         error_set(ret_event, failure->kind, "%.400s", failure->text);
 }
 
+static bool plain_ask(struct redis_connection *connection, const struct queue_work *work,
+                      int64_t deadline, struct redis_reply **ret_replies, struct error *error)
+{
+    redis_set_once(connection, true);
+    bool answered =
+        redis_ask(connection, work->commands, work->command_count, deadline, ret_replies, error);
+    redis_set_once(connection, false);
+    return answered;
+}
+
 enum queue_run queue_run(struct queue *queue, struct redis_connection *connection,
                          const struct redis_script_call *calls, size_t count, int64_t *budget,
                          struct redis_reply **ret_replies, struct error *ret_event)
 {
+    const struct queue_work work = {.calls = calls, .call_count = count};
+    bool plain;
+    return queue_run_plain(queue, connection, &work, budget, ret_replies, &plain, ret_event);
+}
+
+enum queue_run queue_run_plain(struct queue *queue, struct redis_connection *connection,
+                               const struct queue_work *work, int64_t *budget,
+                               struct redis_reply **ret_replies, bool *ret_plain,
+                               struct error *ret_event)
+{
     struct error failure;
-    int64_t begin = clock_monotonic();
-    if (*budget < BUDGET_LEAST || !breaker_allows(&queue->breaker, begin))
+    int64_t begin = clock_monotonic(), deadline = begin + *budget;
+    if (*budget < REDIS_LEAST || !breaker_allows(&queue->breaker, begin))
         return QUEUE_RUN_AWAY;
-    bool answered =
-        redis_script_run(connection, calls, count, begin + *budget, ret_replies, &failure);
+    *ret_plain =
+        work->command_count && plain_ask(connection, work, deadline, ret_replies, &failure);
+    bool answered = *ret_plain || redis_script_run(connection, work->calls, work->call_count,
+                                                   deadline, ret_replies, &failure);
     *budget -= clock_monotonic() - begin;
     if (!answered)
-        failed(queue, count, &failure, ret_event);
+        failed(queue, work->call_count, &failure, ret_event);
     else if (breaker_succeeded(&queue->breaker))
         error_set(ret_event, ERROR_NONE, "answers again");
     return answered ? QUEUE_RUN_DONE : QUEUE_RUN_UNKNOWN;

@@ -32,6 +32,24 @@ enum queue_run queue_run(struct queue *queue, struct redis_connection *connectio
                          const struct redis_script_call *calls, size_t count, int64_t *budget,
                          struct redis_reply **ret_replies, struct error *ret_event);
 
+/* What scripts do, and how it is done without them where nothing has gone wrong yet. */
+struct queue_work {
+    const struct redis_script_call *calls;
+    size_t call_count;
+    const struct redis_command
+        *commands; /* never sent twice; the scripts then tell what was done */
+    size_t command_count;
+};
+
+/*
+ * The same as queue_run, with the commands first, and the scripts where their replies did not come.
+ * `*ret_plain`: the replies are those of the commands.
+ */
+enum queue_run queue_run_plain(struct queue *queue, struct redis_connection *connection,
+                               const struct queue_work *work, int64_t *budget,
+                               struct redis_reply **ret_replies, bool *ret_plain,
+                               struct error *ret_event);
+
 /* Redis refuses to keep what it is given: worth a line of log now and then. */
 void queue_refused(struct queue *queue, struct span why, struct error *ret_event);
 

@@ -97,8 +97,8 @@ static void other_run_id(const struct redis_address *address, int64_t deadline,
 static bool rival_find(const struct queue *queue, const struct options *options,
                        struct arena *arena, struct redis_address *ret_address)
 {
-    const char *url = options_text(options, OPTION_REDIS);
-    return *url && redis_address_parse(url, arena, ret_address, NULL) &&
+    return *options_text(options, OPTION_REDIS) &&
+           redis_address_of(options, OPTION_REDIS, arena, ret_address, NULL) &&
            ret_address->database == queue->settings.address.database;
 }
 

@@ -17,7 +17,7 @@
 enum take_script {
     SCRIPT_BEGIN,
     SCRIPT_END,
-    SCRIPT_CANCELS,
+    SCRIPT_PROGRESS,
     SCRIPT_TEND,
     SCRIPT_LEAVE,
     SCRIPT_GROUP,
@@ -25,9 +25,9 @@ enum take_script {
 };
 
 static const char *const script_texts[SCRIPT_COUNT] = {
-    [SCRIPT_BEGIN] = take_begin_text,     [SCRIPT_END] = take_end_text,
-    [SCRIPT_CANCELS] = take_cancels_text, [SCRIPT_TEND] = take_tend_text,
-    [SCRIPT_LEAVE] = take_leave_text,     [SCRIPT_GROUP] = take_group_text,
+    [SCRIPT_BEGIN] = take_begin_text,       [SCRIPT_END] = take_end_text,
+    [SCRIPT_PROGRESS] = take_progress_text, [SCRIPT_TEND] = take_tend_text,
+    [SCRIPT_LEAVE] = take_leave_text,       [SCRIPT_GROUP] = take_group_text,
 };
 
 struct queue_taker {
@@ -148,7 +148,7 @@ static size_t places_read(const struct redis_reply *entries, size_t most,
 struct taking {
     const char *worker;
     enum queue_from from;
-    char most[NUMBER_SIZE], wait[NUMBER_SIZE];
+    char most[NUMBER_SIZE];
     char after[QUEUE_ENTRY_SIZE]; /* where a look at what others have goes on */
 };
 
@@ -163,35 +163,19 @@ static bool take_send(const struct queue_taker *taker, struct redis_connection *
     const struct span dead[] = {
         SPAN_LITERAL("XAUTOCLAIM"), jobs, group, worker, span_of(claim), span_of(taking->after),
         SPAN_LITERAL("COUNT"),      most};
-    const struct span own[] = {SPAN_LITERAL("XREADGROUP"),
-                               SPAN_LITERAL("GROUP"),
-                               group,
-                               worker,
-                               SPAN_LITERAL("COUNT"),
-                               most,
-                               SPAN_LITERAL("STREAMS"),
-                               jobs,
-                               SPAN_LITERAL("0")};
-    const struct span new[] = {SPAN_LITERAL("XREADGROUP"),
-                               SPAN_LITERAL("GROUP"),
-                               group,
-                               worker,
-                               SPAN_LITERAL("COUNT"),
-                               most,
-                               SPAN_LITERAL("BLOCK"),
-                               span_of(taking->wait),
-                               SPAN_LITERAL("STREAMS"),
-                               jobs,
-                               SPAN_LITERAL(">")};
-    switch (taking->from) {
-    case QUEUE_FROM_DEAD:
+    const struct span read[] = {SPAN_LITERAL("XREADGROUP"),
+                                SPAN_LITERAL("GROUP"),
+                                group,
+                                worker,
+                                SPAN_LITERAL("COUNT"),
+                                most,
+                                SPAN_LITERAL("STREAMS"),
+                                jobs,
+                                taking->from == QUEUE_FROM_OWN ? SPAN_LITERAL("0")
+                                                               : SPAN_LITERAL(">")};
+    if (taking->from == QUEUE_FROM_DEAD)
         return command_run(connection, dead, ARRAY_COUNT(dead), deadline, ret_reply, error);
-    case QUEUE_FROM_OWN:
-        return command_run(connection, own, ARRAY_COUNT(own), deadline, ret_reply, error);
-    case QUEUE_FROM_NEW:
-        break;
-    }
-    return command_run(connection, new, ARRAY_COUNT(new), deadline, ret_reply, error);
+    return command_run(connection, read, ARRAY_COUNT(read), deadline, ret_reply, error);
 }
 
 /*
@@ -213,14 +197,12 @@ static bool is_groupless(const struct redis_reply *reply)
 }
 
 bool queue_take(const struct queue_taker *taker, struct redis_connection *connection,
-                const char *worker, enum queue_from from, size_t most, int64_t wait,
-                int64_t deadline, struct queue_place *ret_places, size_t *ret_count,
-                struct error *error)
+                const char *worker, enum queue_from from, size_t most, int64_t deadline,
+                struct queue_place *ret_places, size_t *ret_count, struct error *error)
 {
     struct taking taking = {.worker = worker, .from = from, .after = "0-0"};
     struct redis_reply *reply;
     number_write((int64_t)most, taking.most);
-    number_write(wait < 1000 ? 1 : wait / 1000, taking.wait);
     if (!take_send(taker, connection, &taking, deadline, &reply, error))
         return false;
     if (is_groupless(reply)) {
@@ -238,8 +220,7 @@ bool queue_take(const struct queue_taker *taker, struct redis_connection *connec
         return false;
     /* A read answers [[stream, entries]], or nothing; a claim [next, entries]. */
     const struct redis_reply *part = from == QUEUE_FROM_DEAD ? reply : redis_reply_at(reply, 0);
-    const struct redis_reply *entries = part ? redis_reply_at(part, 1) : NULL;
-    *ret_count = entries ? places_read(entries, most, ret_places) : 0;
+    *ret_count = places_read(redis_reply_at(part, 1), most, ret_places);
     redis_reply_free(reply);
     return true;
 }
@@ -250,10 +231,10 @@ static int64_t number_read(struct span text)
     return text_take(text, copy, sizeof copy) ? strtoll(copy, NULL, 10) : 0;
 }
 
-/* r v o d a w x f z c */
+/* r v o d a w x f z c u */
 static void task_read(const struct redis_reply *fields, struct queue_task *task)
 {
-    task->wanted = fields && redis_reply_count(fields) == 10;
+    task->wanted = redis_reply_count(fields) == 11;
     if (!task->wanted)
         return;
     task->route = redis_reply_element(fields, 0);
@@ -266,6 +247,7 @@ static void task_read(const struct redis_reply *fields, struct queue_task *task)
     task->filed = number_read(redis_reply_element(fields, 7));
     task->deaths = number_read(redis_reply_element(fields, 8));
     task->cancelled = span_is(redis_reply_element(fields, 9), "1");
+    task->troubles = number_read(redis_reply_element(fields, 10));
 }
 
 bool queue_begin(const struct queue_taker *taker, struct redis_connection *connection,
@@ -307,7 +289,9 @@ bool queue_end(const struct queue_taker *taker, struct redis_connection *connect
             span_of(end->place.id),
             span_of(queue_state_names[end->state]),
             span_of(delays[i]),
-            end->uncounted ? SPAN_LITERAL("1") : SPAN_LITERAL("0"),
+            end->trouble     ? SPAN_LITERAL("2")
+            : end->uncounted ? SPAN_LITERAL("1")
+                             : SPAN_LITERAL("0"),
             span_of(statuses[i]),
             end->type,
             end->location,
@@ -340,15 +324,20 @@ bool queue_keep(const struct queue_taker *taker, struct redis_connection *connec
     return true;
 }
 
-bool queue_cancels(const struct queue_taker *taker, struct redis_connection *connection,
-                   const struct queue_place *places, size_t count, int64_t deadline,
-                   bool *ret_cancelled, struct error *error)
+bool queue_progress(const struct queue_taker *taker, struct redis_connection *connection,
+                    const struct queue_place *places, const size_t *made, size_t count,
+                    int64_t deadline, bool *ret_cancelled, struct error *error)
 {
-    struct span arguments[QUEUE_TAKE_MAX] = {{0}};
+    struct span arguments[2 * QUEUE_TAKE_MAX] = {{0}};
+    char numbers[QUEUE_TAKE_MAX][NUMBER_SIZE];
     struct redis_reply *reply;
-    for (size_t i = 0; i < count; i++)
-        arguments[i] = span_of(places[i].id);
-    if (!script_run(taker, connection, SCRIPT_CANCELS, arguments, count, deadline, &reply, error))
+    for (size_t i = 0; i < count; i++) {
+        number_write((int64_t)made[i], numbers[i]);
+        arguments[2 * i] = span_of(places[i].id);
+        arguments[2 * i + 1] = span_of(numbers[i]);
+    }
+    if (!script_run(taker, connection, SCRIPT_PROGRESS, arguments, 2 * count, deadline, &reply,
+                    error))
         return false;
     for (size_t i = 0; i < count; i++)
         ret_cancelled[i] = redis_reply_number(redis_reply_at(reply, i), 0) == 1;

@@ -44,25 +44,24 @@ enum queue_from {
 };
 
 /*
- * Up to `most` (at most QUEUE_TAKE_MAX) jobs for this worker. From new ones it waits for the first
- * up to `wait` µs.
- * Makes the group where there is none. ret_places has room for `most`.
+ * Up to `most` (at most QUEUE_TAKE_MAX) jobs for this worker, of those there are: none is waited
+ * for. Makes the group where there is none. ret_places has room for `most`.
  */
 MUST_CHECK bool queue_take(const struct queue_taker *taker, struct redis_connection *connection,
-                           const char *worker, enum queue_from from, size_t most, int64_t wait,
-                           int64_t deadline, struct queue_place *ret_places, size_t *ret_count,
-                           struct error *error);
+                           const char *worker, enum queue_from from, size_t most, int64_t deadline,
+                           struct queue_place *ret_places, size_t *ret_count, struct error *error);
 
 struct queue_task {
     struct queue_place place;
     bool wanted; /* false: it has ended, or is gone, and was taken from the stream: no more here */
     struct span route, version, owner, document;
-    int64_t filed;   /* wall clock µs */
-    int64_t tries;   /* this one included; one that a dead worker began is not counted again */
-    int64_t retries; /* that it may have */
-    int64_t timeout; /* µs */
-    int64_t deaths;  /* workers that did not end it */
-    bool cancelled;  /* it is to be cancelled, unless it was made before */
+    int64_t filed;    /* wall clock µs */
+    int64_t tries;    /* this one included; one that a dead worker began is not counted again */
+    int64_t retries;  /* that it may have */
+    int64_t timeout;  /* µs */
+    int64_t deaths;   /* workers that did not end it */
+    int64_t troubles; /* tries that failed by the server's trouble, and did not count */
+    bool cancelled;   /* it is to be cancelled, unless it was made before */
 };
 
 struct queue_begun {
@@ -84,7 +83,8 @@ struct queue_end {
     struct queue_place place;
     enum queue_state state; /* QUEUE_QUEUED: it is tried again; else an end */
     int64_t delay;          /* of QUEUE_QUEUED: µs until then */
-    bool uncounted;         /* … and what it was begun for was no try */
+    bool uncounted;         /* … and what it was begun for was no try, … */
+    bool trouble;           /* … for the server was in trouble: counted by itself */
     unsigned status;        /* of an end: the answer's; 0: none */
     struct span type, location, body;
 };
@@ -98,10 +98,10 @@ MUST_CHECK bool queue_keep(const struct queue_taker *taker, struct redis_connect
                            const char *worker, const struct queue_place *places, size_t count,
                            int64_t deadline, struct error *error);
 
-/* Which of these jobs are to be cancelled. */
-MUST_CHECK bool queue_cancels(const struct queue_taker *taker, struct redis_connection *connection,
-                              const struct queue_place *places, size_t count, int64_t deadline,
-                              bool *ret_cancelled, struct error *error);
+/* So many statements of each of these jobs are made; and which are to be cancelled. */
+MUST_CHECK bool queue_progress(const struct queue_taker *taker, struct redis_connection *connection,
+                               const struct queue_place *places, const size_t *made, size_t count,
+                               int64_t deadline, bool *ret_cancelled, struct error *error);
 
 /* How the queue stands. */
 struct queue_sizes {

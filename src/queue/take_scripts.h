@@ -23,7 +23,7 @@ extern const char take_begin_text[];
 extern const char take_end_text[];
 
 /* Replies, for each id of ARGV, 1 where it is to be cancelled. */
-extern const char take_cancels_text[];
+extern const char take_progress_text[];
 
 /*
  * KEYS[4] later, KEYS[5] dead. ARGV: the group, ms that dead letters are kept, ms after which a

@@ -54,13 +54,11 @@ static bool credentials_parse(struct span text, struct arena *arena, struct redi
     struct span user = span_first(text, colon);
     struct span password = colon < text.size ? span_from(text, colon + 1) : (struct span){0};
     if (user.size && !(address->user = decode(user, arena)))
-        return error_set(error, ERROR_INVALID, "LARDER_REDIS: the user is badly percent-encoded");
+        return error_set(error, ERROR_INVALID, "the user is badly percent-encoded");
     if (password.data && !(address->password = decode(password, arena)))
-        return error_set(error, ERROR_INVALID,
-                         "LARDER_REDIS: the password is badly percent-encoded");
+        return error_set(error, ERROR_INVALID, "the password is badly percent-encoded");
     if (address->user && !address->password)
-        return error_set(error, ERROR_INVALID,
-                         "LARDER_REDIS: a user needs a password: user:password@host");
+        return error_set(error, ERROR_INVALID, "a user needs a password: user:password@host");
     return true;
 }
 
@@ -74,14 +72,16 @@ static bool host_parse(struct span text, struct arena *arena, struct redis_addre
         host = span_first(text, colon);
         port = span_from(text, colon + 1);
     }
-    if (end && end < host.size)
+    if (end && end + 1 != host.size)
+        return error_set(error, ERROR_INVALID, "the host \"%.*s\" is not [address]",
+                         SPAN_PRINTF(host));
+    if (end)
         host = (struct span){.data = text.data + 1, .size = end - 1};
     if (host.size == 0)
-        return error_set(error, ERROR_INVALID, "LARDER_REDIS: the host is missing");
+        return error_set(error, ERROR_INVALID, "the host is missing");
     address->port = PORT_DEFAULT;
     if (port.data && (!digits_read(port, 65535, &address->port) || address->port == 0))
-        return error_set(error, ERROR_INVALID, "LARDER_REDIS: port \"%.*s\" is not from 1 to 65535",
-                         SPAN_PRINTF(port));
+        return error_set(error, ERROR_INVALID, "the port is not a number from 1 to 65535");
     address->host = arena_text(arena, host);
     return address->host ? true : error_set_memory(error);
 }
@@ -90,7 +90,7 @@ static bool database_parse(struct span text, struct redis_address *address, stru
 {
     if (text.size == 0 || digits_read(text, DATABASE_MAX, &address->database))
         return true;
-    return error_set(error, ERROR_INVALID, "LARDER_REDIS: database \"%.*s\" is not a number",
+    return error_set(error, ERROR_INVALID, "database \"%.*s\" is not a number from 0 to 65535",
                      SPAN_PRINTF(text));
 }
 
@@ -98,6 +98,10 @@ static bool tcp_parse(struct span rest, struct arena *arena, struct redis_addres
                       struct error *error)
 {
     size_t slash = span_find(rest, '/');
+    /* From here on errors show parts of the URL, which must be none of a password. */
+    if (memchr(rest.data + slash, '@', rest.size - slash))
+        return error_set(error, ERROR_INVALID,
+                         "a / before the @ (in a user or password) is written %%2F");
     struct span authority = span_first(rest, slash);
     struct span database = slash < rest.size ? span_from(rest, slash + 1) : (struct span){0};
     const char *at = authority.size ? memrchr(authority.data, '@', authority.size) : NULL;
@@ -110,14 +114,33 @@ static bool tcp_parse(struct span rest, struct arena *arena, struct redis_addres
     return host_parse(authority, arena, address, error) && database_parse(database, address, error);
 }
 
+/* What stands after "unix:" up to the path: nothing, "//", or "//user:password@". */
+static bool unix_credentials_parse(struct span *rest, struct arena *arena,
+                                   struct redis_address *address, struct error *error)
+{
+    if (!span_starts(*rest, "//"))
+        return true;
+    struct span after = span_from(*rest, 2);
+    struct span authority = span_first(after, span_find(after, '/'));
+    *rest = span_from(after, authority.size);
+    if (authority.size == 0)
+        return true;
+    if (rest->size == 0 || authority.data[authority.size - 1] != '@')
+        return error_set(error, ERROR_INVALID,
+                         "unix:// is followed by /path or user:password@/path");
+    return credentials_parse(span_first(authority, authority.size - 1), arena, address, error);
+}
+
 static bool unix_parse(struct span rest, struct arena *arena, struct redis_address *address,
                        struct error *error)
 {
+    if (!unix_credentials_parse(&rest, arena, address, error))
+        return false;
     size_t mark = span_find(rest, '?');
     struct span query = mark < rest.size ? span_from(rest, mark + 1) : (struct span){0};
     if (query.size && !span_starts(query, "db="))
         return error_set(error, ERROR_INVALID,
-                         "LARDER_REDIS: after the socket's path only ?db=number is allowed");
+                         "after the socket's path only ?db=number is allowed");
     address->path = arena_text(arena, span_first(rest, mark));
     if (!address->path)
         return error_set_memory(error);
@@ -133,11 +156,19 @@ bool redis_address_parse(const char *url, struct arena *arena, struct redis_addr
     if (span_starts(text, "redis://"))
         good = tcp_parse(span_from(text, 8), arena, &address, error);
     else if (span_starts(text, "unix:/"))
-        good = unix_parse(span_from(text, span_starts(text, "unix:///") ? 7 : 5), arena, &address,
-                          error);
+        good = unix_parse(span_from(text, 5), arena, &address, error);
     else
-        good = error_set(error, ERROR_INVALID, "LARDER_REDIS must begin with redis:// or unix:/");
+        good = error_set(error, ERROR_INVALID, "it must begin with redis:// or unix:/");
     if (good)
         *ret_address = address;
     return good;
+}
+
+bool redis_address_of(const struct options *options, enum option option, struct arena *arena,
+                      struct redis_address *ret_address, struct error *error)
+{
+    struct error reason;
+    if (redis_address_parse(options_text(options, option), arena, ret_address, &reason))
+        return true;
+    return error_set(error, reason.kind, "%s: %.400s", option_rows[option].name, reason.text);
 }

@@ -225,11 +225,13 @@ static bool greet(struct redis_connection *connection, const struct span *words,
         return false;
     }
     bool refused = reply->type == REDIS_REPLY_ERROR;
+    if (refused)
+        error_set(error, ERROR_UNAVAILABLE, "Redis: %.*s was refused: %.200s",
+                  SPAN_PRINTF(words[0]), reply->str);
     freeReplyObject(reply);
-    if (!refused)
-        return true;
-    redis_disconnect(connection);
-    return error_set(error, ERROR_UNAVAILABLE, "Redis: %.*s was refused", SPAN_PRINTF(words[0]));
+    if (refused)
+        redis_disconnect(connection);
+    return !refused;
 }
 
 static bool authenticate(struct redis_connection *connection, int64_t deadline, struct error *error)
@@ -256,6 +258,19 @@ static bool select_database(struct redis_connection *connection, int64_t deadlin
     return greet(connection, words, 2, deadline, error);
 }
 
+/* Of several servers it is the address that tells which. */
+static bool unreachable(struct redis_connection *connection, const char *why, struct error *error)
+{
+    const struct redis_address *address = connection->address;
+    if (address->path)
+        error_set(error, ERROR_UNAVAILABLE, "Redis at %s: %s", address->path, why);
+    else
+        error_set(error, ERROR_UNAVAILABLE, "Redis at %s:%d: %s", address->host, address->port,
+                  why);
+    redis_disconnect(connection);
+    return false;
+}
+
 /* The connection's outcome, once poll says the socket is writable. */
 static bool connect_finished(struct redis_connection *connection, struct error *error)
 {
@@ -263,12 +278,8 @@ static bool connect_finished(struct redis_connection *connection, struct error *
     socklen_t size = sizeof failure;
     if (getsockopt(connection->context->fd, SOL_SOCKET, SO_ERROR, &failure, &size) == 0 && !failure)
         return true;
-    errno = failure;
-    redis_disconnect(connection);
-    error_set_errno(error, "Redis: connecting");
-    if (error)
-        error->kind = ERROR_UNAVAILABLE;
-    return false;
+    char text[128];
+    return unreachable(connection, strerror_r(failure, text, sizeof text), error);
 }
 
 /* From now on reads and writes wait, but no longer than a whole call may take. */
@@ -342,7 +353,7 @@ bool redis_wire_connect(struct redis_connection *connection, int64_t deadline, s
     if (!connection->context)
         return error_set_memory(error);
     if (connection->context->err)
-        return redis_wire_broken(connection, error);
+        return unreachable(connection, connection->context->errstr, error);
     if (!redis_wire_wait(connection, POLLOUT, deadline, error) ||
         !connect_finished(connection, error) || !block(connection, deadline, error))
         return false;
@@ -366,10 +377,12 @@ static bool ready(struct redis_connection *connection, int64_t deadline, bool *r
     return *ret_reused || redis_wire_connect(connection, deadline, error);
 }
 
-/* Has the server closed the connection while it lay idle, with nothing left to read? */
-static bool ended(const struct redis_connection *connection)
+/* With nothing left to read. */
+bool redis_ended(const struct redis_connection *connection)
 {
     char byte;
+    if (!connection->context)
+        return false;
     ssize_t got = recv(connection->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
@@ -385,7 +398,8 @@ bool redis_ask(struct redis_connection *connection, const struct redis_command *
 {
     redisReply **replies = (redisReply **)ret_replies;
     bool reused;
-    if (connection->once && connection->context && ended(connection))
+    if (connection->once && connection->context &&
+        (!redis_settle(connection, deadline, error) || redis_ended(connection)))
         redis_disconnect(connection);
     if (!ready(connection, deadline, &reused, error))
         return false;
@@ -411,6 +425,11 @@ unsigned redis_connects(const struct redis_connection *connection)
     return connection->connects;
 }
 
+int redis_database(const struct redis_connection *connection)
+{
+    return connection->address->database;
+}
+
 static bool post_all(struct redis_connection *connection, const struct redis_command *commands,
                      size_t count, int64_t deadline, struct error *error)
 {
@@ -427,7 +446,7 @@ bool redis_post(struct redis_connection *connection, const struct redis_command 
                 size_t count, int64_t deadline, struct error *error)
 {
     bool reused;
-    if (connection->context && ended(connection))
+    if (redis_ended(connection))
         redis_disconnect(connection);
     if (!ready(connection, deadline, &reused, error))
         return false;
@@ -444,76 +463,10 @@ bool redis_settle(struct redis_connection *connection, int64_t deadline, struct 
     return !connection->context || drop_owed(connection, deadline, error);
 }
 
-bool redis_settle_last(struct redis_connection *connection, int64_t deadline,
-                       struct redis_reply **ret_reply, struct error *error)
-{
-    redisReply *last = NULL;
-    connection->may_block = false;
-    if (connection->context && connection->owed) {
-        connection->owed--;
-        if (!drop_owed(connection, deadline, error) ||
-            !redis_wire_read(connection, deadline, &last, error))
-            return false;
-    }
-    *ret_reply = (struct redis_reply *)last;
-    return true;
-}
-
 unsigned redis_dropped_errors(struct redis_connection *connection, const char **ret_text)
 {
     unsigned count = connection->dropped_errors;
     connection->dropped_errors = 0;
     *ret_text = connection->dropped_text;
     return count;
-}
-
-void redis_reply_free(struct redis_reply *reply)
-{
-    if (reply)
-        freeReplyObject(reply);
-}
-
-static const redisReply *raw(const struct redis_reply *reply)
-{
-    return (const redisReply *)reply;
-}
-
-struct span redis_reply_error(const struct redis_reply *reply)
-{
-    if (raw(reply)->type != REDIS_REPLY_ERROR)
-        return (struct span){0};
-    return (struct span){.data = raw(reply)->str, .size = (size_t)raw(reply)->len};
-}
-
-struct span redis_reply_text(const struct redis_reply *reply)
-{
-    if (raw(reply)->type != REDIS_REPLY_STRING && raw(reply)->type != REDIS_REPLY_STATUS)
-        return (struct span){0};
-    return (struct span){.data = raw(reply)->str, .size = (size_t)raw(reply)->len};
-}
-
-int64_t redis_reply_number(const struct redis_reply *reply, int64_t otherwise)
-{
-    return raw(reply)->type == REDIS_REPLY_INTEGER ? raw(reply)->integer : otherwise;
-}
-
-size_t redis_reply_count(const struct redis_reply *reply)
-{
-    return raw(reply)->type == REDIS_REPLY_ARRAY ? raw(reply)->elements : 0;
-}
-
-struct span redis_reply_element(const struct redis_reply *reply, size_t index)
-{
-    if (index >= redis_reply_count(reply))
-        return (struct span){0};
-    const redisReply *element = raw(reply)->element[index];
-    if (element->type != REDIS_REPLY_STRING)
-        return (struct span){0};
-    return (struct span){.data = element->str, .size = (size_t)element->len};
-}
-
-const struct redis_reply *redis_reply_at(const struct redis_reply *reply, size_t index)
-{
-    return index < redis_reply_count(reply) ? (const struct redis_reply *)raw(reply)->element[index]
-                                            : NULL;
 }

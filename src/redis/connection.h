@@ -41,6 +41,15 @@ void redis_set_once(struct redis_connection *connection, bool once);
  */
 unsigned redis_connects(const struct redis_connection *connection);
 
+/* Has the server closed the connection while it lay idle? False where none is open. */
+bool redis_ended(const struct redis_connection *connection);
+
+/* The number of the database that its commands are about. */
+int redis_database(const struct redis_connection *connection);
+
+/* Less time is not worth beginning a call: it would tell ill of a server that is well. µs. */
+#define REDIS_LEAST INT64_C(1000)
+
 /* A command's words; their bytes may be anything. */
 struct redis_command {
     const struct span *words;
@@ -77,10 +86,6 @@ MUST_CHECK bool redis_post(struct redis_connection *connection,
 MUST_CHECK bool redis_settle(struct redis_connection *connection, int64_t deadline,
                              struct error *error);
 
-/* The same; the last of them, an error reply too, is the caller's. Null: none was to come. */
-MUST_CHECK bool redis_settle_last(struct redis_connection *connection, int64_t deadline,
-                                  struct redis_reply **ret_reply, struct error *error);
-
 /*
  * Posted commands that Redis refused since the last call of this; *ret_text is why the newest was.
  */
@@ -98,7 +103,7 @@ struct span redis_reply_text(const struct redis_reply *reply);
 /* The number of an integer reply; `otherwise` for any other. */
 int64_t redis_reply_number(const struct redis_reply *reply, int64_t otherwise);
 
-/* How many elements an array reply has; 0 for other replies. */
+/* How many elements an array reply has; 0 for other replies, and for null. */
 size_t redis_reply_count(const struct redis_reply *reply);
 
 /* Element `index` of an array as text; null data for nil, for no text and past the end. */

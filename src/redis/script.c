@@ -2,8 +2,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/digest.h"
+#include "redis/wire.h"
 
 bool redis_script_init(struct redis_script *script, const char *text, struct error *error)
 {
@@ -114,6 +116,78 @@ static bool teach(struct batch *batch, struct redis_connection *connection,
     return true;
 }
 
+/* What Redis 6 and 7.0 say of a command that a script may not run, without its name. */
+static const struct denial {
+    const char *said;
+    const char *before, *after; /* what is said instead, around the name */
+} denials[] = {
+    {"can't run this command", "NOPERM the user may not run ", " in a script"},
+    {"can't access at least one of the keys", "NOPERM the user may not use a key of ",
+     " in a script"},
+    {"can't publish to the channel", "NOPERM the user may not use the channel of ", " in a script"},
+    {"Unknown Redis command called from script", "ERR unknown command ", " in a script"},
+};
+
+static const struct denial *denial_find(const char *said)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(denials); i++)
+        if (strstr(said, denials[i].said))
+            return &denials[i];
+    return NULL;
+}
+
+/* The script's line that the error is of; null data: it does not tell. */
+static struct span line_find(const char *script, const char *said)
+{
+    static const char mark[] = "@user_script:";
+    const char *at = strstr(said, mark);
+    long number = at ? strtol(at + sizeof mark - 1, NULL, 10) : 0;
+    struct span rest = span_of(script), line = {0};
+    for (long i = 0; i < number && rest.data; i++)
+        line = span_split(&rest, '\n');
+    return line;
+}
+
+/* The line's commands: "GET or DEL". */
+static void commands_list(struct span line, char *out, size_t size)
+{
+    static const char call[] = "call('";
+    size_t used = 0;
+    out[0] = '\0';
+    for (const char *at; (at = memmem(line.data, line.size, call, sizeof call - 1));) {
+        line = span_from(line, (size_t)(at - line.data) + sizeof call - 1);
+        struct span name = span_first(line, span_find(line, '\''));
+        int more =
+            snprintf(out + used, size - used, "%s%.*s", used ? " or " : "", SPAN_PRINTF(name));
+        used += (size_t)more < size - used ? (size_t)more : size - used - 1;
+    }
+}
+
+bool redis_script_denial(const char *script, const char *said,
+                         char ret_text[static REDIS_SCRIPT_DENIAL_SIZE])
+{
+    char names[64] = "";
+    const struct denial *denial = denial_find(said);
+    struct span line = denial ? line_find(script, said) : (struct span){0};
+    if (line.size)
+        commands_list(line, names, sizeof names);
+    if (!names[0])
+        return false;
+    snprintf(ret_text, REDIS_SCRIPT_DENIAL_SIZE, "%s%s%s", denial->before, names, denial->after);
+    return true;
+}
+
+static void denial_name(const struct redis_script *script, struct redis_reply *reply)
+{
+    char said[256], text[REDIS_SCRIPT_DENIAL_SIZE];
+    struct span error = redis_reply_error(reply);
+    if (!error.data)
+        return;
+    snprintf(said, sizeof said, "%.*s", SPAN_PRINTF(error));
+    if (redis_script_denial(script->text, said, text))
+        redis_reply_put_error(reply, text);
+}
+
 static bool run(struct batch *batch, struct redis_connection *connection,
                 const struct redis_script_call *calls, size_t count, int64_t deadline,
                 struct redis_reply **ret_replies, struct error *error)
@@ -124,7 +198,11 @@ static bool run(struct batch *batch, struct redis_connection *connection,
         return false;
     for (size_t i = 0; i < count; i++)
         ret_replies[i] = batch->replies[i];
-    return teach(batch, connection, calls, count, deadline, ret_replies, error);
+    if (!teach(batch, connection, calls, count, deadline, ret_replies, error))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        denial_name(calls[i].script, ret_replies[i]);
+    return true;
 }
 
 bool redis_script_run(struct redis_connection *connection, const struct redis_script_call *calls,
@@ -134,19 +212,6 @@ bool redis_script_run(struct redis_connection *connection, const struct redis_sc
     struct batch batch;
     bool done = batch_init(&batch, calls, count, error) &&
                 run(&batch, connection, calls, count, deadline, ret_replies, error);
-    batch_free(&batch);
-    return done;
-}
-
-bool redis_script_post(struct redis_connection *connection, const struct redis_script_call *call,
-                       int64_t deadline, struct error *error)
-{
-    struct batch batch;
-    bool done = batch_init(&batch, call, 1, error);
-    if (done) {
-        batch_add(&batch, "EVALSHA", call->script->digest, call, 0);
-        done = redis_post(connection, batch.commands, batch.count, deadline, error);
-    }
     batch_free(&batch);
     return done;
 }

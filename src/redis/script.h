@@ -19,6 +19,16 @@ struct redis_script {
 MUST_CHECK bool redis_script_init(struct redis_script *script, const char *text,
                                   struct error *error);
 
+#define REDIS_SCRIPT_DENIAL_SIZE 160
+
+/*
+ * Redis 6 and 7.0 say that a script did what the user may not, or what the server does not know
+ * (rename-command), but only at which line. True: `said` is such an error of the script with this
+ * text, and *ret_text names the command.
+ */
+MUST_CHECK bool redis_script_denial(const char *script, const char *said,
+                                    char ret_text[static REDIS_SCRIPT_DENIAL_SIZE]);
+
 /* One running of a script: KEYS and ARGV. Keys and arguments together are at most a thousand. */
 struct redis_script_call {
     const struct redis_script *script;
@@ -38,13 +48,5 @@ MUST_CHECK bool redis_script_run(struct redis_connection *connection,
                                  const struct redis_script_call *calls, size_t count,
                                  int64_t deadline, struct redis_reply **ret_replies,
                                  struct error *error);
-
-/*
- * Sends one call without waiting for its reply, which redis_settle_last gives. A server that does
- * not know the script does nothing, and says so. Errors as redis_call's.
- */
-MUST_CHECK bool redis_script_post(struct redis_connection *connection,
-                                  const struct redis_script_call *call, int64_t deadline,
-                                  struct error *error);
 
 #endif

@@ -22,7 +22,7 @@ struct redis_connection {
     bool closed_by_peer;   /* why the last call failed: worth one attempt on a new connection */
     bool once;             /* nothing is sent twice */
     unsigned dropped_errors;
-    char dropped_text[128];
+    char dropped_text[200];
 };
 
 /* Connects, AUTH, SELECT; the connection must be closed. */
@@ -42,6 +42,9 @@ MUST_CHECK bool redis_wire_wait(struct redis_connection *connection, short event
 /* The next reply; the caller frees it. */
 MUST_CHECK bool redis_wire_read(struct redis_connection *connection, int64_t deadline,
                                 redisReply **ret_reply, struct error *error);
+
+/* Replaces an error reply's text, where the new one is no longer. */
+void redis_reply_put_error(struct redis_reply *reply, const char *text);
 
 /* Marks the connection lost and says why; always false. */
 bool redis_wire_broken(struct redis_connection *connection, struct error *error);

@@ -6,6 +6,9 @@
 /* Where bound= is not given. */
 #define BOUND 10000
 
+/* A write waits for others so long at most: µs. */
+#define EVERY_MOST (3600 * INT64_C(1000000))
+
 static bool read_full(struct draft *draft, const struct word *word, struct span value, void *field)
 {
     static const char *const words[] = {"refuse", "now"};
@@ -18,6 +21,11 @@ static bool read_full(struct draft *draft, const struct word *word, struct span 
     return chosen >= 0;
 }
 
+static bool read_every(struct draft *draft, const struct word *word, struct span value, void *field)
+{
+    return attribute_duration_within(draft, word, value, EVERY_MOST, "from 1ms to 1h", field);
+}
+
 void annotate_behind(struct draft *draft, struct span rest)
 {
     struct route_behind behind = {.present = true, .bound = BOUND};
@@ -27,7 +35,7 @@ void annotate_behind(struct draft *draft, struct span rest)
          .offset = offsetof(struct route_behind, batch),
          .required = true},
         {.name = "every",
-         .read = attribute_duration_positive,
+         .read = read_every,
          .offset = offsetof(struct route_behind, every),
          .required = true},
         {.name = "bound", .read = attribute_count, .offset = offsetof(struct route_behind, bound)},

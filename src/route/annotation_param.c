@@ -154,8 +154,10 @@ static bool name_check(struct draft *draft, struct span name)
     else if (word_index(name, reserved, ARRAY_COUNT(reserved)) >= 0)
         draft_fault(draft, name,
                     "@param: \"%.*s\" has a meaning of its own, as :now, :today, "
-                    ":auth.x and :body do; use another name",
-                    SPAN_PRINTF(name));
+                    ":auth.x and :body do; use another name%s",
+                    SPAN_PRINTF(name),
+                    span_is(name, "body") ? ", or :body::jsonb->>'body' for a field called so"
+                                          : "");
     else if (name_taken(draft, name))
         draft_fault(draft, name, "@param %.*s is declared twice", SPAN_PRINTF(name));
     else

@@ -186,6 +186,18 @@ bool attribute_duration_positive(struct draft *draft, const struct word *word, s
     return true;
 }
 
+bool attribute_duration_within(struct draft *draft, const struct word *word, struct span value,
+                               int64_t most, const char *wanted, int64_t *ret_duration)
+{
+    int64_t duration;
+    if (!attribute_duration(draft, word, value, &duration))
+        return false;
+    if (duration < 1000 || duration > most)
+        return value_fault(draft, word, wanted);
+    *ret_duration = duration;
+    return true;
+}
+
 static bool count_read(struct span value, int64_t least, int64_t *ret_count)
 {
     int64_t count = 0;

@@ -91,6 +91,9 @@ bool attribute_duration(struct draft *draft, const struct word *word, struct spa
                         void *field); /* int64_t, microseconds, 0 allowed */
 bool attribute_duration_positive(struct draft *draft, const struct word *word, struct span value,
                                  void *field); /* int64_t, above 0 */
+/* From a millisecond to `most`, µs, as `wanted` says; for readers that know their bounds. */
+bool attribute_duration_within(struct draft *draft, const struct word *word, struct span value,
+                               int64_t most, const char *wanted, int64_t *ret_duration);
 bool attribute_count(struct draft *draft, const struct word *word, struct span value,
                      void *field); /* int64_t, 1 to 1,000,000,000 */
 bool attribute_count_or_zero(struct draft *draft, const struct word *word, struct span value,

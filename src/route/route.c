@@ -6,6 +6,7 @@
 #include "route/bind.h"
 #include "route/place.h"
 #include "route/sql_scan.h"
+#include "route/statement_kind.h"
 
 const char *const route_method_names[METHOD_COUNT] = {
     [METHOD_GET] = "GET",     [METHOD_POST] = "POST",     [METHOD_PUT] = "PUT",
@@ -223,6 +224,22 @@ struct route *route_parse(const char *file, struct span text, struct arena *aren
         return route;
     declared_release(&draft);
     return NULL;
+}
+
+bool route_reads(const struct route *route, struct fault_list *faults)
+{
+    struct span change = {0};
+    unsigned line, column;
+    if (route->method == METHOD_GET)
+        change = statement_change(route->statement.sql);
+    if (change.size && faults) {
+        statement_locate(&route->statement, route->text, 1, &line, &column);
+        fault_add(faults, route->file, line, column,
+                  "%.*s in a GET, which only reads: what changes data is for POST, PUT, PATCH and "
+                  "DELETE",
+                  SPAN_PRINTF(change));
+    }
+    return !change.size;
 }
 
 void route_release(struct route *route)

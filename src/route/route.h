@@ -174,12 +174,23 @@ struct route_page {
     unsigned cursor;     /* … and of the cursor: where the page begins or ends */
 };
 
-/* @depends table.column = :param | = column. */
+/* The most columns that one @depends narrows by. */
+#define ROUTE_DEPEND_TERMS 3
+
+/* `column = :param` or `column = column` of a @depends. */
+struct route_depend_term {
+    struct span column; /* of the table, as written */
+    struct span value;  /* the parameter's or the result column's name */
+    bool by_param;
+};
+
+/* @depends table.column = value [and column = value]… [for column, column…] */
 struct route_depend {
     struct span table; /* as written, perhaps schema-qualified */
-    struct span column;
-    struct span value; /* the parameter's or the result column's name */
-    bool by_param;
+    struct route_depend_term terms[ROUTE_DEPEND_TERMS];
+    size_t term_count;
+    struct span *columns; /* behind "for", as written: the line is for changes of these alone */
+    size_t column_count;  /* 0: it is for the rows themselves, and for all other columns */
     unsigned line;
 };
 
@@ -238,6 +249,12 @@ struct route {
  */
 MUST_CHECK struct route *route_parse(const char *file, struct span text, struct arena *arena,
                                      struct fault_list *faults);
+
+/*
+ * A GET asks in a session that only reads: false, and a fault (null: none wanted), where its
+ * statement changes data. Such a route is 500 by itself and keeps no other from being served.
+ */
+bool route_reads(const struct route *route, struct fault_list *faults);
 
 /* Frees what an arena can't: the compiled patterns. Call before the arena goes. Null is allowed. */
 void route_release(struct route *route);

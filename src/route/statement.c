@@ -411,10 +411,10 @@ static bool statement_lex(struct lexer *lexer)
     return lexer->faults->count == before || memory_failed(lexer);
 }
 
-bool statement_parse(const char *file, struct span text, size_t start, struct arena *arena,
-                     struct fault_list *faults, struct statement *ret_statement)
+static struct lexer lexer_at(const char *file, struct span text, size_t start, struct arena *arena,
+                             struct fault_list *faults)
 {
-    struct lexer lexer CLEANUP(lexer_free) = {
+    return (struct lexer){
         .file = file,
         .text = text,
         .at = start,
@@ -423,6 +423,12 @@ bool statement_parse(const char *file, struct span text, size_t start, struct ar
         .place = PLACE_START,
         .begin = SCAN_OPEN,
     };
+}
+
+bool statement_parse(const char *file, struct span text, size_t start, struct arena *arena,
+                     struct fault_list *faults, struct statement *ret_statement)
+{
+    struct lexer lexer CLEANUP(lexer_free) = lexer_at(file, text, start, arena, faults);
     if (!statement_lex(&lexer))
         return false;
     if (!memory_failed(&lexer) && statement_build(&lexer, ret_statement))
@@ -435,16 +441,8 @@ bool statement_parse_all(const char *file, struct span text, size_t start, struc
                          struct fault_list *faults, struct statement **ret_statements,
                          size_t *ret_count)
 {
-    struct lexer lexer CLEANUP(lexer_free) = {
-        .file = file,
-        .text = text,
-        .at = start,
-        .arena = arena,
-        .faults = faults,
-        .place = PLACE_START,
-        .begin = SCAN_OPEN,
-        .several = true,
-    };
+    struct lexer lexer CLEANUP(lexer_free) = lexer_at(file, text, start, arena, faults);
+    lexer.several = true;
     if (!statement_lex(&lexer))
         return false;
     struct statement *statements =

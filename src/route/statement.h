@@ -51,8 +51,8 @@ struct statement {
  * (a[1 :n]). So ARRAY[1, :x], ARRAY[CASE WHEN b THEN :x END] and a[:n] have placeholders, and a
  * slice between parameters is written a[:low : :high].
  *
- * standard_conforming_strings is taken to be on, as it is by default: a backslash is an ordinary
- * character in '…'.
+ * standard_conforming_strings is taken to be on (db_connect takes no session without it): a
+ * backslash is an ordinary character in '…'.
  */
 MUST_CHECK bool statement_parse(const char *file, struct span text, size_t start,
                                 struct arena *arena, struct fault_list *faults,

@@ -154,8 +154,11 @@ static bool word_take_if(struct span text, size_t *at, const char *wanted)
     return true;
 }
 
-/* Moves behind "name [(columns)] AS [[NOT] MATERIALIZED] (…)"; false: it is something else. */
-static bool common_table_skip(struct span text, size_t *at)
+/*
+ * Moves behind "name [(columns)] AS [[NOT] MATERIALIZED] (…)", whose last bracket opens at
+ * *ret_body; false: it is something else.
+ */
+static bool common_table_skip(struct span text, size_t *at, size_t *ret_body)
 {
     *at = skip_silent(text, *at);
     if (sql_byte(text, *at) == '"')
@@ -173,22 +176,49 @@ static bool common_table_skip(struct span text, size_t *at)
     *at = skip_silent(text, *at);
     if (sql_byte(text, *at) != '(')
         return false;
+    *ret_body = *at;
     *at = skip_silent(text, brackets_skip(text, *at));
     return true;
 }
 
 size_t statement_main(struct span sql)
 {
-    size_t at = 0;
+    size_t at = 0, body;
     if (!word_take_if(sql, &at, "with"))
         return 0;
     word_take_if(sql, &at, "recursive");
-    while (common_table_skip(sql, &at)) {
+    while (common_table_skip(sql, &at, &body)) {
         if (sql_byte(sql, at) != ',')
             return at < sql.size && statement_is_relation(span_from(sql, at)) ? at : 0;
         at++;
     }
     return 0;
+}
+
+/* The word that `sql` begins with where it changes data; else empty. */
+static struct span change_word(struct span sql)
+{
+    static const char *const words[] = {"insert", "update", "delete", "merge"};
+    size_t end;
+    struct span first = first_word(sql, &end);
+    return is_one_of(first, words, ARRAY_COUNT(words)) ? first : (struct span){0};
+}
+
+struct span statement_change(struct span sql)
+{
+    size_t at = 0, body;
+    if (!word_take_if(sql, &at, "with"))
+        return change_word(sql);
+    word_take_if(sql, &at, "recursive");
+    while (common_table_skip(sql, &at, &body)) {
+        struct span word = change_word(span_from(sql, body));
+        if (word.size)
+            return word;
+        if (sql_byte(sql, at) != ',')
+            return change_word(span_from(sql, at));
+        at++;
+    }
+    return (struct span){0};
 }
 
 /* The words of a text one by one, with the depth of brackets they stand at. */
@@ -243,6 +273,69 @@ bool statement_may_add_nulls(struct span sql)
         if (is_one_of(word, alone, ARRAY_COUNT(alone)) ||
             (is_one_of(before, sides, ARRAY_COUNT(sides)) &&
              is_one_of(word, joins, ARRAY_COUNT(joins))))
+            return true;
+    return false;
+}
+
+/* The n of a "$n", with or without a cast, that is all of the expression at `at`; else 0. */
+static unsigned lone_parameter(struct span sql, size_t at)
+{
+    static const char *const behind[] = {"asc", "desc", "nulls", "limit", "offset", "fetch", "for"};
+    unsigned number = 0;
+    at = skip_silent(sql, at);
+    if (sql_byte(sql, at++) != '$')
+        return 0;
+    for (; sql_byte(sql, at) >= '0' && sql_byte(sql, at) <= '9' && number < 100000; at++)
+        number = number * 10 + (unsigned)(sql.data[at] - '0');
+    at = skip_silent(sql, at);
+    if (span_starts(span_from(sql, at), "::")) {
+        at += 2;
+        word_take(sql, &at);
+        at = skip_silent(sql, at);
+    }
+    char next = sql_byte(sql, at);
+    bool alone = at == sql.size || next == ',' || next == ')' ||
+                 is_one_of(word_take(sql, &at), behind, ARRAY_COUNT(behind));
+    return alone ? number : 0;
+}
+
+unsigned statement_order_parameter(struct span sql)
+{
+    struct word_walk walk = {.text = sql};
+    struct span word, before = {0};
+    for (; walk_next(&walk, &word); before = word) {
+        bool order = span_is_nocase(before, "order") && span_is_nocase(word, "by");
+        unsigned number = order ? lone_parameter(sql, walk.at) : 0;
+        if (number)
+            return number;
+    }
+    return 0;
+}
+
+/* Also in quotes, which a name may have. */
+static bool mentions(struct span sql, const char *name)
+{
+    const struct span wanted = span_of(name);
+    for (size_t at = 0; at + wanted.size <= sql.size; at++)
+        if (span_is_nocase((struct span){.data = sql.data + at, .size = wanted.size}, name))
+            return true;
+    return false;
+}
+
+bool statement_keeps(struct span sql)
+{
+    static const char *const calls[] = {"set_config", "advisory_lock", "set_limit",
+                                        "dblink",     "pg_temp",       "u&"};
+    static const char *const temporary[] = {"temp", "temporary"};
+    struct word_walk walk = {.text = sql};
+    struct span word;
+    if (!statement_is_relation(sql))
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(calls); i++)
+        if (mentions(sql, calls[i]))
+            return true;
+    while (walk_next(&walk, &word))
+        if (is_one_of(word, temporary, ARRAY_COUNT(temporary)))
             return true;
     return false;
 }

@@ -16,6 +16,13 @@ const char *statement_problem(struct span text);
 /* May it stand in WITH name AS (…)? SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE, MERGE, WITH. */
 bool statement_is_relation(struct span sql);
 
+/*
+ * May it leave something in the session, as far as it says itself: a setting, a lock of the
+ * session, a temporary table? True more often than need be: of whatever is no relation, and where
+ * the name of such a function stands in a string or a comment too.
+ */
+bool statement_keeps(struct span sql);
+
 /* Does it only take rows away? */
 bool statement_deletes(struct span sql);
 
@@ -26,6 +33,12 @@ bool statement_deletes(struct span sql);
  */
 size_t statement_main(struct span sql);
 
+/*
+ * The first INSERT, UPDATE, DELETE or MERGE that is the statement itself or one in the list of its
+ * WITH; empty: none, or a list whose end can't be told.
+ */
+struct span statement_change(struct span sql);
+
 /* Does the word stand outside of all brackets, as a keyword may? `word` has small letters. */
 bool statement_has_outermost(struct span sql, const char *word);
 
@@ -35,5 +48,11 @@ bool statement_has_outermost(struct span sql, const char *word);
  * seldom.
  */
 bool statement_may_add_nulls(struct span sql);
+
+/*
+ * The n of the first ORDER BY whose first expression is $n alone, which is the same for every row;
+ * 0: there is none.
+ */
+unsigned statement_order_parameter(struct span sql);
 
 #endif

@@ -103,8 +103,8 @@ static struct route_table *table_alloc(size_t count)
     return NULL;
 }
 
-/* A path with its parameters' names in place of their values, which match the same routes. */
-static const struct route *refreshed_find(const struct route_table *table, struct span path)
+/* The parameters' names in place of their values match the same routes. */
+const struct route *route_table_read(const struct route_table *table, struct span path)
 {
     struct path parsed;
     struct span at, segments[ROUTE_SEGMENTS_MAX];
@@ -137,7 +137,7 @@ static void refreshes_check(const struct route_table *table, struct fault_list *
         const struct route *route = table->routes[i];
         for (size_t j = 0; j < route->refresh_count; j++) {
             struct span path = route->refreshes[j].path;
-            const char *problem = refreshed_problem(refreshed_find(table, path));
+            const char *problem = refreshed_problem(route_table_read(table, path));
             if (problem)
                 fault_add(faults, route->file, route->refreshes[j].line, 0,
                           "@refreshes GET %.*s: %s", SPAN_PRINTF(path), problem);

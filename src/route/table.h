@@ -61,4 +61,7 @@ struct route_match {
 void route_table_match(const struct route_table *table, const struct span *segments, size_t count,
                        struct route_match *ret_match);
 
+/* The GET that a path with {name} places leads to, as @location names it; null: there is none. */
+const struct route *route_table_read(const struct route_table *table, struct span path);
+
 #endif

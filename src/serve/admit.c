@@ -23,23 +23,22 @@ void crew_admit(struct member *member, struct job *const *jobs, size_t count)
 {
     struct server *server = member->crew->server;
     struct limit_request *requests[LISTENER_BATCH];
-    struct exchange *counted[LISTENER_BATCH];
     struct error event = {0};
     const int64_t allowed = options_number(server->options, OPTION_REDIS_TIMEOUT);
-    int64_t budget = allowed;
+    int64_t budget = allowed - member->redis_waited, begun = budget;
     size_t asked = 0;
     for (size_t i = 0; i < count; i++) {
         struct exchange *exchange = job_exchange(jobs[i]);
         if (!undecided(exchange))
             continue;
-        requests[asked] = exchange->limits;
-        counted[asked++] = exchange;
+        requests[asked++] = exchange->limits;
     }
     if (asked)
         limiter_decide(server->limiter, member->tools.limits, requests, asked, &budget, &event);
-    for (size_t i = 0; i < asked; i++)
-        counted[i]->limits_waited = allowed - budget;
+    crew_waited(member, begun - budget);
     limits_event(&event);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        job_exchange(jobs[i])->redis_waited = member->redis_waited;
         steps_walk(job_exchange(jobs[i]), PART_SEEK);
+    }
 }

@@ -74,6 +74,12 @@ struct db_statement *answer_write(const struct route *route, const struct learne
     return statements;
 }
 
+void answer_plain(const struct route *route, struct db_statement *statements)
+{
+    for (size_t i = 0; i <= route->before_count; i++)
+        statements[i].plain = true;
+}
+
 struct span answer_body(const struct db_result *result)
 {
     return db_result_value(result, 0, 0);

@@ -38,6 +38,9 @@ struct db_statement *answer_write(const struct route *route, const struct learne
                                   const struct value *by_param, int64_t timeout,
                                   struct arena *arena) MUST_CHECK;
 
+/* Tells of the statements of a write that they leave nothing in the session. */
+void answer_plain(const struct route *route, struct db_statement *statements);
+
 /* µs that the route's statement may run; `fallback` where it has no @timeout. */
 int64_t answer_timeout(const struct route *route, int64_t fallback);
 

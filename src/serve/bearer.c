@@ -19,6 +19,16 @@ static void secret_warn(const struct auth_settings *settings)
                   settings->key_file);
 }
 
+bool bearer_options_check(const struct options *options, struct error *error)
+{
+    enum auth_algorithm algorithm = (enum auth_algorithm)options_number(options, OPTION_JWT_ALG);
+    if (algorithm == AUTH_OFF || *options_text(options, OPTION_JWT_KEY_FILE))
+        return true;
+    return error_set(error, ERROR_INVALID,
+                     "LARDER_JWT_ALG is %s, but LARDER_JWT_KEY_FILE names no file with its key",
+                     auth_algorithm_names[algorithm]);
+}
+
 bool bearer_open(const struct options *options, struct auth **ret_auth, struct error *error)
 {
     const struct auth_settings settings = {
@@ -31,11 +41,7 @@ bool bearer_open(const struct options *options, struct auth **ret_auth, struct e
     *ret_auth = NULL;
     if (settings.algorithm == AUTH_OFF)
         return true;
-    if (!*settings.key_file)
-        return error_set(error, ERROR_INVALID,
-                         "LARDER_JWT_ALG is %s, but LARDER_JWT_KEY_FILE names no file with its key",
-                         auth_algorithm_names[settings.algorithm]);
-    if (!auth_open(&settings, ret_auth, error))
+    if (!bearer_options_check(options, error) || !auth_open(&settings, ret_auth, error))
         return false;
     secret_warn(&settings);
     return true;

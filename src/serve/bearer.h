@@ -6,6 +6,9 @@
 
 #include "serve/exchange.h"
 
+/* ERROR_INVALID: LARDER_JWT_ALG is set without LARDER_JWT_KEY_FILE. No file is looked at. */
+MUST_CHECK bool bearer_options_check(const struct options *options, struct error *error);
+
 /*
  * Opens what LARDER_JWT_ALG and LARDER_JWT_KEY_FILE say; *ret_auth is null where tokens are off.
  * ERROR_INVALID, ERROR_SYSTEM otherwise.

@@ -1,11 +1,7 @@
 #include "serve/behind.h"
 
-#include "base/log.h"
 #include "queue/behind.h"
-#include "queue/record.h"
-#include "serve/installed.h"
-#include "serve/once.h"
-#include "serve/write_ready.h"
+#include "serve/queued.h"
 
 bool behind_wanted(const struct exchange *exchange)
 {
@@ -25,55 +21,25 @@ bool behind_ready(const struct exchange *exchange)
 /* A write to be queued and the texts that it points to. */
 struct draft {
     struct exchange *exchange;
-    struct once once;
-    char owner[QUEUE_OWNER_SIZE], key[QUEUE_DIGEST_SIZE], content[QUEUE_DIGEST_SIZE];
+    struct queued queued;
     struct queue_behind_write write;
 };
 
 /* False: the exchange is settled. */
-static bool once_make(struct exchange *exchange, struct draft *draft)
-{
-    if (!once_read(exchange, &draft->once))
-        return false;
-    if (!draft->once.wanted)
-        return true;
-    digest_base64url(draft->once.key, 16, draft->key);
-    digest_base64url(draft->once.body, 16, draft->content);
-    draft->write.once = draft->key;
-    draft->write.once_for = draft->content;
-    return true;
-}
-
-static bool document_make(struct exchange *exchange, struct draft *draft)
-{
-    const struct db_identity *identity = exchange->identity;
-    struct bytes *document = &exchange->desk->document;
-    const struct queue_record record = {
-        .values = exchange->by_param,
-        .role = identity ? identity->role : NULL,
-        .claims = identity ? identity->claims : NULL,
-    };
-    bytes_clear(document);
-    queue_record_write(exchange->served->route, &record, document);
-    draft->write.document = bytes_span(document);
-    return !document->failed;
-}
-
-/* False: the exchange is settled. */
 static bool draft_make(struct exchange *exchange, struct draft *draft)
 {
-    const struct principal *principal = exchange->principal;
     const struct route *route = exchange->served->route;
-    *draft = (struct draft){.exchange = exchange,
-                            .write = {.route = span_of(route->name), .bound = route->behind.bound}};
-    if (!write_ready(exchange) || !once_make(exchange, draft))
+    struct queued *queued = &draft->queued;
+    *draft = (struct draft){.exchange = exchange};
+    if (!queued_make(exchange, queued))
         return false;
-    if (!queue_owner(principal ? principal->identity : (struct span){0}, draft->owner, NULL) ||
-        !document_make(exchange, draft)) {
-        exchange_memory(exchange);
-        return false;
-    }
-    draft->write.owner = span_of(draft->owner);
+    draft->write =
+        (struct queue_behind_write){.route = span_of(route->name),
+                                    .owner = span_of(queued->owner),
+                                    .document = queued->document,
+                                    .bound = route->behind.bound,
+                                    .once = queued->once.wanted ? queued->key : NULL,
+                                    .once_for = queued->once.wanted ? queued->content : NULL};
     return true;
 }
 
@@ -104,41 +70,23 @@ static void answer_bound(struct exchange *exchange, bool once)
     count(exchange, COUNTER_BEHIND_REFUSED);
 }
 
-/* What is answered where it is not known to be queued. */
-static const struct refusal {
-    unsigned status;
-    const char *detail;
-    const char *retry_after; /* null: none */
-} refusals[] = {
-    [QUEUE_BEHIND_OTHER] = {422,
-                            "This Idempotency-Key was used for another request: give each request "
-                            "a key of its own.",
-                            NULL},
-    [QUEUE_BEHIND_ROOM] = {503, "The queue of writes to be made later has no room.", "5"},
-    [QUEUE_BEHIND_AWAY] = {503, "The queue of writes to be made later can't be reached.", "1"},
-    [QUEUE_BEHIND_UNKNOWN] = {503,
-                              "The queue of writes to be made later did not answer: the write may "
-                              "be made, or not.",
-                              "1"},
+static const enum queued_refusal refusals[] = {
+    [QUEUE_BEHIND_OTHER] = QUEUED_OTHER,
+    [QUEUE_BEHIND_ROOM] = QUEUED_ROOM,
+    [QUEUE_BEHIND_AWAY] = QUEUED_AWAY,
+    [QUEUE_BEHIND_UNKNOWN] = QUEUED_UNKNOWN,
 };
-
-static void answer_refused(struct exchange *exchange, const struct refusal *refusal)
-{
-    exchange_problem(exchange, refusal->status, refusal->detail);
-    if (refusal->retry_after)
-        exchange_header(exchange, "Retry-After", refusal->retry_after);
-}
 
 static void answer(const struct draft *draft)
 {
     struct exchange *exchange = draft->exchange;
     enum queue_behind_outcome outcome = draft->write.outcome;
     if (outcome == QUEUE_BEHIND_BOUND) {
-        answer_bound(exchange, draft->once.wanted);
+        answer_bound(exchange, draft->queued.once.wanted);
         return;
     }
     if (outcome > QUEUE_BEHIND_AGAIN) {
-        answer_refused(exchange, &refusals[outcome]);
+        queued_refuse(exchange, refusals[outcome]);
         return;
     }
     answer_accepted(exchange);
@@ -157,22 +105,9 @@ static void add(struct server *server, struct redis_connection *connection, stru
     for (size_t i = 0; i < ready; i++)
         writes[i] = &drafts[i].write;
     queue_behind_add(server->queue, connection, writes, ready, &budget, &event);
-    if (event.text[0])
-        log_event(event.kind == ERROR_NONE ? LOG_INFO : LOG_WARNING, "queue", "%s", event.text);
+    queued_log(&event);
     for (size_t i = 0; i < ready; i++)
         answer(&drafts[i]);
-}
-
-/* The server has not what it takes. */
-static bool unqueued(struct exchange *exchange)
-{
-    const struct server *server = exchange->server;
-    if (!server->queue)
-        exchange_problem(exchange, 503, "The server has no queue to make writes later.");
-    else if (installed_jobs(server) == INSTALLED_NO)
-        exchange_problem(exchange, 501,
-                         "This server's database has no record of writes to be made later.");
-    return exchange->phase != PHASE_SEEKING;
 }
 
 void behind_run(struct server *server, struct redis_connection *connection,
@@ -181,7 +116,9 @@ void behind_run(struct server *server, struct redis_connection *connection,
     struct draft drafts[QUEUE_BATCH];
     size_t ready = 0;
     for (size_t i = 0; i < count && i < QUEUE_BATCH; i++)
-        if (!unqueued(exchanges[i]) && draft_make(exchanges[i], &drafts[ready]))
+        if (queued_possible(exchanges[i],
+                            "This server's database has no record of writes to be made later.") &&
+            draft_make(exchanges[i], &drafts[ready]))
             ready++;
     if (ready)
         add(server, connection, drafts, ready);

@@ -9,6 +9,7 @@
 #define LARDER_SERVE_CREW_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "serve/job.h"
 #include "serve/worker.h"
@@ -20,7 +21,13 @@ struct member {
     pthread_cond_t called; /* a hand at rest is wanted */
     bool resting;          /* … and is on the crew's stack, above `next` */
     struct member *next;
+    bool lone;        /* a front's batch is of one request */
+    bool unrung;      /* who was answered had a job filed: the bell is to be rung */
     unsigned reliefs; /* of the crew's: up to which this one has given way */
+    /* Of a front, µs for Redis: what the requests of the batch at hand may have waited until now;
+     * of that before the front took them; and what those that come next may have. */
+    int64_t redis_waited, held_up, holds_up;
+    int64_t held_up_until; /* monotonic µs */
 };
 
 struct crew {
@@ -35,9 +42,11 @@ struct crew {
     struct job_list queued;  /* for the usher: to look again at their time */
     struct job_list spare;
     size_t active;
+    size_t away;      /* fronts that go on with a request themselves; one at least does not */
     size_t downloads; /* given to the hands and not yet ended */
     unsigned reliefs; /* how often no descriptor was left for a connection */
     bool closed;      /* no further job will come */
+    _Atomic int64_t bell_rung; /* monotonic µs: the last ring for jobs filed */
     size_t started;
     size_t front_count; /* members[0] to front_count - 1; then the usher; then the hands */
     size_t count;
@@ -55,6 +64,9 @@ void crew_relieve(struct member *member);
 
 /* With nothing to do the member holds no descriptor that others lack. The crew is locked. */
 void crew_give_way(struct member *member);
+
+/* The requests at hand, and those that came meanwhile, have waited for Redis so long: µs. */
+void crew_waited(struct member *member, int64_t waited);
 
 /* Takes an empty job; null: memory. */
 struct job *crew_take(struct crew *crew) MUST_CHECK;
@@ -81,6 +93,15 @@ void crew_wake(struct crew *crew, struct job_list *jobs);
 
 /* For the usher: looks again when the exchange says so. */
 void crew_queue(struct crew *crew, struct job *job);
+
+/* Walks what fills an answer, once. */
+void crew_fill(struct member *member, struct job *job);
+
+/* What Redis says to the entry just kept: read when the client has its answer. */
+void crew_settle(struct member *member);
+
+/* Rings the queue's bell for the jobs filed whose clients have their answers now. */
+void crew_ring(struct member *member);
 
 /* Fills and answers the job, and sees to its refresh and its end. */
 void crew_answer(struct member *member, struct job *job);

@@ -1,6 +1,6 @@
 #include "serve/cursor.h"
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 #include "base/json.h"
 
 /* Above all that a body may begin with, whose digests have the same key. */

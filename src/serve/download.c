@@ -7,6 +7,7 @@
 #include "serve/answer.h"
 #include "serve/download_head.h"
 #include "serve/failures.h"
+#include "serve/gate.h"
 #include "serve/outlet.h"
 
 /* How long more rows are waited for before those at hand are sent, µs. */
@@ -20,6 +21,8 @@ struct download {
     enum route_format format;
     struct db_stream *rows;
     struct outlet *outlet;
+    bool entered; /* its turn to begin has come */
+    struct gate_pass pass;
     struct bytes text; /* of one row, where it is not sent as it came */
     int64_t first_until;
     uint64_t count; /* of rows, a CSV's header line included */
@@ -138,7 +141,7 @@ static void failed(struct download *download, struct db_failure *failure)
     if (download->outlet && outlet_opened(download->outlet))
         broken(download, row->status, COUNTER_STREAMS_BROKEN);
     else if (failure->kind == DB_FAILURE_VALUE)
-        failure_answer_value(exchange, row);
+        failure_answer_value(exchange, row, failure);
     else
         failure_answer(exchange, row);
 }
@@ -232,6 +235,22 @@ static void rows_send(struct download *download)
     }
 }
 
+static bool turn_wait(void *context)
+{
+    struct download *download = context;
+    const struct exchange *exchange = download->exchange;
+    if (!download->entered)
+        download->entered =
+            gate_enter(exchange->server->gate, exchange->writer->peer, &download->pass);
+    return download->entered;
+}
+
+static void beginning_end(void *context)
+{
+    struct download *download = context;
+    gate_leave(download->exchange->server->gate, &download->pass);
+}
+
 /* False: settled. */
 static bool rows_open(struct download *download)
 {
@@ -251,7 +270,9 @@ static bool rows_open(struct download *download)
         .value_count = bound.parameter_count,
         .begin_timeout = exchange->timeout,
         .timeout = options_number(exchange->server->options, OPTION_STREAM_TIMEOUT),
-        .identity = exchange->identity};
+        .identity = exchange->identity,
+        .plain = server_is_plain(exchange->server, exchange->learned),
+        .guest = {.peer = exchange->writer->peer, .turn = turn_wait, .context = download}};
     if (db_stream_open(exchange->server->pool, &statement, &download->rows, &failure))
         return true;
     failed(download, &failure);
@@ -274,7 +295,10 @@ static bool outlet_open(struct download *download, bool gzip)
                                        .until = clock_monotonic() +
                                                 options_number(options, OPTION_STREAM_TIMEOUT),
                                        .end = &exchange->server->downloads_until,
-                                       .stall = options_number(options, OPTION_STREAM_STALL)};
+                                       .notice = options_number(options, OPTION_STREAM_DRAIN),
+                                       .stall = options_number(options, OPTION_STREAM_STALL),
+                                       .full = beginning_end,
+                                       .context = download};
     download->outlet = outlet_new(&terms);
     if (!download->outlet)
         exchange_memory(exchange);
@@ -303,6 +327,7 @@ void download_run(struct exchange *exchange, enum route_format format, bool gzip
     count(exchange, COUNTER_STREAMS_RUNNING, 1);
     if (outlet_open(&download, gzip) && rows_open(&download))
         run(&download);
+    beginning_end(&download);
     db_stream_close(download.rows);
     outlet_free(download.outlet);
     bytes_free(&download.text);

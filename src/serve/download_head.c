@@ -96,6 +96,7 @@ bool download_head_write(struct exchange *exchange, enum route_format format, bo
     head_line(head, "Content-Type", span_of(format_rows[format].content));
     append_disposition(exchange, format, head);
     bytes_append_span(head, exchange->served->head);
+    head_line(head, "Cache-Status", SPAN_LITERAL("larder; fwd=bypass"));
     if (gzip)
         bytes_append_text(head, "Content-Encoding: gzip\r\n");
     head_end(exchange, head);

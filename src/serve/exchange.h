@@ -92,10 +92,10 @@ struct exchange {
     /* As whom the route's statements run (@auth rls); null: as the session's own role. */
     const struct db_identity *identity;
     struct limit_request *limits; /* what counts this request; null: nothing does */
-    int64_t limits_waited;        /* µs for Redis to count it, off what the look-up may wait */
-    bool nginx_keeps;             /* the answer is one for everybody */
-    struct span body;  /* the request's, as it came: from the body step on; data null: none */
-    size_t pair_count; /* of desk->pairs: the query's */
+    int64_t redis_waited; /* µs for Redis before it is asked for an answer: off the budget */
+    bool nginx_keeps;     /* the answer is one for everybody */
+    struct span body;     /* the request's, as it came: from the body step on; data null: none */
+    size_t pair_count;    /* of desk->pairs: the query's */
     enum version_kind version_kind;
     struct span version; /* of VERSION_GIVEN; terminated */
     /* Settles where the row is not there with the version asked for; null: none was asked for. */
@@ -115,8 +115,11 @@ struct exchange {
     bool asks;                 /* the cache is to be asked what `lookup` says */
     struct store_query lookup; /* and has answered in it before the lookup step */
     int64_t asked;             /* monotonic µs: when the look-up or the query at hand began */
+    bool standby;              /* … which a standby answered */
     uint64_t host_clock;       /* the newest bump the host knew of before the query */
     struct flight *flight;     /* led by this exchange; null: none */
+    bool sought;               /* what fills an answer is behind it */
+    bool filed;                /* a job: once it is answered the queue's bell is to be rung */
     bool alone;                /* fills without a lease and without waiting for anybody */
     bool waits;                /* another process has the lease */
     int64_t waits_until;       /* monotonic µs: when this stops; 0: has not waited yet */
@@ -131,7 +134,7 @@ struct exchange {
     bool redis_failed;                /* this request leaves Redis alone from now on */
     struct db_result *result;         /* what FILLED bodies point into */
 
-    struct strike *strike; /* of a write: sent to Redis, whose answer is still to come; or null */
+    struct strike *strike; /* of a write: Redis is to be told after the answer; or null */
     uint64_t
         transaction; /* of a write: its tags are bumped, which the pool is to be told; 0: none */
 

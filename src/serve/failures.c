@@ -100,18 +100,60 @@ void failure_answer(struct exchange *exchange, const struct failure_row *row)
 }
 
 /* Could only PostgreSQL judge the parameter's value? */
-static bool is_suspect(const struct param *param)
+static bool is_judged(const struct param *param)
 {
     return param->type == TYPE_OTHER || param->type == TYPE_UNKNOWN || param->array;
 }
 
-/* The parameters whose values may have been refused: the suspects, or where none is, every one. */
-static size_t suspects(const struct exchange *exchange, bool every, struct problem_item *items)
+static bool is_long(const struct param *param)
+{
+    return param->type == TYPE_TEXT || param->type >= TYPE_JSON || is_judged(param);
+}
+
+static bool is_number(const struct param *param)
+{
+    return (param->type >= TYPE_SMALLINT && param->type <= TYPE_DOUBLE) || is_judged(param);
+}
+
+static bool is_time(const struct param *param)
+{
+    return (param->type >= TYPE_DATE && param->type <= TYPE_TIMESTAMPTZ) || is_judged(param);
+}
+
+static bool is_any(const struct param *param)
+{
+    (void)param;
+    return true;
+}
+
+typedef bool suspicion(const struct param *param);
+
+/* Whose values each refusal may be about. */
+static suspicion *suspicion_of(const struct db_failure *failure)
+{
+    static const struct {
+        const char *sqlstate;
+        suspicion *suspects;
+    } about[] = {
+        {"22001", is_long},   /* string_data_right_truncation */
+        {"54000", is_long},   /* program_limit_exceeded: a row of an index */
+        {"22003", is_number}, /* numeric_value_out_of_range */
+        {"22008", is_time},   /* datetime_field_overflow */
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(about); i++)
+        if (strcmp(failure->sqlstate, about[i].sqlstate) == 0)
+            return about[i].suspects;
+    return is_judged;
+}
+
+/* Of the parameters that have a value. */
+static size_t suspects(const struct exchange *exchange, suspicion *is_suspect,
+                       struct problem_item *items)
 {
     const struct learned *learned = exchange->learned;
     size_t count = 0;
     for (size_t i = 0; i < exchange->served->route->param_count; i++)
-        if (every || is_suspect(&learned->params[i]))
+        if (exchange->by_param[i].state == VALUE_TEXT && is_suspect(&learned->params[i]))
             items[count++] =
                 (struct problem_item){.name = learned->params[i].name,
                                       .in = param_place_names[learned->params[i].place],
@@ -119,7 +161,9 @@ static size_t suspects(const struct exchange *exchange, bool every, struct probl
     return count;
 }
 
-void failure_answer_value(struct exchange *exchange, const struct failure_row *row)
+/* The suspects; where none is, every one. */
+void failure_answer_value(struct exchange *exchange, const struct failure_row *row,
+                          const struct db_failure *failure)
 {
     size_t most = exchange->served->route->param_count;
     struct problem_item *items = arena_array(exchange->desk->arena, most, sizeof *items);
@@ -127,9 +171,9 @@ void failure_answer_value(struct exchange *exchange, const struct failure_row *r
         exchange_memory(exchange);
         return;
     }
-    size_t count = suspects(exchange, false, items);
+    size_t count = suspects(exchange, suspicion_of(failure), items);
     if (!count)
-        count = suspects(exchange, true, items);
+        count = suspects(exchange, is_any, items);
     exchange_problem_items(exchange, row->status, row->detail, items, count);
 }
 

@@ -25,8 +25,11 @@ const struct failure_row *failure_row_of(enum db_failure_kind kind);
  */
 void failure_answer(struct exchange *exchange, const struct failure_row *row);
 
-/* The same, naming the parameters whose values PostgreSQL may have refused. */
-void failure_answer_value(struct exchange *exchange, const struct failure_row *row);
+/* The same, naming the parameters whose values PostgreSQL may have refused: none that has no value.
+ */
+void failure_answer_value(struct exchange *exchange, const struct failure_row *row,
+                          const struct db_failure *failure);
+
 /* How important it is to the log. */
 enum log_level failure_level(const struct exchange *exchange, const struct failure_row *row);
 

@@ -30,7 +30,7 @@ struct feed {
     struct feed_settings settings;
     pthread_t thread;
     int stop; /* an eventfd: readable when it is time to end */
-    char channel[80];
+    char channel[CACHE_NAME_SIZE];
     struct redis_subscription *subscription;
     struct redis_connection *connection;
     struct feed_place place;
@@ -225,13 +225,14 @@ static struct feed *feed_new(const struct feed_settings *settings)
     if (!feed)
         return NULL;
     feed->settings = *settings;
-    snprintf(feed->channel, sizeof feed->channel, "%s:f", settings->prefix);
     atomic_store(&feed->floor, UINT64_MAX);
     feed->stop = eventfd(0, EFD_CLOEXEC);
     feed->subscription = cache_store_subscription(settings->store, SILENCE);
     feed->connection = cache_store_connection(settings->store);
-    if (feed->stop >= 0 && feed->subscription && feed->connection)
+    if (feed->stop >= 0 && feed->subscription && feed->connection) {
+        cache_feed_name(feed->connection, settings->prefix, feed->channel);
         return feed;
+    }
     feed_free(feed);
     return NULL;
 }

@@ -1,21 +1,16 @@
 #include "serve/filing.h"
 
-#include "base/log.h"
+#include "queue/bell.h"
 #include "queue/file.h"
-#include "queue/record.h"
 #include "route/template.h"
 #include "serve/behind.h"
 #include "serve/installed.h"
-#include "serve/once.h"
 #include "serve/queue_page.h"
+#include "serve/queued.h"
 #include "serve/steps.h"
-#include "serve/write_ready.h"
 
 /* When a client may look for the first time: seconds. */
 #define LOOK_AFTER "1"
-
-/* When a client may try again that found no room: seconds. */
-#define ROOM_AFTER "5"
 
 bool filing_wanted(const struct exchange *exchange)
 {
@@ -46,9 +41,8 @@ void filing_body(struct exchange *exchange)
 /* A filing and the texts that it points to. */
 struct draft {
     struct exchange *exchange;
-    struct once once;
-    char owner[QUEUE_OWNER_SIZE];
-    char dedupe[QUEUE_DIGEST_SIZE], key[QUEUE_DIGEST_SIZE], content[QUEUE_DIGEST_SIZE];
+    struct queued queued;
+    char dedupe[QUEUE_DIGEST_SIZE];
     struct queue_filing filing;
 };
 
@@ -63,7 +57,10 @@ static void place_append(const struct exchange *exchange, struct span name, stru
     }
 }
 
-/* One principal's calls of one route are alike when their places have the same values. */
+/*
+ * One principal's calls of one route are alike when their places have the same values. Callers who
+ * don't say who they are may be several: theirs are alike when all they ask for is the same.
+ */
 static bool dedupe_make(struct draft *draft, struct error *error)
 {
     const struct exchange *exchange = draft->exchange;
@@ -77,8 +74,9 @@ static bool dedupe_make(struct draft *draft, struct error *error)
         if (name.data)
             place_append(exchange, name, &text);
     }
-    const struct span parts[] = {SPAN_LITERAL("dedupe"), span_of(route->name),
-                                 span_of(draft->owner), bytes_span(&text)};
+    const struct span parts[] = {
+        SPAN_LITERAL("dedupe"), span_of(route->name), span_of(draft->queued.owner),
+        bytes_span(&text), draft->queued.owner[0] ? (struct span){0} : draft->queued.document};
     if (text.failed)
         return error_set_memory(error);
     draft->filing.dedupe = draft->dedupe;
@@ -86,57 +84,29 @@ static bool dedupe_make(struct draft *draft, struct error *error)
 }
 
 /* False: the exchange is settled. */
-static bool once_make(struct draft *draft)
-{
-    if (!once_read(draft->exchange, &draft->once))
-        return false;
-    if (!draft->once.wanted)
-        return true;
-    digest_base64url(draft->once.key, 16, draft->key);
-    digest_base64url(draft->once.body, 16, draft->content);
-    draft->filing.once = draft->key;
-    draft->filing.once_for = draft->content;
-    return true;
-}
-
-static bool document_make(struct draft *draft)
-{
-    struct exchange *exchange = draft->exchange;
-    struct bytes *document = &exchange->desk->document;
-    const struct queue_record record = {
-        .values = exchange->by_param,
-        .role = exchange->identity ? exchange->identity->role : NULL,
-        .claims = exchange->identity ? exchange->identity->claims : NULL,
-    };
-    bytes_clear(document);
-    queue_record_write(exchange->served->route, &record, document);
-    draft->filing.document = bytes_span(document);
-    return !document->failed;
-}
-
-/* False: the exchange is settled. */
-static bool draft_make(struct exchange *exchange, struct draft *ret_draft)
+static bool draft_make(struct exchange *exchange, struct draft *draft)
 {
     const struct route *route = exchange->served->route;
-    const struct principal *principal = exchange->principal;
-    *ret_draft = (struct draft){
-        .exchange = exchange,
-        .filing = {.route = span_of(route->name),
-                   .version = span_of(exchange->served->version.hex),
-                   .now = exchange->now,
-                   .retries = route->async.retries,
-                   .timeout = route->async.timeout ? route->async.timeout : exchange->timeout,
-                   .statements = route->before_count + 1},
+    struct queued *queued = &draft->queued;
+    *draft = (struct draft){.exchange = exchange};
+    if (!queued_make(exchange, queued))
+        return false;
+    draft->filing = (struct queue_filing){
+        .route = span_of(route->name),
+        .version = span_of(exchange->served->version.hex),
+        .owner = span_of(queued->owner),
+        .document = queued->document,
+        .now = exchange->now,
+        .retries = route->async.retries,
+        .timeout = route->async.timeout ? route->async.timeout : exchange->timeout,
+        .statements = route->before_count + 1,
+        .once = queued->once.wanted ? queued->key : NULL,
+        .once_for = queued->once.wanted ? queued->content : NULL,
     };
-    if (!write_ready(exchange) || !once_make(ret_draft))
-        return false;
-    if (!queue_owner(principal ? principal->identity : (struct span){0}, ret_draft->owner, NULL) ||
-        !dedupe_make(ret_draft, NULL) || !document_make(ret_draft)) {
-        exchange_memory(exchange);
-        return false;
-    }
-    ret_draft->filing.owner = span_of(ret_draft->owner);
-    return true;
+    if (dedupe_make(draft, NULL))
+        return true;
+    exchange_memory(exchange);
+    return false;
 }
 
 static void answer_filed(struct exchange *exchange, const char *id)
@@ -150,25 +120,15 @@ static void answer_filed(struct exchange *exchange, const char *id)
         exchange_header(exchange, "Preference-Applied", "respond-async");
 }
 
-/* What is answered where there is no job. */
-static const struct refusal {
-    unsigned status;
-    const char *detail;
-    const char *retry_after; /* null: none */
-} refusals[] = {
-    [QUEUE_OUTCOME_OTHER] = {422,
-                             "This Idempotency-Key was used for another request: give each request "
-                             "a key of its own.",
-                             NULL},
-    [QUEUE_OUTCOME_FULL] = {503, "The queue of writes to be made later has no room.", ROOM_AFTER},
-    [QUEUE_OUTCOME_AWAY] = {503, "The queue of writes to be made later can't be reached.", "1"},
-    [QUEUE_OUTCOME_UNKNOWN] = {503,
-                               "The queue of writes to be made later did not answer: the write may "
-                               "be made, or not.",
-                               "1"},
+static const enum queued_refusal refusals[] = {
+    [QUEUE_OUTCOME_OTHER] = QUEUED_OTHER,
+    [QUEUE_OUTCOME_FULL] = QUEUED_ROOM,
+    [QUEUE_OUTCOME_AWAY] = QUEUED_AWAY,
+    [QUEUE_OUTCOME_UNKNOWN] = QUEUED_UNKNOWN,
 };
 
-static void answer(struct draft *draft)
+/* *ret_awaited: set where the client waits for the job itself. */
+static void answer(struct draft *draft, bool *ret_awaited)
 {
     struct exchange *exchange = draft->exchange;
     enum queue_outcome outcome = draft->filing.outcome;
@@ -176,14 +136,14 @@ static void answer(struct draft *draft)
         answer_filed(exchange, draft->filing.id);
         if (outcome == QUEUE_OUTCOME_AGAIN)
             exchange_header(exchange, "Idempotent-Replayed", "true");
-        if (exchange->prefer.wait > 0)
+        exchange->filed = exchange->prefer.wait <= 0 && outcome == QUEUE_OUTCOME_FILED;
+        if (exchange->prefer.wait > 0) {
             queue_page_wait(exchange, draft->filing.id, outcome == QUEUE_OUTCOME_AGAIN);
+            *ret_awaited = true;
+        }
         return;
     }
-    const struct refusal *refusal = &refusals[outcome];
-    exchange_problem(exchange, refusal->status, refusal->detail);
-    if (refusal->retry_after)
-        exchange_header(exchange, "Retry-After", refusal->retry_after);
+    queued_refuse(exchange, refusals[outcome]);
 }
 
 static void file(struct server *server, struct redis_connection *connection, struct draft *drafts,
@@ -192,13 +152,15 @@ static void file(struct server *server, struct redis_connection *connection, str
     struct queue_filing *filings[QUEUE_BATCH];
     struct error event = {0};
     int64_t budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
+    bool awaited = false;
     for (size_t i = 0; i < count; i++)
         filings[i] = &drafts[i].filing;
     queue_file(server->queue, connection, filings, count, &budget, &event);
-    if (event.text[0])
-        log_event(event.kind == ERROR_NONE ? LOG_INFO : LOG_WARNING, "queue", "%s", event.text);
+    queued_log(&event);
     for (size_t i = 0; i < count; i++)
-        answer(&drafts[i]);
+        answer(&drafts[i], &awaited);
+    if (awaited)
+        queue_bell_ring(server->queue, connection, true);
 }
 
 void filing_run(struct server *server, struct redis_connection *connection,
@@ -206,14 +168,10 @@ void filing_run(struct server *server, struct redis_connection *connection,
 {
     struct draft drafts[QUEUE_BATCH];
     size_t ready = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!server->queue)
-            exchange_problem(exchanges[i], 503, "The server has no queue to make writes later.");
-        else if (installed_jobs(server) == INSTALLED_NO)
-            exchange_problem(exchanges[i], 501, "This server's database has no record of jobs.");
-        else if (draft_make(exchanges[i], &drafts[ready]))
+    for (size_t i = 0; i < count; i++)
+        if (queued_possible(exchanges[i], "This server's database has no record of jobs.") &&
+            draft_make(exchanges[i], &drafts[ready]))
             ready++;
-    }
     if (ready)
         file(server, connection, drafts, ready);
 }

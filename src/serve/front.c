@@ -75,16 +75,54 @@ static void relieve(void *argument)
     crew_relieve(argument);
 }
 
+/* A wait for Redis that is none: what it takes while it is well, µs. */
+#define WAIT_LEAST INT64_C(1000)
+
+void crew_waited(struct member *member, int64_t waited)
+{
+    member->redis_waited += waited;
+    if (waited < WAIT_LEAST)
+        return;
+    bool others = listener_is_ready(member->crew->listener);
+    member->holds_up = others ? member->redis_waited - member->held_up : 0;
+}
+
+/*
+ * What was there when a batch had waited for Redis may have been so for as long: that is a part of
+ * what it may wait itself, and may be still until nothing is there or as long a time is over again.
+ */
+static size_t batch_next(struct member *member, const struct listener_relief *relief,
+                         int connections[static LISTENER_BATCH])
+{
+    struct listener *listener = member->crew->listener;
+    if (member->held_up &&
+        (clock_monotonic() > member->held_up_until || !listener_is_ready(listener)))
+        member->held_up = 0;
+    member->redis_waited = member->held_up;
+    return listener_next(listener, relief, connections);
+}
+
+static void batch_end(struct member *member)
+{
+    if (member->redis_waited - member->held_up < WAIT_LEAST)
+        return;
+    member->held_up = member->holds_up;
+    member->held_up_until = clock_monotonic() + member->held_up;
+    member->holds_up = 0;
+}
+
 void *front_run(void *argument)
 {
     struct member *member = argument;
     const struct listener_relief relief = {.busy = busy, .run = relieve, .context = member};
     int connections[LISTENER_BATCH];
     size_t count;
-    while ((count = listener_next(member->crew->listener, &relief, connections)) > 0) {
+    while ((count = batch_next(member, &relief, connections)) > 0) {
         size_t whole = whole_first(connections, count);
+        member->lone = count == 1;
         batch_serve(member, connections, whole, true);
         batch_serve(member, connections + whole, count - whole, false);
+        batch_end(member);
     }
     return NULL;
 }

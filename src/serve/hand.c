@@ -19,8 +19,7 @@ static struct job *job_wait(struct member *member)
     return job;
 }
 
-/* What Redis says to the entry just kept: read when the client has its answer. */
-static void stores_settle(struct member *member)
+void crew_settle(struct member *member)
 {
     struct server *server = member->crew->server;
     struct error event = {0};
@@ -71,7 +70,8 @@ void *hand_run(void *argument)
             refresh(member, job);
         else
             crew_answer(member, job);
-        stores_settle(member);
+        crew_ring(member);
+        crew_settle(member);
     }
     return NULL;
 }

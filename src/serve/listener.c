@@ -10,12 +10,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 struct listener {
     int socket;
     int epoll;
     int stop; /* an eventfd that stays readable once stopped */
+    int rest; /* a timerfd: over is the time in which no connection is accepted */
+    _Atomic bool rested;
     _Atomic bool stopped;
     struct counters *counters;
 };
@@ -38,9 +41,11 @@ static bool listener_open(struct listener *listener)
     int flags = fcntl(listener->socket, F_GETFL);
     listener->epoll = epoll_create1(EPOLL_CLOEXEC);
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    listener->rest = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     return flags >= 0 && fcntl(listener->socket, F_SETFL, flags | O_NONBLOCK) == 0 &&
            listener->epoll >= 0 && listener->stop >= 0 &&
-           watch(listener, listener->socket, EPOLLIN) && watch(listener, listener->stop, EPOLLIN);
+           watch(listener, listener->socket, EPOLLIN) && watch(listener, listener->stop, EPOLLIN) &&
+           listener->rest >= 0 && watch(listener, listener->rest, EPOLLIN);
 }
 
 bool listener_new(int socket, struct listener **ret_listener, struct error *error)
@@ -54,7 +59,7 @@ bool listener_new(int socket, struct listener **ret_listener, struct error *erro
     if (!listener)
         return error_set_memory(error);
     listener->socket = socket;
-    listener->epoll = listener->stop = -1;
+    listener->epoll = listener->stop = listener->rest = -1;
     if (!listener_open(listener)) {
         error_set_errno(error, "preparing the listening socket");
         listener_free(listener);
@@ -77,6 +82,8 @@ void listener_free(struct listener *listener)
         close(listener->epoll);
     if (listener->stop >= 0)
         close(listener->stop);
+    if (listener->rest >= 0)
+        close(listener->rest);
     free(listener);
 }
 
@@ -131,18 +138,47 @@ static bool crowded(const struct listener *listener)
            (rlim_t)lowest >= limit.rlim_cur - limit.rlim_cur / 4;
 }
 
+/* How long no connection is accepted where there is little room for it, ns. */
+#define REST (10 * 1000000L)
+
+static void accepting(struct listener *listener, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = listener->socket};
+    epoll_ctl(listener->epoll, EPOLL_CTL_MOD, listener->socket, &event);
+}
+
+/* The connections there are are served meanwhile. */
+static void rest_begin(struct listener *listener)
+{
+    const struct itimerspec once = {.it_value = {.tv_nsec = REST}};
+    accepting(listener, 0);
+    timerfd_settime(listener->rest, 0, &once, NULL);
+}
+
+static void rest_end(struct listener *listener)
+{
+    uint64_t times;
+    if (read(listener->rest, &times, sizeof times) < 0)
+        return; /* another thread has seen to it */
+    atomic_store(&listener->rested, true);
+    accepting(listener, EPOLLIN);
+}
+
 /* A new connection that can be read at once, or -1: none, or it is watched from now on. */
 static int accept_ready(struct listener *listener, const struct listener_relief *relief)
 {
     /* What is at work may need descriptors of its own before others come. */
-    if (crowded(listener) && relief->busy(relief->context))
-        poll(NULL, 0, 10);
+    if (crowded(listener) && relief->busy(relief->context) &&
+        !atomic_exchange(&listener->rested, false)) {
+        rest_begin(listener);
+        return -1;
+    }
     int connection = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0) {
         /* Out of descriptors or memory the socket stays readable: don't spin. */
         if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
             relief->run(relief->context);
-            poll(NULL, 0, 10);
+            rest_begin(listener);
         }
         return -1;
     }
@@ -185,7 +221,17 @@ static int event_connection(struct listener *listener, const struct listener_rel
     int fd = event->data.fd;
     if (fd == listener->stop)
         return -1;
+    if (fd == listener->rest) {
+        rest_end(listener);
+        return -1;
+    }
     return fd == listener->socket ? accept_ready(listener, relief) : kept_ready(fd, event->events);
+}
+
+bool listener_is_ready(const struct listener *listener)
+{
+    struct pollfd pollfd = {.fd = listener->epoll, .events = POLLIN};
+    return poll(&pollfd, 1, 0) > 0;
 }
 
 /*

@@ -54,6 +54,9 @@ struct listener_relief {
 size_t listener_next(struct listener *listener, const struct listener_relief *relief,
                      int ret_connections[static LISTENER_BATCH]);
 
+/* Would listener_next have something to look at just now? */
+bool listener_is_ready(const struct listener *listener);
+
 /*
  * Has a whole request arrived, so that reading it waits for nobody? It has when what is there ends
  * in the empty record that closes a request's body (FastCGI, section 5.3). False is always safe.
@@ -67,7 +70,7 @@ void listener_forgive(int connection, int64_t silence);
 void listener_keep(struct listener *listener, int connection);
 
 /*
- * No connection is accepted or kept any more; every listener_next returns -1 once the requests that
+ * No connection is accepted or kept any more; every listener_next returns 0 once the requests that
  * have arrived on kept ones are served. Safe from any thread.
  */
 void listener_stop(struct listener *listener);

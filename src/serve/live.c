@@ -12,6 +12,7 @@ struct live {
     struct route_table *table;
     struct served *served; /* sorted by the address of their routes */
     size_t count;
+    bool (*ends)(void); /* or null */
 };
 
 static int by_route(const void *a, const void *b)
@@ -63,14 +64,17 @@ static struct span control_fallback(const struct route *route)
     return route->stream.format_count ? SPAN_LITERAL("no-store") : SPAN_LITERAL("no-cache");
 }
 
-/* An answer to somebody is nobody else's, unless the route says so in words. */
+bool live_adds_private(const struct route *route, struct span control)
+{
+    struct cache_control said = cache_control_parse(control);
+    return route->auth.kind != AUTH_NONE && !said.public && !said.private && !said.no_store;
+}
+
 static void append_control(const struct route *route, struct bytes *head)
 {
     struct span value = route->control.size ? route->control : control_fallback(route);
-    struct cache_control control = cache_control_parse(value);
-    bool ours =
-        route->auth.kind != AUTH_NONE && !control.public && !control.private && !control.no_store;
-    bytes_append_text(head, ours ? "Cache-Control: private, " : "Cache-Control: ");
+    bytes_append_text(head, live_adds_private(route, value) ? "Cache-Control: private, "
+                                                            : "Cache-Control: ");
     bytes_append_span(head, value);
     bytes_append_text(head, "\r\n");
 }
@@ -132,6 +136,7 @@ struct live *live_load(const struct live_settings *settings, struct fault_list *
     if (!live)
         return NULL;
     atomic_init(&live->references, 1);
+    live->ends = settings->ends;
     live->arena = arena_new();
     if (live->arena && route_folder_read(settings->folder, live->arena, faults, &sources, &count))
         live->table = route_table_new(sources, count, false, faults);
@@ -195,6 +200,12 @@ static bool learned_refuse(struct live *live, struct served *served)
     return true;
 }
 
+static bool goes_on(const struct live *live, struct db_failure *failure)
+{
+    return !live->ends || !live->ends() ||
+           db_failure_set(failure, DB_FAILURE_UNAVAILABLE, "the process is about to end");
+}
+
 bool live_learn(struct live *live, struct db_connection *connection, struct fault_list *faults,
                 struct db_failure *failure)
 {
@@ -204,6 +215,8 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
         struct learned *learned;
         if (served->asked || served->route->statement.sql.size == 0)
             continue;
+        if (!goes_on(live, failure))
+            return false;
         served->asked =
             learn_route(connection, served->route, live->arena, faults, &learned, failure);
         if (served->asked && learned)
@@ -262,8 +275,8 @@ static bool same_pages(const struct learned *left, const struct learned *right)
 static bool same(const struct route *route, const struct learned *left, const struct learned *right)
 {
     return same_before(route, left, right) && same_stream(&left->stream, &right->stream) &&
-           same_pages(left, right) && strcmp(left->sql, right->sql) == 0 &&
-           same_depends(left->depends, right->depends) &&
+           same_pages(left, right) && left->plain == right->plain &&
+           strcmp(left->sql, right->sql) == 0 && same_depends(left->depends, right->depends) &&
            memcmp(left->types, right->types,
                   route->statement.parameter_count * sizeof *left->types) == 0;
 }
@@ -297,6 +310,8 @@ bool live_learn_anew(struct live *live, struct db_connection *connection, struct
     *ret_changed = false;
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
+        if (!goes_on(live, failure))
+            return false;
         if (served->route->statement.sql.size == 0 ||
             learn_anew(live, served, connection, faults, ret_changed, failure))
             continue;

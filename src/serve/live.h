@@ -20,9 +20,10 @@ struct served {
     struct cache_version version;
     struct route_counters *counters;
     struct learned *_Atomic learned; /* never null */
-    bool asked;         /* PostgreSQL has told, or complained: only the loader looks at it */
-    bool control_first; /* nginx is to read the Cache-Control: X-Accel-Expires comes after it */
-    struct span head;   /* the header lines that never change: Cache-Control and Vary */
+    _Atomic int64_t lasted; /* µs: its last query, with the wait for a connection; 0: none */
+    bool asked;             /* PostgreSQL has told, or complained: only the loader looks at it */
+    bool control_first;     /* nginx is to read the Cache-Control: X-Accel-Expires comes after it */
+    struct span head;       /* the header lines that never change: Cache-Control and Vary */
 };
 
 struct live;
@@ -30,7 +31,8 @@ struct live;
 struct live_settings {
     const char *folder;
     struct counters *counters;
-    unsigned vary; /* enum vary bits of all answers, beside those of their route */
+    unsigned vary;      /* enum vary bits of all answers, beside those of their route */
+    bool (*ends)(void); /* null, or: is the process to end? Then nothing more is asked about */
 };
 
 /*
@@ -38,6 +40,12 @@ struct live_settings {
  * them, of files and folder) go to `faults`; null when there is any, or on memory.
  */
 struct live *live_load(const struct live_settings *settings, struct fault_list *faults) MUST_CHECK;
+
+/*
+ * Does "private" go before this Cache-Control of the route? An answer to somebody is nobody else's,
+ * unless the route says so in words.
+ */
+bool live_adds_private(const struct route *route, struct span control);
 
 struct live *live_ref(struct live *live);
 void live_unref(struct live *live);
@@ -53,8 +61,8 @@ struct served *live_find(struct live *live, const struct route *route);
 
 /*
  * Asks PostgreSQL about every route not asked yet. Its complaints go to `faults`. False when it
- * could not be asked about all, and *failure is the last reason; call again later. Only one thread
- * at a time.
+ * could not be asked about all, and *failure is the last reason; call again later. A route whose
+ * tables are locked may take as long as the connection's statements may. Only one thread at a time.
  */
 MUST_CHECK bool live_learn(struct live *live, struct db_connection *connection,
                            struct fault_list *faults, struct db_failure *failure);

@@ -10,14 +10,16 @@
 /* A record of FastCGI holds no more. */
 #define PIECE ((size_t)65528)
 
-/* How soon the end of the time is noticed while the reader takes nothing, µs. */
-#define SLICE (INT64_C(200) * 1000)
+/* How often the time is looked at while the reader takes nothing, µs: from … to … */
+#define LOOK_LEAST (INT64_C(200) * 1000)
+#define LOOK_MOST (INT64_C(5) * 1000 * 1000)
 
 struct outlet {
     struct outlet_terms terms;
     enum outlet_state state;
     int64_t opened;
     uint64_t sent;
+    bool full;         /* the reader did not take all at once, and `full` was told */
     struct gzip *gzip; /* null: the body goes as it is */
     char *coded;       /* PIECE bytes; null without gzip */
     bool pending;      /* something was written since the last flush */
@@ -34,6 +36,7 @@ struct outlet *outlet_new(const struct outlet_terms *terms)
     outlet->state = OUTLET_OPEN;
     outlet->opened = 0;
     outlet->sent = 0;
+    outlet->full = !terms->full;
     outlet->pending = false;
     outlet->held = 0;
     outlet->gzip = terms->gzip ? gzip_new() : NULL;
@@ -85,8 +88,33 @@ bool outlet_time_over(const struct outlet *outlet)
 }
 
 /*
- * Sends in slices, so that an end of the time is seen though the reader takes nothing; returns how
- * much he took.
+ * When to look at the time again, of a reader who took something last at `taken`. An end that is
+ * set meanwhile comes no sooner than `notice` later. A hundred slow readers wake their threads a
+ * hundred times as often as this says, and whatever else the machine serves waits meanwhile.
+ */
+static int64_t look_at(const struct outlet *outlet, int64_t now, int64_t taken)
+{
+    const struct outlet_terms *terms = &outlet->terms;
+    int64_t end = atomic_load(terms->end);
+    int64_t look = terms->notice > LOOK_MOST    ? LOOK_MOST
+                   : terms->notice < LOOK_LEAST ? LOOK_LEAST
+                                                : terms->notice;
+    int64_t soonest = now + look;
+    const int64_t known[] = {terms->until, taken + terms->stall, end ? end : soonest};
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++)
+        soonest = known[i] < soonest ? known[i] : soonest;
+    return soonest;
+}
+
+static void full(struct outlet *outlet)
+{
+    outlet->full = true;
+    outlet->terms.full(outlet->terms.context);
+}
+
+/*
+ * Waits for the reader again and again, so that an end of the time is seen though he takes nothing;
+ * returns how much he took.
  */
 static size_t send_patiently(struct outlet *outlet, struct span bytes)
 {
@@ -94,11 +122,14 @@ static size_t send_patiently(struct outlet *outlet, struct span bytes)
     size_t all = bytes.size;
     while (outlet->state == OUTLET_OPEN && bytes.size) {
         size_t before = bytes.size;
-        enum writer_outcome outcome = writer_send(outlet->terms.writer, &bytes, now + SLICE);
+        enum writer_outcome outcome = writer_send(outlet->terms.writer, &bytes,
+                                                  outlet->full ? look_at(outlet, now, taken) : 0);
         if (outcome == WRITER_GONE)
             outlet->state = OUTLET_GONE;
         if (outcome != WRITER_LATE)
             continue;
+        if (!outlet->full)
+            full(outlet);
         now = clock_monotonic();
         if (bytes.size < before)
             taken = now;

@@ -21,7 +21,11 @@ struct outlet_terms {
     bool gzip;
     int64_t until;              /* monotonic µs: when the download must be over */
     const _Atomic int64_t *end; /* the same, for all there are; 0: not so far */
+    int64_t notice;             /* µs from when that is set to that time, at least */
     int64_t stall;              /* µs that the reader may take nothing */
+    /* Told once, before the reader is waited for the first time. Null: nobody. */
+    void (*full)(void *context);
+    void *context;
 };
 
 enum outlet_state {

@@ -85,7 +85,7 @@ bool policy_struck_alone(const struct exchange *exchange, const struct entry_met
 bool policy_changes_heard(const struct exchange *exchange)
 {
     const struct learned *learned = exchange->learned;
-    return learned->depends && learned->depends->watched &&
+    return !exchange->standby && learned->depends && learned->depends->watched &&
            learned == atomic_load_explicit(&exchange->served->learned, memory_order_acquire) &&
            server_knows_definitions(exchange->server);
 }

@@ -35,8 +35,9 @@ bool policy_struck_alone(const struct exchange *exchange, const struct entry_met
 bool policy_hears(const struct exchange *exchange, uint64_t clock);
 
 /*
- * Will a change of what the answer at hand was made of be heard of? Its tables have triggers, and
- * what it reads is known as of the last change of definitions.
+ * Will a change of what the answer at hand was made of be heard of? Its tables have triggers, what
+ * it reads is known as of the last change of definitions, and no standby gave it, which may get to
+ * know of a change after its strike.
  */
 bool policy_changes_heard(const struct exchange *exchange);
 

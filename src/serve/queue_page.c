@@ -8,19 +8,11 @@
 #include "serve/bearer.h"
 #include "serve/head.h"
 #include "serve/queue_text.h"
+#include "serve/queue_write.h"
 #include "serve/steps.h"
 
-/* No client waits longer: seconds. */
-#define WAIT_MOST 60
-
-/* After so long without an event its reader is given a sign of life; and while Redis is away: µs.
- */
-#define BEAT (15 * INT64_C(1000000))
-#define BEAT_AWAY INT64_C(1000000)
-
-/* So long a reader of events may take nothing, where others wait for the thread, or only a hand. */
-#define STALL_MOST INT64_C(50000)
-#define STALL_HAND (10 * INT64_C(1000000))
+/* No client waits longer: seconds. Less than the minute that nginx and others give an answer. */
+#define WAIT_MOST 50
 
 bool queue_page_is(const struct exchange *exchange, const struct span *segments, size_t count)
 {
@@ -88,7 +80,7 @@ static void watch_end(struct exchange *exchange)
         queue_watcher_release(exchange->server->watcher);
     queue_look_end(&watch->look);
     bytes_free(&watch->text);
-    bytes_free(&watch->event);
+    queue_event_give_back(exchange->server->events, watch->event);
     exchange->watch = NULL;
 }
 
@@ -135,12 +127,16 @@ void queue_page_wait(struct exchange *exchange, const char *id, bool again)
     watch_begin(exchange, watch);
 }
 
-/* The text and its tag. False: settled. */
+/* The text and its tag, once after each look, whose reply is not needed any more. False: settled.
+ */
 static bool text_make(struct exchange *exchange, struct queue_watch *watch)
 {
     unsigned char digest[DIGEST_SIZE];
+    if (!watch->look.reply)
+        return true;
     bytes_clear(&watch->text);
     queue_text_write(watch->look.id, &watch->look.job, &watch->text);
+    queue_look_end(&watch->look);
     if (!watch->text.failed &&
         digest_keyed(exchange->server->etag_key, bytes_span(&watch->text), digest, NULL)) {
         digest_base64url(digest, 16, watch->tag);
@@ -239,30 +235,13 @@ static bool wait_go_on(struct exchange *exchange)
     return false;
 }
 
-static void sent(struct exchange *exchange, bool broken)
-{
-    exchange->phase = PHASE_SENT;
-    exchange->status = 200;
-    exchange->broken = broken;
-    exchange->tier = TIER_REDIS;
-}
-
-/* False: the reader is gone, or takes nothing. */
-static bool send(struct exchange *exchange, struct span bytes, int64_t stall)
-{
-    if (writer_send(exchange->writer, &bytes, clock_monotonic() + stall) == WRITER_SENT)
-        return true;
-    sent(exchange, true);
-    return false;
-}
-
-/* nginx passes the events on as they come. */
 static void append_event_lines(const struct exchange *exchange, struct bytes *head)
 {
-    bytes_append_text(head, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
+    bytes_append_text(head, "Cache-Control: no-store\r\n");
     append_vary(exchange, head);
 }
 
+/* nginx passes the events on as they come. */
 static bool events_open(struct exchange *exchange)
 {
     struct bytes *head = &exchange->desk->head;
@@ -270,10 +249,14 @@ static bool events_open(struct exchange *exchange)
     head_status(200, head);
     head_line(head, "Content-Type", span_of(types[1]));
     append_event_lines(exchange, head);
+    bytes_append_text(head, "X-Accel-Buffering: no\r\n");
     head_end(exchange, head);
     exchange->watch->opened = true;
     exchange->opened = clock_monotonic();
-    return !head->failed && send(exchange, bytes_span(head), STALL_MOST);
+    if (!head->failed)
+        return queue_write_begin(exchange, bytes_span(head));
+    queue_write_end(exchange, true);
+    return false;
 }
 
 /* The client, connecting anew, has the end already: it is told not to come again. */
@@ -282,20 +265,28 @@ static bool knows_the_end(const struct exchange *exchange)
     return span_is(request_header(&exchange->request, "last_event_id"), exchange->watch->tag);
 }
 
-/* Of a job that has ended before anybody waited: an answer like any other. */
+/* The text itself is not needed after it. */
+static void event_take(struct queue_watch *watch, struct queue_events *events)
+{
+    watch->event =
+        queue_event_take(events, watch->look.job.state, watch->tag, bytes_span(&watch->text));
+    bytes_free(&watch->text);
+}
+
+/* Of a job that has ended before anybody waited: an answer like any other, which nginx buffers. */
 static void events_settle(struct exchange *exchange)
 {
     struct queue_watch *watch = exchange->watch;
     struct bytes head CLEANUP(bytes_free) = BYTES_EMPTY;
     append_event_lines(exchange, &head);
-    queue_text_event(watch->look.job.state, watch->tag, bytes_span(&watch->text), &watch->event);
     struct span lines = arena_span(exchange->desk->arena, bytes_span(&head));
-    if (!lines.size || watch->event.failed)
+    event_take(watch, exchange->server->events);
+    if (!lines.size || !watch->event)
         exchange_memory(exchange);
     else if (knows_the_end(exchange))
         exchange_settle(exchange, 204, (struct span){0}, (struct span){0});
     else
-        exchange_settle(exchange, 200, span_of(types[1]), bytes_span(&watch->event));
+        exchange_settle(exchange, 200, span_of(types[1]), queue_event_text(watch->event));
     if (exchange->status < 300)
         exchange->settled_head = lines;
 }
@@ -307,26 +298,20 @@ static void answer_no_place(struct exchange *exchange)
     exchange_header(exchange, "Retry-After", "5");
 }
 
-/* The next event, or a sign of life; the last event is left to a hand. True: it goes on. */
+/* The next event, or a sign of life. True: it goes on. */
 static bool events_tell(struct exchange *exchange)
 {
     struct queue_watch *watch = exchange->watch;
-    bool same = strcmp(watch->told, watch->tag) == 0;
-    bytes_clear(&watch->event);
-    if (same)
-        bytes_append_text(&watch->event, ":\n\n");
-    else
-        queue_text_event(watch->look.job.state, watch->tag, bytes_span(&watch->text),
-                         &watch->event);
-    memcpy(watch->told, watch->tag, sizeof watch->told);
-    if (watch->event.failed) {
-        sent(exchange, true);
+    if (strcmp(watch->told, watch->tag) == 0)
+        return queue_write_begin(exchange, SPAN_LITERAL(":\n\n"));
+    event_take(watch, exchange->server->events);
+    if (!watch->event) {
+        queue_write_end(exchange, true);
         return false;
     }
-    if (has_ended(watch))
-        return false;
-    watch->until = clock_monotonic() + BEAT;
-    return send(exchange, bytes_span(&watch->event), STALL_MOST);
+    memcpy(watch->told, watch->tag, sizeof watch->told);
+    watch->last = has_ended(watch);
+    return queue_write_begin(exchange, queue_event_text(watch->event));
 }
 
 static bool events_go_on(struct exchange *exchange)
@@ -338,7 +323,7 @@ static bool events_go_on(struct exchange *exchange)
     }
     if (exchange->head_only) {
         if (events_open(exchange))
-            sent(exchange, false);
+            queue_write_end(exchange, false);
         return false;
     }
     if (!watch->opened && !watch->admitted) {
@@ -346,11 +331,13 @@ static bool events_go_on(struct exchange *exchange)
             answer_no_place(exchange);
         return !watch->alone;
     }
-    if ((!watch->opened && !events_open(exchange)) || !events_tell(exchange))
+    if (!watch->opened && !events_open(exchange))
         return false;
-    if (watch->alone)
-        sent(exchange, false);
-    return !watch->alone;
+    if (!queue_writes(exchange) && !events_tell(exchange))
+        return false;
+    if (watch->alone && !queue_writes(exchange))
+        queue_write_end(exchange, false);
+    return exchange->phase == PHASE_WATCHING;
 }
 
 static bool away(struct exchange *exchange)
@@ -362,15 +349,14 @@ static bool away(struct exchange *exchange)
         return false;
     }
     if (watch->alone)
-        sent(exchange, false);
-    watch->until = clock_monotonic() + BEAT_AWAY;
-    return !watch->alone && send(exchange, SPAN_LITERAL(":\n\n"), STALL_MOST);
+        queue_write_end(exchange, false);
+    return !watch->alone && queue_write_begin(exchange, SPAN_LITERAL(":\n\n"));
 }
 
 static bool missing(struct exchange *exchange)
 {
     if (exchange->watch->opened)
-        sent(exchange, false);
+        queue_write_end(exchange, false);
     else
         answer_missing_job(exchange);
     return false;
@@ -419,7 +405,8 @@ static void answer_as_made(struct exchange *exchange)
 static bool has_answer(const struct queue_look *look)
 {
     return look->found == QUEUE_FOUND && look->job.status >= 200 && look->job.status <= 599 &&
-           (look->job.state == QUEUE_DONE || look->job.state == QUEUE_FAILED);
+           (look->job.state == QUEUE_DONE || look->job.state == QUEUE_FAILED) &&
+           !queue_job_resultless(&look->job);
 }
 
 /* Whatever becomes of the waiting, the job is filed. */
@@ -450,10 +437,4 @@ bool queue_page_go_on(struct exchange *exchange)
     };
     return exchange->watch->filed ? filed_go_on(exchange)
                                   : by_found[exchange->watch->look.found](exchange);
-}
-
-void step_tell(struct exchange *exchange)
-{
-    if (send(exchange, bytes_span(&exchange->watch->event), STALL_HAND))
-        sent(exchange, false);
 }

@@ -10,6 +10,7 @@
 #include "cache/entry.h"
 #include "queue/look.h"
 #include "serve/exchange.h"
+#include "serve/queue_event.h"
 #include "serve/queue_watcher.h"
 
 /* What its methods are: bits 1 << METHOD_x. */
@@ -31,12 +32,14 @@ struct queue_watch {
     bool again;                     /* … in fact by an earlier one */
     bool opened;                    /* of QUEUE_WATCH_EVENTS: the head is sent */
     int64_t wait;                   /* of QUEUE_WATCH_WAIT: seconds */
-    int64_t
-        until; /* monotonic µs: how long it waits; of QUEUE_WATCH_EVENTS the next sign of life */
+    int64_t until; /* monotonic µs: how long it waits; of QUEUE_WATCH_EVENTS the next sign of life,
+                      or how long its reader may take nothing */
     struct bytes text;            /* the job's, of the last look */
     char tag[ENTRY_TAG_MAX + 1];  /* of the text */
     char told[ENTRY_TAG_MAX + 1]; /* of QUEUE_WATCH_EVENTS: of the last event */
-    struct bytes event;           /* the last one, for a hand to send */
+    struct queue_event *event;    /* that is being sent; null: none, or a sign of life */
+    struct span rest;             /* what its reader has not taken yet, of head or event */
+    bool last;                    /* nothing comes after it */
 };
 
 /* The path's segments: is this the page of a job? */
@@ -52,7 +55,10 @@ void queue_page_begin(struct exchange *exchange, struct span id);
  */
 void queue_page_wait(struct exchange *exchange, const char *id, bool again);
 
-/* After a look: settles, sends, or (true) is to wait until watch->until. */
+/*
+ * After a look: settles, sends, or (true) is to wait until watch->until. Nobody waits for a reader:
+ * what he does not take at once is written on when there is room.
+ */
 MUST_CHECK bool queue_page_go_on(struct exchange *exchange);
 
 #endif

@@ -49,9 +49,11 @@ static void append_more(const struct queue_job *job, struct bytes *out)
         bytes_append_text(out, ",\"location\":");
         json_write_string(job->location, out);
     }
-    if (job->state == QUEUE_DONE)
+    if (queue_job_resultless(job))
+        bytes_append_text(out, ",\"result\":null");
+    else if (job->state == QUEUE_DONE)
         append_body("result", job, out);
-    else if (job->state == QUEUE_FAILED)
+    if (job->state == QUEUE_FAILED || queue_job_resultless(job))
         append_body("problem", job, out);
 }
 

@@ -26,6 +26,9 @@
 #define PAUSE INT64_C(200000)
 #define POLL INT64_C(1000000)
 
+/* So long readers may still take what they are being sent, once nobody may wait any more: µs. */
+#define FAREWELL (10 * INT64_C(1000000))
+
 #define STACK_SIZE ((size_t)256 * 1024)
 #define SLOTS 4096
 #define EVENTS_MAX 64
@@ -37,8 +40,9 @@ struct parked {
     char id[QUEUE_ID_SIZE];
     uint64_t subscription; /* that its look was made under */
     int64_t since, until;  /* monotonic µs */
-    uint64_t ticket;       /* tells it among all that ever waited */
+    uint64_t ticket;       /* tells it among all that ever waited, and its slot */
     int connection;        /* -1: none */
+    bool writing;          /* waits for room in the connection */
 };
 
 struct queue_watcher {
@@ -48,6 +52,7 @@ struct queue_watcher {
     int epoll, rung; /* rung: an eventfd */
     pthread_mutex_t lock;
     bool closed, stopped;
+    int64_t farewell; /* monotonic µs: of the closed, when nobody writes any more; else 0 */
     size_t admitted, count;
     uint64_t subscription; /* 0: none; else how often there was one */
     uint64_t subscriptions, heard, tickets;
@@ -74,7 +79,9 @@ static void ring(struct queue_watcher *watcher)
 
 static void connection_watch(struct queue_watcher *watcher, const struct parked *parked)
 {
-    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = parked->ticket};
+    uint32_t room = parked->writing ? EPOLLOUT : 0;
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT | room,
+                                .data.u64 = parked->ticket};
     if (parked->connection >= 0)
         epoll_ctl(watcher->epoll, EPOLL_CTL_ADD, parked->connection, &event);
 }
@@ -86,7 +93,6 @@ static struct job *unpark(struct queue_watcher *watcher, struct parked **place)
     struct job *job = parked->job;
     *place = parked->next;
     watcher->count--;
-    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, -1);
     if (parked->connection >= 0)
         epoll_ctl(watcher->epoll, EPOLL_CTL_DEL, parked->connection, NULL);
     free(parked);
@@ -119,16 +125,16 @@ static void wake(struct queue_watcher *watcher, struct job_list *jobs)
         watcher->settings.wake(watcher->settings.context, jobs);
 }
 
-static bool is_any(const struct parked *parked, const void *argument)
+/* Those who write go on when they have written. */
+static bool is_idle(const struct parked *parked, const void *argument)
 {
-    (void)parked;
     (void)argument;
-    return true;
+    return !parked->writing;
 }
 
 static bool is_of(const struct parked *parked, const void *id)
 {
-    return strcmp(parked->id, id) == 0;
+    return !parked->writing && strcmp(parked->id, id) == 0;
 }
 
 static bool has_ticket(const struct parked *parked, const void *ticket)
@@ -138,7 +144,7 @@ static bool has_ticket(const struct parked *parked, const void *ticket)
 
 /* Times and subscription that decide whether a request goes on. */
 struct moment {
-    int64_t now;
+    int64_t now, farewell;
     uint64_t subscription;
 };
 
@@ -146,6 +152,9 @@ struct moment {
 static bool is_due(const struct parked *parked, const void *argument)
 {
     const struct moment *moment = argument;
+    if (parked->writing)
+        return parked->until <= moment->now ||
+               (moment->farewell && moment->farewell <= moment->now);
     return parked->until <= moment->now ||
            (moment->subscription ? parked->subscription != moment->subscription
                                  : parked->since + POLL <= moment->now);
@@ -156,7 +165,7 @@ static void wake_due(struct queue_watcher *watcher)
 {
     struct job_list due = {0};
     pthread_mutex_lock(&watcher->lock);
-    const struct moment moment = {clock_monotonic(), watcher->subscription};
+    const struct moment moment = {clock_monotonic(), watcher->farewell, watcher->subscription};
     if (moment.now - watcher->looked >= LOOK_MS * 1000 / 2 ||
         moment.subscription != watcher->looked_under) {
         watcher->looked = moment.now;
@@ -167,11 +176,12 @@ static void wake_due(struct queue_watcher *watcher)
     wake(watcher, &due);
 }
 
-static void wake_left(struct queue_watcher *watcher, uint64_t ticket)
+/* His client has left, or takes more. */
+static void wake_one(struct queue_watcher *watcher, uint64_t ticket)
 {
     struct job_list left = {0};
     pthread_mutex_lock(&watcher->lock);
-    all_unpark(watcher, has_ticket, &ticket, &left);
+    slot_unpark(watcher, ticket % SLOTS, has_ticket, &ticket, &left);
     pthread_mutex_unlock(&watcher->lock);
     wake(watcher, &left);
 }
@@ -306,7 +316,7 @@ static void rest(struct queue_watcher *watcher)
         if (events[i].data.u64 == 1)
             eventfd_read(watcher->rung, &rings);
         else if (events[i].data.u64 >= TICKET_FIRST)
-            wake_left(watcher, events[i].data.u64);
+            wake_one(watcher, events[i].data.u64);
     }
 }
 
@@ -379,7 +389,8 @@ void queue_watcher_close(struct queue_watcher *watcher)
         return;
     pthread_mutex_lock(&watcher->lock);
     watcher->closed = true;
-    all_unpark(watcher, is_any, NULL, &all);
+    watcher->farewell = clock_monotonic() + FAREWELL;
+    all_unpark(watcher, is_idle, NULL, &all);
     pthread_mutex_unlock(&watcher->lock);
     wake(watcher, &all);
 }
@@ -401,6 +412,7 @@ bool queue_watcher_admit(struct queue_watcher *watcher)
     pthread_mutex_lock(&watcher->lock);
     bool admitted = !watcher->closed && watcher->admitted < watcher->settings.most;
     watcher->admitted += admitted;
+    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, admitted);
     pthread_mutex_unlock(&watcher->lock);
     return admitted;
 }
@@ -409,6 +421,7 @@ void queue_watcher_release(struct queue_watcher *watcher)
 {
     pthread_mutex_lock(&watcher->lock);
     watcher->admitted--;
+    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, -1);
     pthread_mutex_unlock(&watcher->lock);
 }
 
@@ -423,17 +436,16 @@ struct queue_watcher_mark queue_watcher_mark(struct queue_watcher *watcher)
 /* Locked. */
 static void park(struct queue_watcher *watcher, struct parked *parked, size_t slot)
 {
-    parked->ticket = watcher->tickets++;
+    parked->ticket = watcher->tickets++ * SLOTS + slot;
     parked->next = watcher->parked[slot];
     watcher->parked[slot] = parked;
     watcher->count++;
-    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, 1);
     connection_watch(watcher, parked);
 }
 
 enum queue_parking queue_watcher_park(struct queue_watcher *watcher, struct job *job,
                                       struct span id, struct queue_watcher_mark mark, int64_t until,
-                                      int connection)
+                                      int connection, bool writing)
 {
     size_t slot = slot_of(id);
     struct parked *parked = calloc(1, sizeof *parked);
@@ -443,14 +455,14 @@ enum queue_parking queue_watcher_park(struct queue_watcher *watcher, struct job 
                               .subscription = mark.subscription,
                               .since = clock_monotonic(),
                               .until = until,
-                              .connection = connection};
+                              .connection = connection,
+                              .writing = writing};
     memcpy(parked->id, id.data, id.size);
     pthread_mutex_lock(&watcher->lock);
-    bool missed = mark.subscription && mark.subscription == watcher->subscription &&
+    bool closed = watcher->closed && (!writing || watcher->farewell <= parked->since);
+    bool missed = !writing && mark.subscription && mark.subscription == watcher->subscription &&
                   watcher->slots[slot] > mark.heard;
-    enum queue_parking parking = watcher->closed ? QUEUE_CLOSED
-                                 : missed        ? QUEUE_CHANGED
-                                                 : QUEUE_PARKED;
+    enum queue_parking parking = closed ? QUEUE_CLOSED : missed ? QUEUE_CHANGED : QUEUE_PARKED;
     if (parking == QUEUE_PARKED)
         park(watcher, parked, slot);
     bool first = watcher->count == 1;

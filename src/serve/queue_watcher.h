@@ -29,10 +29,11 @@ struct queue_watcher_settings {
 MUST_CHECK bool queue_watcher_start(const struct queue_watcher_settings *settings,
                                     struct queue_watcher **ret_watcher, struct error *error);
 
-/* From now on nobody waits: those who do are given back. Null is allowed. */
+/* From now on nobody waits: those who do are given back, those who write when they have. Null is
+ * allowed. */
 void queue_watcher_close(struct queue_watcher *watcher);
 
-/* Only when nobody waits. Null is allowed. */
+/* Only when nobody waits. When it has returned `wake` is called no more. Null is allowed. */
 void queue_watcher_stop(struct queue_watcher *watcher);
 
 /* A place among those who may wait; false: there is none. */
@@ -57,9 +58,11 @@ enum queue_parking {
 /*
  * Parks a request that was admitted until there is news of the job, or it is `until` (monotonic
  * µs), or its client has left. `connection` is what the client's leaving closes; -1: none.
+ * One that is `writing` waits for room in the connection, not for news; and so it may for some
+ * seconds when nobody else may wait.
  */
 MUST_CHECK enum queue_parking queue_watcher_park(struct queue_watcher *watcher, struct job *job,
                                                  struct span id, struct queue_watcher_mark mark,
-                                                 int64_t until, int connection);
+                                                 int64_t until, int connection, bool writing);
 
 #endif

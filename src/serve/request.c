@@ -39,8 +39,10 @@ static const struct parameter_row {
 static void take(struct request *request, struct span name, struct span value)
 {
     for (size_t i = 0; i < ROW_COUNT; i++)
-        if (span_equal(name, parameter_rows[i].name))
+        if (span_equal(name, parameter_rows[i].name)) {
             *(struct span *)(void *)((char *)request + parameter_rows[i].offset) = value;
+            return;
+        }
 }
 
 void request_read(char *const *parameters, struct request *ret_request)

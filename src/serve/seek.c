@@ -1,6 +1,8 @@
 /*
  * Finding answers for a batch of requests, and giving each to the thread it suits.
  */
+#include <string.h>
+
 #include "base/clock.h"
 #include "queue/file.h"
 #include "serve/behind.h"
@@ -37,8 +39,8 @@ static void batch_lookup(struct member *member, struct job *const *jobs, size_t 
         redis_reply_free(exchange->lookup.found.reply);
         exchange->lookup.found.reply = NULL;
         exchange->now = exchange->lookup.now = clock_wall(); /* it may have waited */
-        waited = exchange->limits_waited > waited ? exchange->limits_waited : waited;
-        exchange->limits_waited = 0;
+        waited = exchange->redis_waited > waited ? exchange->redis_waited : waited;
+        exchange->redis_waited = 0;
         queries[asked] = &exchange->lookup;
         asking[asked++] = exchange;
     }
@@ -47,6 +49,7 @@ static void batch_lookup(struct member *member, struct job *const *jobs, size_t 
     budget -= waited;
     int64_t begun = clock_monotonic();
     cache_store_lookup(server->store, member->tools.redis, queries, asked, &budget, &event);
+    crew_waited(member, clock_monotonic() - begun);
     for (size_t i = 0; i < asked; i++) {
         asking[i]->asked = begun;
         asking[i]->redis_budget = budget;
@@ -74,6 +77,54 @@ static void download_dispatch(struct member *member, struct job *job)
     crew_answer(member, job);
 }
 
+/* A query may be so long, µs, that a front makes it. */
+#define SHORT_QUERY INT64_C(2000)
+
+/* Going by the last one: is it a read that PostgreSQL answers sooner than a hand is missed? */
+static bool is_short(const struct exchange *exchange)
+{
+    const struct served *served = exchange->served;
+    if (exchange->phase != PHASE_SEEKING || served->route->method != METHOD_GET)
+        return false;
+    int64_t lasted = atomic_load_explicit(&served->lasted, memory_order_relaxed);
+    return lasted && lasted < SHORT_QUERY;
+}
+
+/* May one more front be away? Not the last: hits wait for no query. */
+static bool front_leave(struct crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    bool may = crew->away + 1 < crew->front_count;
+    crew->away += may;
+    pthread_mutex_unlock(&crew->lock);
+    return may;
+}
+
+static void front_return(struct crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    crew->away--;
+    pthread_mutex_unlock(&crew->lock);
+}
+
+/*
+ * A front with nothing else in its hands makes a short query itself: to take a hand from its sleep
+ * would cost the client more than all else that is done for him here.
+ */
+static bool goes_on(struct member *member, struct job *job)
+{
+    if (!member->lone || !is_short(job_exchange(job)) || !front_leave(member->crew))
+        return false;
+    crew_fill(member, job);
+    if (is_quick(job_exchange(job)))
+        crew_answer(member, job);
+    else
+        crew_hand_over(member->crew, job);
+    crew_settle(member);
+    front_return(member->crew);
+    return true;
+}
+
 void crew_dispatch(struct member *member, struct job *job)
 {
     struct exchange *exchange = job_exchange(job);
@@ -83,7 +134,7 @@ void crew_dispatch(struct member *member, struct job *job)
         crew_answer(member, job);
     else if (crew_is_download(job))
         download_dispatch(member, job);
-    else
+    else if (!goes_on(member, job))
         crew_hand_over(member->crew, job);
 }
 
@@ -127,6 +178,25 @@ void crew_look(struct member *member, struct job **jobs, size_t count)
     for (size_t i = 0; i < count; i++)
         if (jobs[i])
             crew_dispatch(member, jobs[i]);
+    crew_ring(member);
+}
+
+/*
+ * Whose time for Redis is over is not parked behind one that waits for Redis, but with others of
+ * his kind: they ask the database, in one query.
+ */
+static struct span flight_key(const struct exchange *exchange)
+{
+    int64_t most = options_number(exchange->server->options, OPTION_REDIS_TIMEOUT);
+    struct span key = exchange->lookup.key;
+    if (exchange->redis_waited < most / 10)
+        return key;
+    char *late = arena_alloc(exchange->desk->arena, key.size + 1);
+    if (!late)
+        return key;
+    late[0] = '!'; /* before what all keys begin with: so it is no other's key */
+    memcpy(late + 1, key.data, key.size);
+    return (struct span){.data = late, .size = key.size + 1};
 }
 
 /* Is the job still this thread's, or parked behind another that seeks the same? */
@@ -134,7 +204,7 @@ static bool stays(struct crew *crew, struct job *job)
 {
     struct exchange *exchange = job_exchange(job);
     return !asks_now(exchange) || exchange->flight ||
-           flight_join(crew->server->flights, exchange->lookup.key, job, &exchange->flight);
+           flight_join(crew->server->flights, flight_key(exchange), job, &exchange->flight);
 }
 
 void crew_seek(struct member *member, struct job **jobs, size_t count)

@@ -1,5 +1,6 @@
 #include "serve/server.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "auth/auth.h"
@@ -9,8 +10,11 @@
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
 #include "serve/flight.h"
+#include "serve/gate.h"
 #include "serve/installed.h"
+#include "serve/queue_event.h"
 #include "serve/queue_watcher.h"
+#include "serve/settings.h"
 
 static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
 {
@@ -60,30 +64,14 @@ static void tick_resolve(struct server *server)
         log_event(LOG_WARNING, "queue", "%s", error.text);
 }
 
-static bool store_begin(struct server *server, struct error *error)
-{
-    const struct options *options = server->options;
-    const char *url = options_text(options, OPTION_REDIS);
-    struct cache_store_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
-                                            .probe = options_number(options, OPTION_REDIS_PROBE),
-                                            .lease = options_number(options, OPTION_LEASE),
-                                            .guard = options_number(options, OPTION_GUARD_TTL),
-                                            .counters = server->counters};
-    if (!*url)
-        return true;
-    if (!redis_address_parse(url, server->arena, &settings.address, error))
-        return false;
-    server->store = cache_store_new(&settings);
-    if (!server->store)
-        return error_set_memory(error);
-    return true;
-}
-
 static void queue_wake(void *context, struct job_list *jobs)
 {
     struct server *server = context;
     server->wake(server->crew, jobs);
 }
+
+/* Bytes of events that readers have not taken yet. */
+#define EVENTS_MOST ((size_t)64 * 1024 * 1024)
 
 static bool queue_begin(struct server *server, struct error *error)
 {
@@ -99,6 +87,9 @@ static bool queue_begin(struct server *server, struct error *error)
     if (!server->queue)
         return true;
     settings.queue = server->queue;
+    server->events = queue_events_new(EVENTS_MOST);
+    if (!server->events)
+        return error_set_memory(error);
     server->job_pages[0] = counters_route(server->counters, "GET /jobs/{id}");
     server->job_pages[1] = counters_route(server->counters, "DELETE /jobs/{id}");
     return queue_watcher_start(&settings, &server->watcher, error);
@@ -106,28 +97,28 @@ static bool queue_begin(struct server *server, struct error *error)
 
 static bool cors_begin(struct server *server, struct error *error)
 {
-    const struct options *options = server->options;
-    const struct cors_settings settings = {
-        .origins = options_text(options, OPTION_CORS_ORIGINS),
-        .methods = options_text(options, OPTION_CORS_METHODS),
-        .headers = options_text(options, OPTION_CORS_HEADERS),
-        .expose = options_text(options, OPTION_CORS_EXPOSE),
-        .max_age = options_number(options, OPTION_CORS_MAX_AGE),
-        .credentials = options_number(options, OPTION_CORS_CREDENTIALS) == 1};
+    const struct cors_settings settings = settings_cors(server->options);
     return cors_new(&settings, &server->cors, error);
+}
+
+static bool gate_begin(struct server *server, struct error *error)
+{
+    server->gate = gate_of_host();
+    return server->gate ? true : error_set_memory(error);
 }
 
 /* Where requests are counted: a Redis of its own, or the cache's. */
 static bool limiter_begin(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
-    const char *own = options_text(options, OPTION_LIMIT_REDIS);
-    const char *url = *own ? own : options_text(options, OPTION_REDIS);
-    struct limiter_settings settings = {.present = *url,
+    bool own = *options_text(options, OPTION_LIMIT_REDIS);
+    enum option address = own ? OPTION_LIMIT_REDIS : OPTION_REDIS;
+    struct limiter_settings settings = {.present = *options_text(options, address),
                                         .prefix = options_text(options, OPTION_PREFIX),
                                         .probe = options_number(options, OPTION_REDIS_PROBE),
                                         .counters = server->counters};
-    if (*url && !redis_address_parse(url, server->arena, &settings.address, error))
+    if (settings.present &&
+        !redis_address_of(options, address, server->arena, &settings.address, error))
         return false;
     server->limiter = limiter_new(&settings);
     server->proxies = networks_new(span_of(options_text(options, OPTION_PROXIES)));
@@ -179,9 +170,7 @@ static bool memory_begin(struct server *server, struct error *error)
 static bool learn(struct server *server, struct live *live, struct fault_list *faults,
                   struct db_failure *failure)
 {
-    const struct db_settings settings = {
-        .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
-        .statement_timeout = LEARN_TIMEOUT};
+    const struct db_settings settings = db_settings_of(server->options, LEARN_TIMEOUT);
     struct db_connection *connection;
     if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
@@ -192,10 +181,18 @@ static bool learn(struct server *server, struct live *live, struct fault_list *f
     return told;
 }
 
+/* The main thread learns, and takes its signals when it is done. */
+static bool asked_to_end(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 static void learn_aloud(struct server *server, struct live *live, struct fault_list *faults)
 {
     struct db_failure failure = {0};
-    if (!learn(server, live, faults, &failure))
+    if (!learn(server, live, faults, &failure) && !asked_to_end())
         log_event(LOG_WARNING, "database",
                   "%s; until it tells the parameters' types, values are taken as they are",
                   failure.message);
@@ -206,6 +203,7 @@ static struct live *load(struct server *server, struct fault_list *faults)
     const struct live_settings settings = {
         .folder = options_text(server->options, OPTION_ROUTES),
         .counters = server->counters,
+        .ends = asked_to_end,
         .vary = server->cors && cors_varies(server->cors) ? VARY_ORIGIN : 0};
     struct live *live = live_load(&settings, faults);
     if (live)
@@ -264,8 +262,9 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         error_set_memory(error);
     urls_begin(server);
     if (server->arena && counters_begin(server, error) && pool_begin(server, error) &&
-        cors_begin(server, error) && store_begin(server, error) && queue_begin(server, error) &&
-        limiter_begin(server, error) && memory_begin(server, error) &&
+        gate_begin(server, error) && cors_begin(server, error) &&
+        cache_store_open(options, server->arena, server->counters, &server->store, error) &&
+        queue_begin(server, error) && limiter_begin(server, error) && memory_begin(server, error) &&
         body_tag_key(options, &server->etag_key, error) &&
         bearer_open(options, &server->auth, error) && routes_begin(server, error) &&
         feed_begin(server, error)) {
@@ -289,7 +288,9 @@ void server_close(struct server *server)
     flights_free(server->flights);
     cache_store_free(server->store);
     limiter_free(server->limiter);
+    gate_free(server->gate);
     queue_watcher_stop(server->watcher);
+    queue_events_free(server->events);
     queue_free(server->queue);
     cors_free(server->cors);
     networks_free(server->proxies);
@@ -326,7 +327,7 @@ static bool reload(struct server *server, struct fault_list *faults)
     if (!live)
         return false;
     learn_aloud(server, live, faults);
-    if (faults->count) {
+    if (faults->count || asked_to_end()) {
         live_unref(live);
         return false;
     }
@@ -343,6 +344,8 @@ void server_reload(struct server *server)
         counters_add(server->counters, COUNTER_RELOADS, 1);
         log_event(LOG_INFO, "reload", "%zu routes loaded anew from %s", live_count(server->live),
                   options_text(server->options, OPTION_ROUTES));
+    } else if (faults.count == 0 && asked_to_end()) {
+        log_event(LOG_INFO, "reload", "given up, for the end: the old routes stay");
     } else {
         counters_add(server->counters, COUNTER_RELOAD_FAILURES, 1);
         log_faults(LOG_ERROR, "route", &faults);
@@ -393,21 +396,29 @@ bool server_knows_definitions(const struct server *server)
     return known && definitions_clock(server) <= known;
 }
 
+bool server_is_plain(const struct server *server, const struct learned *learned)
+{
+    return learned->plain && server_knows_definitions(server);
+}
+
 /* How long definitions that could not be learnt are left alone: µs. */
 #define DEFINITIONS_PAUSE INT64_C(1000000)
 
-static bool learn_anew(struct server *server, struct fault_list *faults, bool *ret_changed,
-                       struct db_failure *failure)
+/* What a standby tells is taken, once, but what the routes read can be asked of a primary alone. */
+static bool learn_anew(struct server *server, uint64_t clock, struct fault_list *faults,
+                       bool *ret_changed, struct db_failure *failure)
 {
-    const struct db_settings settings = {
-        .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
-        .statement_timeout = LEARN_TIMEOUT};
+    const struct db_settings settings = db_settings_of(server->options, LEARN_TIMEOUT);
     struct db_connection *connection;
     if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
-    bool told = live_learn_anew(server->live, connection, faults, ret_changed, failure);
+    bool standby = db_standby(connection);
+    bool told = (standby && server->definitions_standby == clock) ||
+                live_learn_anew(server->live, connection, faults, ret_changed, failure);
+    if (told && standby)
+        server->definitions_standby = clock;
     db_disconnect(connection);
-    return told;
+    return told && !standby;
 }
 
 static void tick_definitions(struct server *server)
@@ -422,7 +433,7 @@ static void tick_definitions(struct server *server)
     struct db_failure failure;
     bool changed = false;
     server->definitions_next = now + DEFINITIONS_PAUSE;
-    if (arena && learn_anew(server, &faults, &changed, &failure)) {
+    if (arena && learn_anew(server, clock, &faults, &changed, &failure)) {
         atomic_store_explicit(&server->definitions_known, clock, memory_order_release);
         server->definitions_next = 0;
     }
@@ -443,9 +454,7 @@ void server_drain(struct server *server)
 
 static void tick_installed(struct server *server)
 {
-    const struct db_settings settings = {
-        .transaction_pooling = options_number(server->options, OPTION_DB_POOLING) == 1,
-        .statement_timeout = LEARN_TIMEOUT};
+    const struct db_settings settings = db_settings_of(server->options, LEARN_TIMEOUT);
     struct db_connection *connection;
     struct db_failure failure;
     int64_t now = clock_monotonic();
@@ -456,9 +465,22 @@ static void tick_installed(struct server *server)
     db_disconnect(connection);
 }
 
+/* How long a primary that could not be reached is left alone: µs. */
+#define PRIMARY_PAUSE INT64_C(1000000)
+
+static void tick_primary(struct server *server)
+{
+    int64_t now = clock_monotonic();
+    if (now < server->primary_next)
+        return;
+    db_pool_seek_primary(server->pool, now + LEARN_CONNECT_TIMEOUT);
+    server->primary_next = clock_monotonic() + PRIMARY_PAUSE;
+}
+
 void server_tick(struct server *server)
 {
     tick_resolve(server);
+    tick_primary(server);
     tick_learn(server);
     tick_definitions(server);
     tick_installed(server);

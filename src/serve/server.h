@@ -24,6 +24,7 @@
 struct auth;
 struct crew;
 struct flights;
+struct queue_events;
 struct queue_watcher;
 struct feed;
 struct job_list;
@@ -39,7 +40,8 @@ struct server {
     struct cors *cors;         /* null: switched off */
     struct limiter *limiter;
     struct queue *queue;           /* null: no write can be made later */
-    struct queue_watcher *watcher; /* null: without a queue */
+    struct queue_watcher *watcher; /* null: without a queue; stopped with the crew */
+    struct queue_events *events;   /* … */
     struct networks *proxies;      /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
     struct auth *auth;         /* null: tokens are off, and no route asks for one */
@@ -51,12 +53,14 @@ struct server {
     struct flights *flights;
     /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
     _Atomic uint64_t definitions_known;
+    uint64_t definitions_standby; /* … of a standby, which can't tell all; the main thread's */
     /* monotonic µs: not before; the main thread's */
-    int64_t definitions_next, learn_next, installed_next;
+    int64_t definitions_next, learn_next, installed_next, primary_next;
     _Atomic int jobs_installed; /* enum installed */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
+    struct gate *gate;               /* where downloads begin */
     _Atomic int64_t downloads_until; /* monotonic µs: when they are broken off; 0: not so far */
     struct route_counters *unrouted; /* requests that no route matches */
     struct route_counters *internal; /* /_larder/ */
@@ -87,6 +91,12 @@ void server_reload(struct server *server);
  * have been heard of? If not, or if none could be heard of, no answer may be kept for long.
  */
 bool server_knows_definitions(const struct server *server);
+
+/*
+ * Do the route's statements leave nothing in the session of the database? Where a change of
+ * definitions would not be heard of, none is trusted to.
+ */
+bool server_is_plain(const struct server *server, const struct learned *learned);
 
 /* The process is to end: downloads that run may go on for LARDER_STREAM_DRAIN. */
 void server_drain(struct server *server);

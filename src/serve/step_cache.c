@@ -175,6 +175,16 @@ static void take_aged(struct exchange *exchange)
         exchange->refresh = REFRESH_LEASED;
 }
 
+/* How far Redis' clock is: above it is whatever this host may have to strike alone. */
+static void clock_see(const struct exchange *exchange)
+{
+    const struct store_query *lookup = &exchange->lookup;
+    if (lookup->outcome == STORE_HIT)
+        clocks_see(exchange->server->clocks, lookup->clock);
+    if (lookup->lease.held)
+        clocks_see(exchange->server->clocks, lookup->lease.clock);
+}
+
 bool step_take_lease(struct exchange *exchange)
 {
     struct store_query *lookup = &exchange->lookup;
@@ -184,6 +194,7 @@ bool step_take_lease(struct exchange *exchange)
     cache_store_lookup(exchange->server->store, exchange->desk->redis, &lookup, 1,
                        &exchange->redis_budget, &event);
     exchange_redis_event(&event);
+    clock_see(exchange);
     redis_reply_free(lookup->found.reply);
     lookup->found.reply = NULL;
     return lookup->outcome != STORE_BYPASS && lookup->lease.held;
@@ -208,16 +219,6 @@ static void seek_on(struct exchange *exchange)
     exchange->alone = !lease->held && !exchange->waits;
     if (exchange->waits)
         policy_wait_longer(exchange, now);
-}
-
-/* How far Redis' clock is: above it is whatever this host may have to strike alone. */
-static void clock_see(const struct exchange *exchange)
-{
-    const struct store_query *lookup = &exchange->lookup;
-    if (lookup->outcome == STORE_HIT)
-        clocks_see(exchange->server->clocks, lookup->clock);
-    else if (lookup->lease.held)
-        clocks_see(exchange->server->clocks, lookup->lease.clock);
 }
 
 /* What Redis holds fresh though this host has heard better; nothing is kept in its place. */

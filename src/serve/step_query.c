@@ -44,7 +44,7 @@ static void answer_failure(struct exchange *exchange, struct db_failure *failure
     if (row->away && last_good(exchange))
         return;
     if (failure->kind == DB_FAILURE_VALUE)
-        failure_answer_value(exchange, row);
+        failure_answer_value(exchange, row, failure);
     else
         failure_answer(exchange, row);
     exchange->failure = row->shared ? row : NULL;
@@ -57,7 +57,9 @@ static bool run(struct exchange *exchange, struct db_failure *failure)
                           exchange->timeout, exchange->desk->arena, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     statement.identity = exchange->identity;
-    return db_pool_read(exchange->server->pool, &statement, &exchange->result, failure);
+    statement.plain = server_is_plain(exchange->server, exchange->learned);
+    return db_pool_read(exchange->server->pool, &statement, &exchange->result, &exchange->standby,
+                        failure);
 }
 
 static void count_query(struct exchange *exchange, int64_t duration,
@@ -198,7 +200,9 @@ void step_query(struct exchange *exchange)
     if (exchange->waits_until)
         exchange->now = clock_wall(); /* it may have waited, or the client had its answer before */
     bool done = run(exchange, &failure);
-    count_query(exchange, clock_monotonic() - exchange->asked, &failure);
+    int64_t lasted = clock_monotonic() - exchange->asked;
+    atomic_store_explicit(&exchange->served->lasted, lasted, memory_order_relaxed);
+    count_query(exchange, lasted, &failure);
     if (done)
         fill_rows(exchange);
     else

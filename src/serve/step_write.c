@@ -41,11 +41,12 @@ static bool run(struct exchange *exchange, const struct once *once, struct db_wr
     const struct route *route = exchange->served->route;
     struct span *tags = NULL;
     size_t tag_count = 0;
-    if (!strike_own(exchange, &tags, &tag_count))
+    struct db_statement *statements = answer_write(route, exchange->learned, exchange->by_param,
+                                                   exchange->timeout, exchange->desk->arena);
+    if (!statements || !strike_own(exchange, &tags, &tag_count))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     const struct db_write write = {
-        .statements = answer_write(route, exchange->learned, exchange->by_param, exchange->timeout,
-                                   exchange->desk->arena),
+        .statements = statements,
         .count = route->before_count + 1,
         .identity = exchange->identity,
         .once = once->wanted ? &once->once : NULL,
@@ -55,8 +56,8 @@ static bool run(struct exchange *exchange, const struct once *once, struct db_wr
         .context = exchange,
         .timeout = exchange->timeout,
     };
-    if (!write.statements)
-        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    if (server_is_plain(exchange->server, exchange->learned))
+        answer_plain(route, statements);
     return db_pool_write(exchange->server->pool, &write, ret_written, failure);
 }
 

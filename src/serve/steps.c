@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* In the order of the parts, which the walk of one relies on. */
 const struct step steps[] = {
     {"receive", step_receive, PHASE_SEEKING, PART_READ},
     {"match", step_match, PHASE_SEEKING, PART_READ},
@@ -27,7 +28,6 @@ const struct step steps[] = {
     {"suit", step_suit, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
     {"precondition", step_precondition, PHASE_FILLED | PHASE_HELD, PART_ANSWER},
     {"respond", step_respond, PHASE_ANY, PART_ANSWER},
-    {"tell", step_tell, PHASE_WATCHING, PART_ANSWER},
     {"after", step_after, PHASE_ANY | PHASE_SENT, PART_ANSWER},
 };
 
@@ -54,7 +54,7 @@ static void trace(const struct exchange *exchange)
 void steps_walk(struct exchange *exchange, enum part part)
 {
     bool watched = timed(exchange);
-    for (size_t i = 0; i < step_count; i++) {
+    for (size_t i = 0; i < step_count && steps[i].part <= part; i++) {
         if (steps[i].part != part || !(steps[i].phases & exchange->phase))
             continue;
         steps[i].run(exchange);

@@ -84,6 +84,6 @@ void step_hold_last(struct exchange *exchange);
 step_function step_receive, step_match, step_bind, step_key, step_memory, step_lookup, step_query,
     step_compress, step_store, step_share, step_suit, step_precondition, step_respond, step_after;
 step_function step_authenticate, step_limit, step_limit_param, step_admit, step_body, step_kv,
-    step_file, step_write, step_stream, step_tell, step_pool;
+    step_file, step_write, step_stream, step_pool;
 
 #endif

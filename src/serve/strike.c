@@ -11,7 +11,7 @@ struct strike {
     uint64_t *hashes;
     size_t count;
     uint64_t transaction;
-    uint32_t awaited; /* what clocks_await gave, once it is sent */
+    uint32_t awaited; /* what clocks_await gave, where the answer goes first */
 };
 
 static void invalidates_add(struct exchange *exchange, struct strike *strike)
@@ -51,40 +51,37 @@ bool strike_own(struct exchange *exchange, struct span **ret_tags, size_t *ret_c
     return true;
 }
 
-static bool strike_has(const struct strike *strike, struct span tag)
+static void strike_add(struct strike *strike, struct span tag)
 {
+    uint64_t hash = clocks_hash(tag);
     for (size_t i = 0; i < strike->count; i++)
-        if (span_equal(strike->tags[i], tag))
-            return true;
-    return false;
+        if (strike->hashes[i] == hash && span_equal(strike->tags[i], tag))
+            return;
+    strike->tags[strike->count] = tag;
+    strike->hashes[strike->count++] = hash;
 }
 
 /* Whatever is kept of them outlives what was written. False: memory. */
 static bool strike_make(struct exchange *exchange, const struct db_written *written,
                         struct strike *ret_strike)
 {
-    int rows = db_result_rows(written->tags);
     struct arena *arena = exchange->desk->arena;
-    struct strike strike = {.transaction = written->transaction};
-    struct span *own;
+    struct strike strike = {.transaction = written->struck.transaction};
+    struct span *own, lines = {0};
     size_t count;
-    if (!strike_own(exchange, &own, &count))
+    if (written->struck.tags.data)
+        lines = arena_span(arena, written->struck.tags);
+    if ((written->struck.tags.data && !lines.data) || !strike_own(exchange, &own, &count))
         return false;
-    strike.tags = arena_array(arena, (size_t)rows + count + 1, sizeof *strike.tags);
-    strike.hashes = arena_array(arena, (size_t)rows + count + 1, sizeof *strike.hashes);
+    size_t most = span_parts(lines, '\n') + count + 1;
+    strike.tags = arena_array(arena, most, sizeof *strike.tags);
+    strike.hashes = arena_array(arena, most, sizeof *strike.hashes);
     if (!strike.tags || !strike.hashes)
         return false;
-    for (int i = 0; i < rows; i++) {
-        struct span tag = arena_span(arena, db_result_value(written->tags, i, 0));
-        if (!tag.data)
-            return false;
-        strike.tags[strike.count++] = tag;
-    }
+    while (lines.data)
+        strike_add(&strike, span_split(&lines, '\n'));
     for (size_t i = 0; i < count; i++)
-        if (!strike_has(&strike, own[i]))
-            strike.tags[strike.count++] = own[i];
-    for (size_t i = 0; i < strike.count; i++)
-        strike.hashes[i] = clocks_hash(strike.tags[i]);
+        strike_add(&strike, own[i]);
     *ret_strike = strike;
     return true;
 }
@@ -122,19 +119,6 @@ static bool strike_everywhere(struct exchange *exchange, const struct strike *st
     return told;
 }
 
-/* Of the strike that was sent ahead: first what is known of it, then that nobody need wait. */
-static void strike_arrive(struct exchange *exchange, bool told, uint64_t clock)
-{
-    const struct strike *sent = exchange->strike;
-    if (told)
-        strike_told(exchange, sent, clock);
-    else
-        strike_alone(exchange, sent);
-    clocks_arrive(exchange->server->clocks, sent->hashes, sent->count, sent->awaited,
-                  clock_monotonic());
-    exchange->strike = NULL;
-}
-
 /* What a connection takes at once, however slow its reader is. */
 #define AHEAD_MOST ((size_t)64 * 1024)
 
@@ -155,22 +139,16 @@ static bool may_go_ahead(const struct exchange *exchange, const struct strike *s
            is_sent_at_once(exchange);
 }
 
-static bool strike_send(struct exchange *exchange, const struct strike *strike)
+static bool strike_later(struct exchange *exchange, const struct strike *strike)
 {
-    struct server *server = exchange->server;
-    struct strike *sent = arena_alloc(exchange->desk->arena, sizeof *sent);
-    struct error event = {0};
-    if (!sent)
+    struct strike *later = arena_alloc(exchange->desk->arena, sizeof *later);
+    if (!later)
         return strike_everywhere(exchange, strike);
-    *sent = *strike;
-    sent->awaited = clocks_await(server->clocks, sent->hashes, sent->count, clock_monotonic());
-    exchange->strike = sent;
-    bool told = cache_store_strike_post(server->store, exchange->desk->redis, sent->tags,
-                                        sent->count, &exchange->redis_budget, &event);
-    exchange_redis_event(&event);
-    if (!told)
-        strike_arrive(exchange, false, 0);
-    return told;
+    *later = *strike;
+    later->awaited =
+        clocks_await(exchange->server->clocks, later->hashes, later->count, clock_monotonic());
+    exchange->strike = later;
+    return true;
 }
 
 bool strike_write(struct exchange *exchange, const struct db_written *written)
@@ -179,7 +157,8 @@ bool strike_write(struct exchange *exchange, const struct db_written *written)
     struct strike strike;
     if (!server->store)
         return false;
-    exchange->redis_budget = options_number(server->options, OPTION_REDIS_TIMEOUT);
+    exchange->redis_budget =
+        options_number(server->options, OPTION_REDIS_TIMEOUT) - exchange->redis_waited;
     if (!strike_make(exchange, written, &strike)) {
         log_event(LOG_ERROR, "write", "%s: out of memory: larderd bumps what was written",
                   exchange->served->route->name);
@@ -187,20 +166,18 @@ bool strike_write(struct exchange *exchange, const struct db_written *written)
     }
     if (!strike.count)
         return true;
-    return may_go_ahead(exchange, &strike) ? strike_send(exchange, &strike)
+    return may_go_ahead(exchange, &strike) ? strike_later(exchange, &strike)
                                            : strike_everywhere(exchange, &strike);
 }
 
+/* First what is known of the strike, then that nobody need wait for it. */
 void strike_settle(struct exchange *exchange)
 {
-    const struct strike *sent = exchange->strike;
-    struct error event = {0};
-    uint64_t clock = 0;
-    if (!sent)
+    const struct strike *strike = exchange->strike;
+    if (!strike)
         return;
-    bool told =
-        cache_store_strike_settle(exchange->server->store, exchange->desk->redis, sent->tags,
-                                  sent->count, &exchange->redis_budget, &clock, &event);
-    strike_arrive(exchange, told, clock);
-    exchange_redis_event(&event);
+    strike_everywhere(exchange, strike);
+    clocks_arrive(exchange->server->clocks, strike->hashes, strike->count, strike->awaited,
+                  clock_monotonic());
+    exchange->strike = NULL;
 }

@@ -13,7 +13,7 @@
 
 static void sleep_until(struct crew *crew, int64_t wake)
 {
-    const struct timespec time = {.tv_sec = wake / 1000000, .tv_nsec = wake % 1000000 * 1000};
+    const struct timespec time = clock_timespec(wake);
     pthread_cond_timedwait(&crew->rung, &crew->lock, &time);
 }
 

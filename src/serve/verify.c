@@ -46,27 +46,13 @@ static int64_t patience(const struct verifier *verifier)
 
 static bool store_begin(struct verifier *verifier, struct error *error)
 {
-    const struct options *options = verifier->options;
-    struct cache_store_settings settings = {.prefix = options_text(options, OPTION_PREFIX),
-                                            .probe = options_number(options, OPTION_REDIS_PROBE),
-                                            .lease = options_number(options, OPTION_LEASE),
-                                            .guard = options_number(options, OPTION_GUARD_TTL),
-                                            .counters = verifier->counters};
-    const char *url = options_text(options, OPTION_REDIS);
-    if (!*url)
-        return error_set(error, ERROR_INVALID, "LARDER_REDIS is not set: nothing is kept anywhere");
-    if (!redis_address_parse(url, verifier->arena, &settings.address, error))
+    if (!cache_store_open(verifier->options, verifier->arena, verifier->counters, &verifier->store,
+                          error))
         return false;
-    verifier->store = cache_store_new(&settings);
-    verifier->redis = verifier->store ? cache_store_connection(verifier->store) : NULL;
+    if (!verifier->store)
+        return error_set(error, ERROR_INVALID, "LARDER_REDIS is not set: nothing is kept anywhere");
+    verifier->redis = cache_store_connection(verifier->store);
     return verifier->redis ? true : error_set_memory(error);
-}
-
-static struct db_settings db_settings_of(const struct options *options, int64_t timeout)
-{
-    return (struct db_settings){.transaction_pooling =
-                                    options_number(options, OPTION_DB_POOLING) == 1,
-                                .statement_timeout = timeout};
 }
 
 static bool pool_begin(struct verifier *verifier, struct error *error)
@@ -189,8 +175,9 @@ static bool varies(const struct served *served)
     const struct learned *learned = atomic_load(&served->learned);
     const struct depends *depends = learned->depends;
     for (size_t i = 0; depends && i < depends->hazard_count; i++)
-        if (depends->hazards[i].kind == HAZARD_CLOCK || depends->hazards[i].kind == HAZARD_RANDOM ||
-            depends->hazards[i].kind == HAZARD_SETTING)
+        if (depends->hazards[i].kind == HAZARD_CLOCK ||
+            depends->hazards[i].kind == HAZARD_LITERAL ||
+            depends->hazards[i].kind == HAZARD_RANDOM || depends->hazards[i].kind == HAZARD_SETTING)
             return true;
     return false;
 }
@@ -337,7 +324,8 @@ static bool run(struct verifier *verifier, const struct subject *subject,
         !answer_statement(route, atomic_load(&subject->served->learned), subject->values, timeout,
                           verifier->scratch, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    return db_pool_read(verifier->pool, &statement, ret_result, failure);
+    bool standby;
+    return db_pool_read(verifier->pool, &statement, ret_result, &standby, failure);
 }
 
 static bool is_away(enum db_failure_kind kind)

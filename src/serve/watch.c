@@ -1,14 +1,17 @@
 /*
  * Looking at jobs for a batch of requests, and parking those that wait.
  */
-#include <poll.h>
-
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/peer.h"
 #include "serve/crew.h"
 #include "serve/queue_page.h"
+#include "serve/queue_write.h"
 
 _Static_assert(LISTENER_BATCH <= QUEUE_LOOKS_MAX, "one round trip looks for a whole batch");
+
+/* A job that could not be looked at is looked at again so soon: µs. */
+#define LOOK_AGAIN INT64_C(1000000)
 
 /* Asks for all of them in one round trip. */
 static void look(struct member *member, struct job *const *jobs, size_t count)
@@ -27,17 +30,11 @@ static void look(struct member *member, struct job *const *jobs, size_t count)
         log_event(event.kind == ERROR_NONE ? LOG_INFO : LOG_WARNING, "queue", "%s", event.text);
 }
 
-static bool has_left(int connection)
-{
-    struct pollfd polled = {.fd = connection, .events = POLLRDHUP};
-    return connection >= 0 && poll(&polled, 1, 0) > 0;
-}
-
 /* Does the request go on waiting? If not it has an answer, or a hand is to give it. */
 static bool goes_on(struct exchange *exchange)
 {
     struct queue_watch *watch = exchange->watch;
-    watch->alone = watch->alone || (watch->admitted && has_left(exchange->writer->peer));
+    watch->alone = watch->alone || (watch->admitted && peer_has_left(exchange->writer->peer));
     if (!queue_page_go_on(exchange))
         return false;
     if (watch->admitted)
@@ -47,15 +44,24 @@ static bool goes_on(struct exchange *exchange)
     return queue_page_go_on(exchange);
 }
 
+/* Where a look failed the job's last news may have come already. */
+static int64_t parked_until(const struct queue_watch *watch, bool writing)
+{
+    int64_t again = clock_monotonic() + LOOK_AGAIN;
+    bool looked = watch->look.found != QUEUE_LOOK_AWAY;
+    return writing || looked || watch->until < again ? watch->until : again;
+}
+
 /* True: it is no longer the caller's. */
 static bool park(struct member *member, struct job *job)
 {
     struct exchange *exchange = job_exchange(job);
     struct queue_watch *watch = exchange->watch;
     struct job_list changed = {0};
+    bool writing = queue_writes(exchange);
     /* Once parked the job is another thread's. */
     switch (queue_watcher_park(exchange->server->watcher, job, span_of(watch->look.id), watch->mark,
-                               watch->until, exchange->writer->peer)) {
+                               parked_until(watch, writing), exchange->writer->peer, writing)) {
     case QUEUE_PARKED:
         return true;
     case QUEUE_CHANGED:
@@ -63,10 +69,30 @@ static bool park(struct member *member, struct job *job)
         crew_wake(member->crew, &changed);
         return true;
     case QUEUE_CLOSED:
-        watch->alone = true;
         break;
     }
-    return queue_page_go_on(exchange);
+    if (writing) {
+        queue_write_end(exchange, true);
+        return false;
+    }
+    watch->alone = true;
+    return queue_page_go_on(exchange) && park(member, job);
+}
+
+/* Goes on writing. True: the request is to be looked at again. */
+static bool write_on(struct member *member, struct job *job, struct job **jobs, size_t *left)
+{
+    struct exchange *exchange = job_exchange(job);
+    bool watching = queue_write_go_on(exchange);
+    if (watching && queue_writes(exchange) && peer_has_left(exchange->writer->peer)) {
+        queue_write_end(exchange, true);
+        watching = false;
+    }
+    if (watching && !queue_writes(exchange))
+        return true;
+    if (!watching || !park(member, job))
+        jobs[(*left)++] = job;
+    return false;
 }
 
 static bool watches(const struct exchange *exchange, bool filed)
@@ -79,10 +105,11 @@ size_t crew_watch(struct member *member, struct job **jobs, size_t count, bool f
     struct job *watching[LISTENER_BATCH];
     size_t found = 0, left = 0;
     for (size_t i = 0; i < count; i++) {
-        if (watches(job_exchange(jobs[i]), filed))
-            watching[found++] = jobs[i];
-        else
-            jobs[left++] = jobs[i];
+        struct job *job = jobs[i];
+        if (!watches(job_exchange(job), filed))
+            jobs[left++] = job;
+        else if (!queue_writes(job_exchange(job)) || write_on(member, job, jobs, &left))
+            watching[found++] = job;
     }
     if (found)
         look(member, watching, found);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "db/write.h"
+#include "queue/bell.h"
 #include "serve/crew.h"
 #include "serve/queue_page.h"
 #include "serve/steps.h"
@@ -141,14 +142,34 @@ void crew_queue(struct crew *crew, struct job *job)
     pthread_cond_signal(&crew->rung);
 }
 
+void crew_fill(struct member *member, struct job *job)
+{
+    struct exchange *exchange = job_exchange(job);
+    job_lend(job, &member->tools);
+    if (!exchange->sought && (exchange->asks || exchange->phase == PHASE_SEEKING))
+        steps_walk(exchange, PART_FILL);
+    exchange->sought = true;
+}
+
+/* What another thread has rung for within the bell's quiet is heard with its ring. */
+void crew_ring(struct member *member)
+{
+    struct crew *crew = member->crew;
+    if (!member->unrung)
+        return;
+    member->unrung = false;
+    int64_t now = clock_monotonic(), rung = atomic_load(&crew->bell_rung);
+    if (now - rung >= QUEUE_BELL_QUIET &&
+        atomic_compare_exchange_strong(&crew->bell_rung, &rung, now))
+        queue_bell_ring(crew->server->queue, member->tools.queue, false);
+}
+
 void crew_answer(struct member *member, struct job *job)
 {
     struct crew *crew = member->crew;
     struct exchange *exchange = job_exchange(job);
     bool download = crew_is_download(job);
-    job_lend(job, &member->tools);
-    if (exchange->asks || exchange->phase == PHASE_SEEKING)
-        steps_walk(exchange, PART_FILL);
+    crew_fill(member, job);
     if (exchange->phase == PHASE_WATCHING && exchange->watch->filed) {
         struct job_list watching = {0};
         job_list_append(&watching, job);
@@ -160,6 +181,7 @@ void crew_answer(struct member *member, struct job *job)
     if (download)
         download_ended(crew);
     job_answered(job, crew->listener);
+    member->unrung = member->unrung || exchange->filed;
     strike_settle(exchange);
     if (refresh) {
         crew_hand_over(crew, job);
@@ -310,6 +332,9 @@ void crew_join(struct crew *crew)
     pthread_mutex_unlock(&crew->lock);
     pthread_cond_broadcast(&crew->rung);
     members_join(crew, crew->front_count, crew->count);
+    /* The watcher's thread may have given the last job back, and be about to ring only now. */
+    queue_watcher_stop(crew->server->watcher);
+    crew->server->watcher = NULL;
     struct job *job;
     while ((job = job_list_take(&crew->spare)))
         job_free(job);

@@ -1,5 +1,7 @@
 #include "serve/write_failure.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "db/shape.h"
 #include "route/statement_kind.h"
@@ -24,12 +26,15 @@ static const struct violation {
     {"23502", 422, "A value is missing.", "must have a value", "must have values"},
     {"23514", 422, "A value is not allowed.", "has a value that is not allowed",
      "together have values that are not allowed"},
+    {"44000", 422, "The view that is written to takes only rows that it shows itself.", "", ""},
 };
 
-/* A foreign key that a row taken away was referred to by: the same SQLSTATE as the other way. */
-static const struct violation still_in_use = {"23503", 409,
-                                              "What is to be deleted is still in use.",
-                                              "is still in use", "together these are still in use"};
+/* A foreign key that a row gone or changed was referred to by: the same SQLSTATE both ways. */
+#define FOREIGN_KEY "23503"
+static const struct violation deleted_in_use = {.status = 409,
+                                                .detail = "What is to be deleted is still in use."};
+static const struct violation changed_in_use = {.status = 409,
+                                                .detail = "What is to be changed is still in use."};
 
 /* Does the statement that failed only take rows away? */
 static bool deletes(const struct exchange *exchange, const struct db_failure *failure)
@@ -40,14 +45,35 @@ static bool deletes(const struct exchange *exchange, const struct db_failure *fa
                                  : route->statement.sql);
 }
 
+/* Are the columns that PostgreSQL speaks of the referring ones? */
+static bool is_referring(const struct db_failure *failure)
+{
+    char columns[sizeof failure->key] = "";
+    size_t size = 0;
+    for (size_t i = 0; i < failure->column_count && size < sizeof columns; i++)
+        size += (size_t)snprintf(columns + size, sizeof columns - size, "%s%s", i ? ", " : "",
+                                 failure->columns[i]);
+    return strcmp(columns, failure->key) == 0;
+}
+
+/* Where both have columns of one name, the table tells that the value still stands in. */
+static bool is_in_use(const struct db_failure *failure)
+{
+    return failure->key[0] &&
+           (!is_referring(failure) || (failure->key_within && !failure->refers_to_itself));
+}
+
 static const struct violation *violation_of(const struct exchange *exchange,
                                             const struct db_failure *failure)
 {
     for (size_t i = 0; i < ARRAY_COUNT(violations); i++) {
         if (strcmp(failure->sqlstate, violations[i].sqlstate) != 0)
             continue;
-        bool reversed = strcmp(failure->sqlstate, still_in_use.sqlstate) == 0;
-        return reversed && deletes(exchange, failure) ? &still_in_use : &violations[i];
+        if (strcmp(failure->sqlstate, FOREIGN_KEY) != 0)
+            return &violations[i];
+        if (deletes(exchange, failure))
+            return &deleted_in_use;
+        return is_in_use(failure) ? &changed_in_use : &violations[i];
     }
     return NULL;
 }
@@ -70,7 +96,7 @@ static size_t items_of(const struct exchange *exchange, const struct violation *
                        struct problem_item items[static DB_FAILURE_COLUMNS])
 {
     size_t count = failure->column_count;
-    if (violation == &still_in_use)
+    if (!violation->one)
         return 0;
     for (size_t i = 0; i < count; i++)
         items[i] =
@@ -80,12 +106,22 @@ static size_t items_of(const struct exchange *exchange, const struct violation *
     return count;
 }
 
+/* A CHECK of a domain's has no table: whose value it is can only be suspected. */
+static bool is_of_domain(const struct exchange *exchange, const struct db_failure *failure)
+{
+    return !failure->table[0] && failure->constraint[0] && exchange->served->route->param_count;
+}
+
 static void violation_answer(struct exchange *exchange, const struct violation *violation,
                              const struct db_failure *failure)
 {
+    const struct failure_row row = {.status = violation->status, .detail = violation->detail};
     struct problem_item items[DB_FAILURE_COLUMNS];
     size_t count = items_of(exchange, violation, failure, items);
-    exchange_problem_items(exchange, violation->status, violation->detail, items, count);
+    if (!count && is_of_domain(exchange, failure))
+        failure_answer_value(exchange, &row, failure);
+    else
+        exchange_problem_items(exchange, violation->status, violation->detail, items, count);
 }
 
 /* The rows that were wanted did not come, and the transaction undid what came before them. */
@@ -102,6 +138,12 @@ static const struct failure_row *row_of(const struct db_failure *failure)
                                                .detail = "The database takes no changes now.",
                                                .retry = true,
                                                .level = LOG_ERROR};
+    static const struct failure_row large = {.status = 422,
+                                             .detail = "A value is larger than the database can "
+                                                       "store.",
+                                             .level = LOG_INFO};
+    if (failure->kind == DB_FAILURE_TOO_LARGE)
+        return &large;
     return failure->kind == DB_FAILURE_READ_ONLY ? &standby : failure_row_of(failure->kind);
 }
 
@@ -118,8 +160,8 @@ void write_failure_answer(struct exchange *exchange, const struct db_failure *fa
               exchange->served->route->name, failure->message, failure->sqlstate);
     if (violation)
         violation_answer(exchange, violation, failure);
-    else if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count)
-        failure_answer_value(exchange, row);
+    else if (row->status == 422 && exchange->served->route->param_count)
+        failure_answer_value(exchange, row, failure);
     else
         failure_answer(exchange, row);
 }

@@ -1,6 +1,7 @@
 /*
- * The queued writes of all routes with @behind, made in batches by a thread of its own: when as
- * many wait as a batch may have, or the oldest has waited for as long as it may.
+ * The queued writes of all routes with @behind, made in batches by threads of its own: when as many
+ * wait as a batch may have, or the oldest has waited for as long as it may. Routes don't wait for
+ * each other, unless more of them than there are threads wait for locks in PostgreSQL.
  */
 #ifndef LARDER_WORK_BEHIND_H
 #define LARDER_WORK_BEHIND_H
@@ -25,7 +26,7 @@ struct behind_settings {
 MUST_CHECK bool behind_start(const struct behind_settings *settings, struct behind **ret_behind,
                              struct error *error);
 
-/* Waits for the batch at hand. Null is allowed. */
+/* Waits for the batches at hand. Null is allowed. */
 void behind_stop(struct behind *behind);
 
 #endif

@@ -70,6 +70,13 @@ static bool memory(struct making *making)
     return error_set_memory(making->error);
 }
 
+/* One that was queued with this entry has ended. */
+static void count_end(const struct making *making, size_t at, enum counter_job what)
+{
+    uint64_t filed = making->taken.entries[at].number.milliseconds * 1000;
+    counters_job(making->stream->served->counters, what, clock_wall() - (int64_t)filed);
+}
+
 /* Dead letters */
 
 static bool problem_text(const char *why, struct bytes *out)
@@ -100,6 +107,7 @@ static bool bury(struct making *making, size_t at, const char *why)
         return false;
     making->writes[at].dead = true;
     counters_add(tools->counters, COUNTER_BEHIND_DEAD, 1);
+    count_end(making, at, COUNTER_JOB_FAILED);
     log_event(LOG_ERROR, "behind",
               "%s: a write can't be made, and lies with the dead letters (%s): %s",
               making->route->name, id, why);
@@ -336,6 +344,8 @@ static bool made(struct making *making, const struct turn *turn)
     const struct behind_tools *tools = making->tools;
     counters_add(tools->counters, COUNTER_BEHIND_MADE, (int64_t)turn->count);
     counters_add(tools->counters, COUNTER_BEHIND_BATCHES, 1);
+    for (size_t i = 0; i < turn->count; i++)
+        count_end(making, turn->places[i], COUNTER_JOB_DONE);
     return queue_behind_trim(tools->redis, making->stream->name, turn->until, redis_deadline(),
                              making->error);
 }
@@ -350,6 +360,8 @@ static bool failed(struct making *making, struct split *split, const struct turn
         return later(making, failure);
     if (!split_failed(split, place))
         return true;
+    if (making->writes[from].dead) /* nothing is left of it but how far the stream is made */
+        return later(making, failure);
     if (is_doubtful(making->stream, &making->taken.entries[from].number, failure))
         return later(making, failure);
     if (!bury(making, from, failure->message))

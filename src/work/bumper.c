@@ -30,6 +30,7 @@ struct bumper {
     const char *prefix;
     int64_t patience, guard;
     struct cache_server server; /* the one proved last; empty run_id: none yet */
+    char told[48];              /* the run_id that the log has, of a server not proved since */
     int64_t last;               /* the number of the last bump known of */
     bool proved;
     bool was_replica;         /* since it was proved; what it knows now is another's */
@@ -53,8 +54,7 @@ static bool open_parts(struct bumper *bumper, const struct options *options, str
     bumper->arena = arena_new();
     if (!bumper->arena)
         return error_set_memory(error);
-    if (!redis_address_parse(options_text(options, OPTION_REDIS), bumper->arena, &bumper->address,
-                             error))
+    if (!redis_address_of(options, OPTION_REDIS, bumper->arena, &bumper->address, error))
         return false;
     bumper->resolver = redis_resolver_new(&bumper->address);
     bumper->recent = recent_new(RECENT_TAGS, window, 0, clock_monotonic());
@@ -156,10 +156,10 @@ static bool bump_again(struct bumper *bumper, const struct cache_server *server,
         return error_set_memory(error);
     bool done = count == 0 || cache_bump_telling(bumper->connection, bumper->prefix, tags, count,
                                                  deadline(bumper, count), &bumped, error);
-    if (done && count) {
+    if (done)
         bumper->last = server->last;
+    if (done && count)
         remember(bumper, tags, count, &bumped);
-    }
     free(tags);
     if (!done)
         return false;
@@ -197,6 +197,16 @@ static bool same_server(const struct bumper *bumper, const struct cache_server *
            (!bumper->was_replica && strcmp(bumper->server.run_id, server->run_id) == 0);
 }
 
+/* Once, however often it can't be proved then. */
+static void tell_new(struct bumper *bumper, const struct cache_server *server)
+{
+    if (strcmp(bumper->told, server->run_id) == 0)
+        return;
+    memcpy(bumper->told, server->run_id, sizeof bumper->told);
+    log_event(LOG_INFO, "redis", "a Redis server new to Larder, or started anew: run_id %s",
+              server->run_id);
+}
+
 static bool prove(struct bumper *bumper, struct error *error)
 {
     struct cache_server server;
@@ -208,9 +218,8 @@ static bool prove(struct bumper *bumper, struct error *error)
         return error_set(error, ERROR_UNAVAILABLE, "Redis: the server is a replica");
     }
     connects = redis_connects(bumper->connection);
-    if (!server.is_the_known || !same_server(bumper, &server)) {
-        log_event(LOG_INFO, "redis", "a Redis server new to Larder, or started anew: run_id %s",
-                  server.run_id);
+    if (!server.is_the_known || !same_server(bumper, &server) || server.last < bumper->last) {
+        tell_new(bumper, &server);
         if (!make_up(bumper, &server, error) ||
             !cache_server_settle(bumper->connection, bumper->prefix, &server, deadline(bumper, 1),
                                  error))
@@ -224,12 +233,18 @@ static bool prove(struct bumper *bumper, struct error *error)
     bumper->server = server;
     bumper->proved_connects = connects;
     bumper->was_replica = false;
+    bumper->told[0] = '\0';
     bumper->proved = true;
     return true;
 }
 
 bool bumper_ready(struct bumper *bumper, struct error *error)
 {
+    /* A server that closes idle connections ("timeout") is no server that was lost. */
+    if (redis_ended(bumper->connection)) {
+        bumper->proved = false;
+        redis_disconnect(bumper->connection);
+    }
     if (still_proved(bumper))
         return true;
     if (redis_resolver_needed(bumper->resolver) && !redis_resolver_refresh(bumper->resolver, error))
@@ -258,14 +273,33 @@ bool bumper_bump(struct bumper *bumper, const struct span *tags, size_t count, s
     return settled(bumper, error);
 }
 
+bool bumper_bump_batch(struct bumper *bumper, const struct db_outbox_batch *batch,
+                       struct error *error)
+{
+    size_t count = 0;
+    struct span *tags = calloc(batch->tag_count + 1, sizeof *tags);
+    if (!tags)
+        return error_set_memory(error);
+    for (size_t i = 0; i < batch->tag_count; i++)
+        tags[count++] = db_outbox_tag(batch, i);
+    if (!batch->marked) {
+        log_event(LOG_INFO, "outbox", "PostgreSQL may have lost changes: every answer is struck");
+        tags[count++] = SPAN_LITERAL(CACHE_TAG_ALL);
+    }
+    bool done = bumper_bump(bumper, tags, count, error);
+    free(tags);
+    return done;
+}
+
 bool bumper_beat(struct bumper *bumper, int64_t lifetime, struct error *error)
 {
     bool known;
-    if (!cache_beat(bumper->connection, bumper->prefix, &bumper->server, lifetime,
+    if (!cache_beat(bumper->connection, bumper->prefix, &bumper->server, lifetime, bumper->last,
                     deadline(bumper, 1), &known, error))
         return doubt(bumper);
     if (!known) {
-        error_set(error, ERROR_UNAVAILABLE, "Redis was emptied, or is another server now");
+        error_set(error, ERROR_UNAVAILABLE,
+                  "Redis was emptied, holds older data, or is another server now");
         return doubt(bumper);
     }
     counters_add(bumper->counters, COUNTER_HEARTBEATS, 1);

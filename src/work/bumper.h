@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "base/options.h"
 #include "cache/bump.h"
+#include "db/outbox.h"
 
 struct bumper;
 
@@ -31,6 +32,10 @@ MUST_CHECK bool bumper_ready(struct bumper *bumper, struct error *error);
 /* Bumps; a proved server is needed, and is not proved any more after a failure. */
 MUST_CHECK bool bumper_bump(struct bumper *bumper, const struct span *tags, size_t count,
                             struct error *error);
+
+/* Bumps the tags of a batch, and `*` where a crash has emptied the outbox; as bumper_bump. */
+MUST_CHECK bool bumper_bump_batch(struct bumper *bumper, const struct db_outbox_batch *batch,
+                                  struct error *error);
 
 /* Beats; as bumper_bump. */
 MUST_CHECK bool bumper_beat(struct bumper *bumper, int64_t lifetime, struct error *error);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "work/behind.h"
+#include "work/definitions.h"
 #include "work/feed.h"
 #include "work/jobs.h"
 #include "work/loop.h"
@@ -23,13 +24,15 @@ struct daemon {
     struct counters *counters;
     struct bumper *bumper;
     struct feed *feed;
+    struct definitions *definitions;
     struct clocks *clocks;   /* null: nothing is refreshed */
     struct refresh *refresh; /* null: neither */
     struct arena *arena;     /* the texts of LARDER_QUEUE */
-    struct queue *queue;     /* null: no writes are made later; so are the next four */
+    struct queue *queue;     /* null: no writes are made later; so are the next five */
     struct db_pool *pool;
     struct routes *routes;
     struct behind *behind;
+    struct striker *striker;
     struct jobs *jobs;  /* null besides: LARDER_WORKERS is 0 */
     const char *status; /* told last; the texts are constant */
 };
@@ -73,7 +76,21 @@ static int64_t run_forget(void *context, int64_t now)
 static int64_t run_definitions(void *context, int64_t now)
 {
     struct daemon *daemon = context;
-    return feed_definitions(daemon->feed, now);
+    int64_t due = definitions_run(daemon->definitions, feed_idle(daemon->feed), now);
+    feed_looked(daemon->feed, definitions_looked(daemon->definitions));
+    return due;
+}
+
+static int fd_of_definitions(const void *context)
+{
+    const struct daemon *daemon = context;
+    return definitions_fd(daemon->definitions);
+}
+
+static bool wake_definitions(void *context)
+{
+    struct daemon *daemon = context;
+    return definitions_woken(daemon->definitions);
 }
 
 static int64_t run_status(void *context, int64_t now)
@@ -109,7 +126,7 @@ static const struct loop_task tasks[] = {
     {"left", run_left, NULL, NULL},
     {"sweep", run_sweep, NULL, NULL},
     {"forget", run_forget, NULL, NULL},
-    {"definitions", run_definitions, NULL, NULL},
+    {"definitions", run_definitions, fd_of_definitions, wake_definitions},
     {"status", run_status, NULL, NULL},
     {"watchdog", run_watchdog, NULL, NULL},
     {"reload", run_reload, NULL, NULL},
@@ -163,7 +180,8 @@ static bool later_begin(struct daemon *daemon, const struct options *options, st
     if (!daemon->queue)
         return true;
     if (!pool_begin(daemon, options, error) ||
-        !routes_start(options, daemon->counters, daemon->pool, &daemon->routes, error))
+        !routes_start(options, daemon->counters, daemon->pool, &daemon->routes, error) ||
+        !striker_new(options, daemon->counters, &daemon->striker, error))
         return false;
     const struct behind_settings settings = {.options = options,
                                              .counters = daemon->counters,
@@ -174,7 +192,8 @@ static bool later_begin(struct daemon *daemon, const struct options *options, st
                                        .counters = daemon->counters,
                                        .queue = daemon->queue,
                                        .pool = daemon->pool,
-                                       .routes = daemon->routes};
+                                       .routes = daemon->routes,
+                                       .striker = daemon->striker};
     return behind_start(&settings, &daemon->behind, error) &&
            jobs_start(&jobs, &daemon->jobs, error);
 }
@@ -189,7 +208,8 @@ static bool daemon_open(struct daemon *daemon, const struct options *options, st
         !bumper_new(options, daemon->counters, &daemon->bumper, error))
         return false;
     daemon->feed = feed_new(options, daemon->counters, daemon->bumper);
-    if (!daemon->feed)
+    daemon->definitions = definitions_new(options, daemon->bumper);
+    if (!daemon->feed || !daemon->definitions)
         return error_set_memory(error);
     return refresh_begin(daemon, options, error) && later_begin(daemon, options, error);
 }
@@ -202,11 +222,13 @@ static void daemon_close(struct daemon *daemon)
         return;
     behind_stop(daemon->behind);
     routes_stop(daemon->routes);
+    striker_free(daemon->striker);
     db_pool_free(daemon->pool);
     queue_free(daemon->queue);
     arena_free(daemon->arena);
     refresh_stop(daemon->refresh);
     clocks_close(daemon->clocks);
+    definitions_free(daemon->definitions);
     feed_free(daemon->feed);
     bumper_free(daemon->bumper);
     counters_close(daemon->counters);
@@ -216,11 +238,13 @@ bool daemon_run(const struct options *options, struct error *error)
 {
     struct daemon daemon = {0};
     srandom((unsigned)getpid() ^ (unsigned)clock_wall());
+    if (!loop_signals(PATIENCE, error)) /* a SIGHUP that comes early must not end it */
+        return false;
     bool done = daemon_open(&daemon, options, error);
     if (done) {
         log_event(LOG_INFO, "start", "larderd %s", PACKAGE_VERSION);
         systemd_ready();
-        done = loop_run(tasks, ARRAY_COUNT(tasks), &daemon, PATIENCE, error);
+        done = loop_run(tasks, ARRAY_COUNT(tasks), &daemon, error);
     }
     if (done) {
         log_event(LOG_INFO, "stop", "ending");

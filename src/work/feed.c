@@ -24,6 +24,9 @@
 #define LIMIT_LEAST 2000
 #define LIMIT_MOST 50000
 
+/* Between two looks at definitions there is a second, and each takes its time: µs. */
+#define LOOKED_LEAST (2 * SECOND)
+
 /* How long a responder has for striking what it wrote itself, µs, at most. */
 #define LEFT_AGE (SECOND / 2)
 
@@ -43,7 +46,10 @@ struct feed {
     struct sweep sweep;
     struct left left;
     int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
+    int64_t looked;  /* … what of definitions was other before */
     int64_t beaten;
+    bool awaits_look; /* a heartbeat waits for a look at definitions */
+    bool beat_due;    /* … which has come since */
     struct condition database, schema, redis, backlog, definitions, forgetting;
 };
 
@@ -69,9 +75,8 @@ struct feed *feed_new(const struct options *options, struct counters *counters,
         options_number(options, OPTION_JOB_TTL) + options_number(options, OPTION_DEAD_TTL);
     feed->forget_next[DB_KEPT_JOBS] = clock_monotonic() + jobs_first(feed->kept[DB_KEPT_JOBS]);
     feed->sleep = poll < guard / 8 ? poll : guard / 8;
-    feed->sleepless = options_number(options, OPTION_DB_POOLING) == 1;
-    feed->settings = (struct db_settings){.transaction_pooling = feed->sleepless,
-                                          .statement_timeout = STATEMENT_TIMEOUT};
+    feed->settings = db_settings_of(options, STATEMENT_TIMEOUT);
+    feed->sleepless = feed->settings.transaction_pooling;
     feed->limit = LIMIT_LEAST;
     return feed;
 }
@@ -127,6 +132,12 @@ static bool connect_database(struct feed *feed, struct db_failure *failure)
     if (!db_connect(&feed->settings, clock_monotonic() + CONNECT_TIMEOUT, &feed->connection,
                     failure))
         return false;
+    if (db_standby(feed->connection)) {
+        hang_up(feed);
+        return db_failure_set(failure, DB_FAILURE_READ_ONLY,
+                              "PostgreSQL is a standby, which takes no changes: larderd needs the "
+                              "primary (PGHOST may name both)");
+    }
     /* A restored or restarted server may count anew, and nobody notified us meanwhile. */
     position_reset(&feed->position);
     left_reset(&feed->left);
@@ -135,24 +146,6 @@ static bool connect_database(struct feed *feed, struct db_failure *failure)
         return true;
     hang_up(feed);
     return false;
-}
-
-/* The tags, and `*` where a crash has emptied the outbox. */
-static bool bump(struct feed *feed, const struct db_outbox_batch *batch, struct error *error)
-{
-    size_t count = 0;
-    struct span *tags = calloc(batch->tag_count + 1, sizeof *tags);
-    if (!tags)
-        return error_set_memory(error);
-    for (size_t i = 0; i < batch->tag_count; i++)
-        tags[count++] = db_outbox_tag(batch, i);
-    if (!batch->marked) {
-        log_event(LOG_INFO, "outbox", "PostgreSQL may have lost changes: every answer is struck");
-        tags[count++] = SPAN_LITERAL(CACHE_TAG_ALL);
-    }
-    bool done = bumper_bump(feed->bumper, tags, count, error);
-    free(tags);
-    return done;
 }
 
 /* After a poll that is committed: what it says of the backlog, and how many rows come next. */
@@ -172,7 +165,7 @@ static bool finish(struct feed *feed, struct db_outbox_batch *batch, struct posi
 {
     struct db_failure failure = {0};
     struct error error;
-    if (!bump(feed, batch, &error)) {
+    if (!bumper_bump_batch(feed->bumper, batch, &error)) {
         db_outbox_give_back(feed->connection, batch, STATEMENT_TIMEOUT);
         *ret_due = redis_failed(feed, &error);
         return false;
@@ -239,6 +232,21 @@ static bool follow(struct feed *feed, enum pace_wish wish, struct db_failure *fa
     return true;
 }
 
+/* A view that is another and is not heard of is a change that waits. */
+static bool definitions_known(struct feed *feed, int64_t now)
+{
+    int64_t most = feed->guard / 2 > LOOKED_LEAST ? feed->guard / 2 : LOOKED_LEAST;
+    feed->awaits_look = !feed->looked || now - feed->looked > most;
+    if (!feed->awaits_look) {
+        condition_good(&feed->definitions, "heartbeat", "definitions are looked at again");
+        return true;
+    }
+    if (feed->looked)
+        condition_bad(&feed->definitions, "heartbeat",
+                      "definitions could not be looked at for too long: no heartbeat");
+    return false;
+}
+
 static bool beat(struct feed *feed, struct error *error)
 {
     int64_t now = clock_monotonic();
@@ -251,6 +259,8 @@ static bool beat(struct feed *feed, struct error *error)
         return true;
     }
     condition_good(&feed->backlog, "outbox", "no change waits for long any more");
+    if (!definitions_known(feed, now))
+        return true;
     if (!bumper_beat(feed->bumper, feed->guard / 2, error))
         return false;
     feed->beaten = now;
@@ -282,6 +292,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     struct db_failure failure = {0};
     struct error error;
     int64_t due = now;
+    feed->beat_due = false;
     if (!ready(feed, &due) || !deliver(feed, &batch, &due))
         return due;
     const struct pace_poll poll = {.found = batch.row_count > 0 || batch.more,
@@ -301,8 +312,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     return clock_monotonic() + pace_wait(&feed->pace, feed->sleep);
 }
 
-/* Away or without its schema: feed_poll sees to that. */
-static bool idle(const struct feed *feed)
+bool feed_idle(const struct feed *feed)
 {
     return !feed->connection || feed->database.bad || feed->schema.bad || feed->redis.bad;
 }
@@ -311,7 +321,7 @@ int64_t feed_left(struct feed *feed, int64_t now)
 {
     int64_t due = now + (LEFT_AGE < feed->guard / 8 ? LEFT_AGE : feed->guard / 8);
     struct error error;
-    if (idle(feed) || !db_usable(feed->connection) || !bumper_ready(feed->bumper, &error))
+    if (feed_idle(feed) || !db_usable(feed->connection) || !bumper_ready(feed->bumper, &error))
         return due;
     (void)!deliver_left(feed, &due);
     return due;
@@ -344,7 +354,7 @@ int64_t feed_sweep(struct feed *feed, int64_t now)
 {
     int64_t due = now + SWEEP_INTERVAL;
     struct error error;
-    if (idle(feed) || !db_usable(feed->connection) || feed->position.next == 0 ||
+    if (feed_idle(feed) || !db_usable(feed->connection) || feed->position.next == 0 ||
         !bumper_ready(feed->bumper, &error))
         return due;
     (void)!deliver_piece(feed, &due);
@@ -369,7 +379,7 @@ static int64_t forget(struct feed *feed, enum db_kept kept, int64_t now)
 int64_t feed_forget(struct feed *feed, int64_t now)
 {
     int64_t due = LOOP_NEVER;
-    if (idle(feed) || !db_usable(feed->connection))
+    if (feed_idle(feed) || !db_usable(feed->connection))
         return now + SECOND;
     for (enum db_kept kept = 0; kept < DB_KEPT_COUNT; kept++) {
         if (feed->forget_next[kept] <= now)
@@ -379,27 +389,10 @@ int64_t feed_forget(struct feed *feed, int64_t now)
     return due;
 }
 
-int64_t feed_definitions(struct feed *feed, int64_t now)
+void feed_looked(struct feed *feed, int64_t time)
 {
-    struct db_outbox_batch batch;
-    struct db_failure failure = {0};
-    struct error error;
-    int64_t due = now + SECOND;
-    if (idle(feed))
-        return due;
-    if (!db_outbox_definitions(feed->connection, STATEMENT_TIMEOUT, &batch, &failure)) {
-        condition_bad(&feed->definitions, "definitions", failure.message);
-        return due;
-    }
-    if (!bumper_ready(feed->bumper, &error) || !bump(feed, &batch, &error)) {
-        db_outbox_give_back(feed->connection, &batch, STATEMENT_TIMEOUT);
-        condition_bad(&feed->redis, "redis", error.text);
-    } else if (!db_outbox_done(feed->connection, &batch, STATEMENT_TIMEOUT, NULL, &failure)) {
-        condition_bad(&feed->definitions, "definitions", failure.message);
-    } else {
-        condition_good(&feed->definitions, "definitions", "definitions are looked at again");
-    }
-    return due;
+    feed->beat_due = feed->beat_due || (feed->awaits_look && time != feed->looked);
+    feed->looked = time;
 }
 
 int feed_fd(const struct feed *feed)
@@ -411,18 +404,18 @@ bool feed_woken(struct feed *feed)
 {
     bool notified = false;
     if (!feed->connection || feed->sleepless)
-        return false;
+        return feed->connection && feed->beat_due;
     if (!db_outbox_notified(feed->connection, &notified, NULL))
         return true; /* the connection is lost, which feed_poll finds */
     if (notified)
         counters_add(feed->counters, COUNTER_OUTBOX_WAKES, 1);
-    return notified;
+    return notified || feed->beat_due;
 }
 
 void feed_leave(struct feed *feed)
 {
     uint64_t until;
-    if (idle(feed) || feed->sleepless || !db_usable(feed->connection))
+    if (feed_idle(feed) || feed->sleepless || !db_usable(feed->connection))
         return;
     if (db_outbox_lie_down(feed->connection, LEAVE_TIMEOUT, &until, NULL) &&
         !db_outbox_notify(feed->connection, LEAVE_TIMEOUT, NULL))
@@ -437,7 +430,7 @@ const char *feed_status(const struct feed *feed)
         return "waiting for larder install";
     if (feed->redis.bad)
         return "Redis is away";
-    if (feed->backlog.bad)
+    if (feed->backlog.bad || feed->definitions.bad)
         return "catching up with changes";
     return "changes are delivered";
 }

@@ -3,7 +3,8 @@
  *
  * A row is deleted only after its tag was bumped, so a crash anywhere only bumps it twice. The
  * heartbeat is a promise that no change older than half the guard TTL waits: it is given only when
- * a poll within that time found nothing left, neither beyond its limit nor with a peer.
+ * a poll within that time found nothing left, neither beyond its limit nor with a peer, and while
+ * definitions are looked at.
  */
 #ifndef LARDER_WORK_FEED_H
 #define LARDER_WORK_FEED_H
@@ -34,13 +35,16 @@ int64_t feed_sweep(struct feed *feed, int64_t now);
 /* Forgets answers kept for longer than LARDER_IDEMPOTENCY_TTL; gives when to do so again. */
 int64_t feed_forget(struct feed *feed, int64_t now);
 
-/* Bumps what depends on changed definitions; returns when that is due again. */
-int64_t feed_definitions(struct feed *feed, int64_t now);
+/* Definitions that were other before `time` are bumped: monotonic µs; 0: they are not looked at. */
+void feed_looked(struct feed *feed, int64_t time);
+
+/* Is a server away, or the schema not there? feed_poll sees to that. */
+bool feed_idle(const struct feed *feed);
 
 /* For poll(2): readable when a notification may have come; -1: none can. */
 int feed_fd(const struct feed *feed);
 
-/* Looks for notifications; true when feed_poll is due at once. */
+/* Looks for notifications; true when feed_poll is due at once, for a heartbeat that waited too. */
 bool feed_woken(struct feed *feed);
 
 /* Before the end: writers shall notify the other larderds, which are woken once. */

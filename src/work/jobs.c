@@ -1,6 +1,5 @@
 #include "work/jobs.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +17,10 @@
 /* … and stopping it, and telling Redis, may take so long. */
 #define GRACE_STOPPED (2 * INT64_C(1000000))
 
-static struct timespec timespec_of(int64_t time)
-{
-    return (struct timespec){.tv_sec = time / 1000000, .tv_nsec = time % 1000000 * 1000};
-}
-
 bool jobs_pause(struct jobs *jobs, int64_t time, enum jobs_end until)
 {
     int64_t end = clock_monotonic() + time;
-    const struct timespec due = timespec_of(end);
+    const struct timespec due = clock_timespec(end);
     pthread_mutex_lock(&jobs->lock);
     while (atomic_load(&jobs->end) < until && clock_monotonic() < end)
         pthread_cond_timedwait(&jobs->woken, &jobs->lock, &due);
@@ -44,6 +38,21 @@ void jobs_tell(struct jobs *jobs, bool *failing, bool fails, const char *what, c
         log_event(LOG_WARNING, "jobs", "%s: jobs wait: %s", what, why);
     else if (!fails && was)
         log_event(LOG_INFO, "jobs", "%s: jobs are done again", what);
+}
+
+/*
+ * Of several callers one may fail each time while others don't (a right that is missing): it is
+ * over when none has failed for so long, µs; more than a failed one waits for its next try.
+ */
+#define QUEUE_WELL (5 * INT64_C(1000000))
+
+void jobs_tell_queue(struct jobs *jobs, bool fails, const char *why)
+{
+    int64_t now = clock_monotonic();
+    if (fails)
+        atomic_store(&jobs->queue_failed, now);
+    if (fails || now - atomic_load(&jobs->queue_failed) > QUEUE_WELL)
+        jobs_tell(jobs, &jobs->redis_away, fails, "LARDER_QUEUE", why);
 }
 
 /* Of no other worker anywhere, now or later. */
@@ -64,14 +73,15 @@ static bool worker_begin(struct jobs *jobs, struct jobs_worker *worker, size_t n
     pthread_mutex_init(&worker->lock, NULL);
     name_make(number, worker->name);
     worker->redis = queue_connection(jobs->settings.queue);
+    worker->responses = striker_connection(jobs->settings.striker);
     worker->stop = db_stop_new();
     worker->desk = calloc(1, sizeof *worker->desk);
     worker->begun = calloc(1, sizeof *worker->begun);
     worker->tasks = calloc(QUEUE_TAKE_MAX, sizeof *worker->tasks);
     if (worker->desk)
         worker->desk->arena = arena_new();
-    return worker->redis && worker->stop && worker->desk && worker->desk->arena && worker->begun &&
-           worker->tasks;
+    return worker->redis && worker->responses && worker->stop && worker->desk &&
+           worker->desk->arena && worker->begun && worker->tasks;
 }
 
 static void worker_free(struct jobs_worker *worker)
@@ -83,6 +93,7 @@ static void worker_free(struct jobs_worker *worker)
     free(worker->tasks);
     db_stop_free(worker->stop);
     redis_connection_free(worker->redis);
+    redis_connection_free(worker->responses);
     pthread_mutex_destroy(&worker->lock);
 }
 
@@ -93,6 +104,7 @@ static void jobs_free(struct jobs *jobs)
     free(jobs->workers);
     queue_taker_free(jobs->taker);
     pthread_cond_destroy(&jobs->woken);
+    pthread_cond_destroy(&jobs->rung);
     pthread_mutex_destroy(&jobs->lock);
     free(jobs);
 }
@@ -100,6 +112,7 @@ static void jobs_free(struct jobs *jobs)
 static void locks_init(struct jobs *jobs)
 {
     clock_condition_init(&jobs->woken);
+    pthread_cond_init(&jobs->rung, NULL);
     pthread_mutex_init(&jobs->lock, NULL);
 }
 
@@ -127,21 +140,12 @@ static struct jobs *jobs_new(const struct jobs_settings *settings, size_t count)
 
 static bool threads_start(struct jobs *jobs, struct error *error)
 {
-    int failure = 0;
-    for (size_t i = 0; !failure && i < jobs->worker_count; i++) {
-        failure =
-            pthread_create(&jobs->workers[i].thread, NULL, jobs_worker_run, &jobs->workers[i]);
-        jobs->workers[i].started = !failure;
-        if (!failure)
-            pthread_setname_np(jobs->workers[i].thread, "jobs");
-    }
-    if (!failure)
-        failure = pthread_create(&jobs->keeper, NULL, jobs_keeper_run, jobs);
-    jobs->keeper_started = !failure;
-    if (!failure)
-        return true;
-    errno = failure;
-    return error_set_errno(error, "starting the threads of jobs");
+    bool started = true;
+    for (size_t i = 0; started && i < jobs->worker_count; i++)
+        started = thread_start(&jobs->workers[i].thread, "jobs", jobs_worker_run, &jobs->workers[i],
+                               error);
+    return started && thread_start(&jobs->keeper, "jobs-keeper", jobs_keeper_run, jobs, error) &&
+           thread_start(&jobs->bell, "jobs-bell", jobs_bell_run, jobs, error);
 }
 
 bool jobs_start(const struct jobs_settings *settings, struct jobs **ret_jobs, struct error *error)
@@ -164,14 +168,14 @@ bool jobs_start(const struct jobs_settings *settings, struct jobs **ret_jobs, st
 static bool workers_ended(const struct jobs *jobs)
 {
     for (size_t i = 0; i < jobs->worker_count; i++)
-        if (jobs->workers[i].started && !jobs->workers[i].ended)
+        if (jobs->workers[i].thread.started && !jobs->workers[i].ended)
             return false;
     return true;
 }
 
 static bool keeper_ended(const struct jobs *jobs)
 {
-    return !jobs->keeper_started || jobs->keeper_ended;
+    return !jobs->keeper.started || jobs->keeper_ended;
 }
 
 /* Sets the end and waits for it to be seen to, for so long. */
@@ -179,10 +183,11 @@ static bool end_to(struct jobs *jobs, enum jobs_end end, int64_t patience,
                    bool (*reached)(const struct jobs *jobs))
 {
     int64_t until = clock_monotonic() + patience;
-    const struct timespec due = timespec_of(until);
+    const struct timespec due = clock_timespec(until);
     pthread_mutex_lock(&jobs->lock);
     atomic_store(&jobs->end, end);
     pthread_cond_broadcast(&jobs->woken);
+    pthread_cond_broadcast(&jobs->rung);
     while (!reached(jobs) && clock_monotonic() < until)
         pthread_cond_timedwait(&jobs->woken, &jobs->lock, &due);
     bool done = reached(jobs);
@@ -199,10 +204,9 @@ bool jobs_stop(struct jobs *jobs)
     if (!end_to(jobs, JOBS_OVER, GRACE_STOPPED / 2, keeper_ended) || !ended)
         return false;
     for (size_t i = 0; i < jobs->worker_count; i++)
-        if (jobs->workers[i].started)
-            pthread_join(jobs->workers[i].thread, NULL);
-    if (jobs->keeper_started)
-        pthread_join(jobs->keeper, NULL);
+        thread_join(&jobs->workers[i].thread);
+    thread_join(&jobs->keeper);
+    thread_join(&jobs->bell);
     jobs_free(jobs);
     return true;
 }

@@ -18,6 +18,7 @@
 #include "db/pool.h"
 #include "queue/queue.h"
 #include "work/routes.h"
+#include "work/striker.h"
 
 struct jobs;
 
@@ -27,6 +28,7 @@ struct jobs_settings {
     struct queue *queue;
     struct db_pool *pool;
     struct routes *routes;
+    struct striker *striker;
 };
 
 /* The most that jobs_stop takes, in seconds. */

@@ -32,24 +32,48 @@ struct batch {
     struct live *live;
     struct jobs_task *ready[QUEUE_TAKE_MAX]; /* by route and values, so that locks have one order */
     size_t ready_count;
-    struct queue_end ends[QUEUE_TAKE_MAX];
+    struct queue_end ends[QUEUE_TAKE_MAX + 1]; /* one for each; the last is for what is too many */
     size_t end_count;
     int64_t cost; /* µs of a job, as the last transaction had it; 0: not known */
 };
 
-static void count(const struct batch *batch, enum counter counter, size_t amount)
-{
-    counters_add(batch->worker->jobs->settings.counters, counter, (int64_t)amount);
-}
-
 /* Ends */
 
+/* A job that is left out for want of room is found again, as that of a worker that died. */
 static struct queue_end *end_add(struct batch *batch, const struct queue_task *task,
                                  enum queue_state state)
 {
-    struct queue_end *end = &batch->ends[batch->end_count++];
+    struct queue_end *end = &batch->ends[batch->end_count];
+    if (batch->end_count < QUEUE_TAKE_MAX)
+        batch->end_count++;
+    else
+        log_event(LOG_ERROR, "jobs", "%.*s: job %s is one end too many", SPAN_PRINTF(task->route),
+                  task->place.id);
     *end = (struct queue_end){.place = task->place, .state = state};
     return end;
+}
+
+/* Of a route that is none any more; null: memory. */
+static struct route_counters *row_of(const struct batch *batch, struct span route)
+{
+    const char *name = arena_text(batch->worker->desk->arena, route);
+    return name ? counters_route(batch->worker->jobs->settings.counters, name) : NULL;
+}
+
+/* Beside the counter of all routes, the route's own. */
+static void count_end(const struct batch *batch, const struct jobs_task *task,
+                      enum counter_job what)
+{
+    static const enum counter all[] = {[COUNTER_JOB_DONE] = COUNTER_JOBS_DONE,
+                                       [COUNTER_JOB_FAILED] = COUNTER_JOBS_FAILED,
+                                       [COUNTER_JOB_CANCELLED] = COUNTER_JOBS_CANCELLED,
+                                       [COUNTER_JOB_AGAIN] = COUNTER_JOBS_TRIED_AGAIN};
+    struct counters *counters = batch->worker->jobs->settings.counters;
+    const struct served *served = task->later.exchange.served;
+    struct route_counters *row = served ? served->counters : row_of(batch, task->filed->route);
+    counters_add(counters, all[what], 1);
+    if (row)
+        counters_job(row, what, clock_wall() - task->filed->filed);
 }
 
 static void give_back(struct batch *batch, const struct queue_task *task, int64_t delay)
@@ -73,7 +97,7 @@ static void end_answered(struct batch *batch, struct jobs_task *task, enum queue
 static void give_up(struct batch *batch, struct jobs_task *task)
 {
     end_answered(batch, task, QUEUE_FAILED);
-    count(batch, COUNTER_JOBS_FAILED, 1);
+    count_end(batch, task, COUNTER_JOB_FAILED);
     log_event(LOG_ERROR, "jobs", "%.*s: job %s failed for good, at try %lld, with %u",
               SPAN_PRINTF(task->filed->route), task->filed->place.id, (long long)task->filed->tries,
               task->later.exchange.status);
@@ -97,7 +121,7 @@ static void task_failed(struct batch *batch, struct jobs_task *task, bool may_pa
         return;
     }
     end_add(batch, filed, QUEUE_QUEUED)->delay = again_after(filed->tries);
-    count(batch, COUNTER_JOBS_TRIED_AGAIN, 1);
+    count_end(batch, task, COUNTER_JOB_AGAIN);
 }
 
 /* Tells Redis; what it could not be told stays to be told. */
@@ -110,7 +134,7 @@ static bool ends_tell(struct batch *batch)
         return true;
     bool told = queue_end(jobs->taker, worker->redis, batch->ends, batch->end_count,
                           clock_monotonic() + JOBS_REDIS_PATIENCE, &error);
-    jobs_tell(jobs, &jobs->redis_away, !told, "LARDER_QUEUE", error.text);
+    jobs_tell_queue(jobs, !told, error.text);
     if (told)
         batch->end_count = 0;
     return told;
@@ -191,12 +215,9 @@ static void group_end(struct batch *batch, const struct jobs_group *group)
     for (size_t i = 0; i < group->count; i++) {
         struct jobs_task *task = group->tasks[i];
         bool cancelled = !task->record.data;
-        if (task->over)
-            continue;
-        task->over = true;
         struct queue_end *end =
             end_add(batch, task->filed, cancelled ? QUEUE_CANCELLED : QUEUE_DONE);
-        count(batch, cancelled ? COUNTER_JOBS_CANCELLED : COUNTER_JOBS_DONE, 1);
+        count_end(batch, task, cancelled ? COUNTER_JOB_CANCELLED : COUNTER_JOB_DONE);
         if (!cancelled && !jobs_record_read(task->record, end))
             log_event(LOG_ERROR, "jobs", "%.*s: what is recorded of job %s can't be read",
                       SPAN_PRINTF(task->filed->route), task->filed->place.id);
@@ -221,9 +242,20 @@ static bool is_outage(const struct db_failure *failure)
     }
 }
 
-/* Also that a peer, which stands still, has one of them in work: nothing was tried then. */
-static bool is_nobodys(const struct jobs_group *group, const struct db_failure *failure)
+/* It was said of one of them, and may be true of this one alone. */
+static bool is_of_one(const struct jobs_group *group, size_t failed,
+                      const struct db_failure *failure)
 {
+    return failed < group->count && failure->kind != DB_FAILURE_UNKNOWN &&
+           db_failure_is_servers(failure);
+}
+
+/* Also that a peer, which stands still, has one of them in work: nothing was tried then. */
+static bool is_nobodys(const struct jobs_group *group, size_t failed,
+                       const struct db_failure *failure)
+{
+    if (is_of_one(group, failed, failure))
+        return false;
     return is_outage(failure) || (!group->begun && failure->kind == DB_FAILURE_TIMEOUT);
 }
 
@@ -250,13 +282,36 @@ static bool is_ended(const struct batch *batch, enum jobs_end until)
     return atomic_load(&batch->worker->jobs->end) >= until;
 }
 
+/* Of the log: µs. */
+#define TROUBLE_QUIET (10 * INT64_C(1000000))
+
+/*
+ * It may be in trouble for all jobs, or for this one alone, which then stands in no other's way. So
+ * it is where the record of jobs can't be asked, and no statement of the job was begun.
+ */
+static void server_failed(struct batch *batch, struct jobs_task *task,
+                          const struct db_failure *failure)
+{
+    struct jobs *jobs = batch->worker->jobs;
+    struct queue_end *end = end_add(batch, task->filed, QUEUE_QUEUED);
+    int64_t now = clock_monotonic(), told = atomic_load(&jobs->trouble_told);
+    end->delay = again_after(task->filed->troubles + 1);
+    end->trouble = true;
+    count_end(batch, task, COUNTER_JOB_AGAIN);
+    if ((!told || now - told > TROUBLE_QUIET) &&
+        atomic_compare_exchange_strong(&jobs->trouble_told, &told, now))
+        log_event(LOG_WARNING, "jobs", "%.*s: PostgreSQL is in trouble, the job waits: %s",
+                  SPAN_PRINTF(task->filed->route), failure->message);
+}
+
 static void alone_failed(struct batch *batch, const struct jobs_group *group,
                          const struct db_failure *failure)
 {
     struct jobs_task *task = group->tasks[0];
-    task->over = true;
     if (group->unfit == 0)
         give_up(batch, task);
+    else if (!group->begun || db_failure_is_servers(failure))
+        server_failed(batch, task, failure);
     else
         task_failed(batch, task, later_failed(&task->later, failure));
 }
@@ -269,7 +324,7 @@ static bool group_try(struct batch *batch, struct split *split, struct jobs_grou
     struct db_failure failure = {0};
     size_t failed;
     bool done = jobs_group_run(group, &failed, &failure);
-    bool away = !done && group->unfit == group->count && is_nobodys(group, &failure);
+    bool away = !done && group->unfit == group->count && is_nobodys(group, failed, &failure);
     jobs_tell(jobs, &jobs->database_away, away, "PostgreSQL", outage_text(&failure));
     if (done) {
         group_end(batch, group);
@@ -285,7 +340,7 @@ static bool group_try(struct batch *batch, struct split *split, struct jobs_grou
         return true;
     if (split_failed(split, failed)) {
         alone_failed(batch, group, &failure);
-        split_given_up(split);
+        split_made(split);
     }
     return true;
 }
@@ -303,8 +358,7 @@ static void chunk_run(struct batch *batch, size_t from, size_t size)
         on = group_try(batch, &split, &group, &backoff);
     }
     for (at = split.at; at < size; at++)
-        if (!batch->ready[from + at]->over)
-            give_back(batch, batch->ready[from + at]->filed, 0);
+        give_back(batch, batch->ready[from + at]->filed, 0);
 }
 
 static size_t chunk_size(const struct batch *batch, size_t from)
@@ -331,6 +385,7 @@ static void chunks_run(struct batch *batch)
         batch->cost = (clock_monotonic() - chunk_begin) / (int64_t)size + 1;
         at += size;
         (void)!ends_tell(batch);
+        db_pool_struck_tell(batch->worker->jobs->settings.pool);
     }
     for (; at < batch->ready_count; at++)
         give_back(batch, batch->ready[at]->filed, 0);

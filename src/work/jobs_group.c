@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "db/array.h"
+#include "http/problem.h"
 
 /* What was recorded of a job: "201 16 9 …\n", then Content-Type, Location and body. */
 static struct span record_make(const struct jobs_worker *worker, const struct later *later)
@@ -47,6 +48,16 @@ static void group_free(struct jobs_group *group)
     group->keys = group->records = NULL;
 }
 
+/* So small a transaction is worth a word of each statement: what comes in larger ones is quick. */
+#define PROGRESS_MOST 5
+
+static void made(void *context, size_t at, size_t statements)
+{
+    const struct jobs_group *group = context;
+    struct jobs_worker *worker = group->worker;
+    atomic_store(&worker->made[group->tasks[at] - worker->tasks], statements);
+}
+
 static bool choose(void *context, const struct db_result *rows, bool *ret_wanted)
 {
     struct jobs_group *group = context;
@@ -54,8 +65,9 @@ static bool choose(void *context, const struct db_result *rows, bool *ret_wanted
     for (size_t i = 0; i < group->count; i++) {
         struct jobs_task *task = group->tasks[i];
         task->record = (struct span){0};
+        made(group, i, 0);
         task->cancelled = jobs_worker_cancelled(group->worker, task->filed->place.id);
-        ret_wanted[i] = !task->cancelled && !task->over;
+        ret_wanted[i] = !task->cancelled;
     }
     for (int row = 0; row < db_result_rows(rows); row++) {
         size_t at = (size_t)strtoull(db_result_value(rows, row, 0).data, NULL, 10) - 1;
@@ -78,6 +90,26 @@ static char *keys_make(const struct jobs_group *group)
     return db_array_bytes(keys, group->count);
 }
 
+/* The write is done; what it answers is for its page alone, which says so instead. */
+static bool answer_bound(const struct jobs_worker *worker, struct exchange *exchange)
+{
+    int64_t most = options_number(worker->jobs->settings.options, OPTION_JOB_RESULT_MAX);
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct arena *arena = worker->desk->arena;
+    if (exchange->settled_body.size <= (size_t)most)
+        return true;
+    const struct problem problem = {
+        .status = 413,
+        .detail = arena_format(arena,
+                               "The job is done. Its result of %zu bytes was not kept: "
+                               "LARDER_JOB_RESULT_MAX allows %lld.",
+                               exchange->settled_body.size, (long long)most)};
+    problem_write(&problem, &text);
+    exchange->settled_type = SPAN_LITERAL(PROBLEM_MEDIA_TYPE);
+    exchange->settled_body = arena_span(arena, bytes_span(&text));
+    return problem.detail && !text.failed && exchange->settled_body.data;
+}
+
 /* Nothing is kept of what is answered with an error. */
 static bool answer_make(struct jobs_group *group, size_t at, const struct db_result *rows)
 {
@@ -87,6 +119,8 @@ static bool answer_make(struct jobs_group *group, size_t at, const struct db_res
         group->unfit = at;
         return false;
     }
+    if (!answer_bound(group->worker, &task->later.exchange))
+        return false;
     task->record = record_make(group->worker, &task->later);
     return task->record.data != NULL;
 }
@@ -119,13 +153,30 @@ static bool record(void *context, struct db_result *const *results, struct db_st
     return group->keys && group->records;
 }
 
+/* Before anybody is told that the jobs are done. */
+static void strike(void *context, const struct db_struck *struck, const struct span *own,
+                   size_t own_count)
+{
+    struct jobs_worker *worker = ((struct jobs_group *)context)->worker;
+    const struct jobs_settings *settings = &worker->jobs->settings;
+    if (striker_strike(settings->striker, worker->responses, struck->tags, own, own_count))
+        db_pool_struck(settings->pool, &struck->transaction, 1);
+}
+
+/* PostgreSQL's longest statement_timeout: µs. */
+#define TIME_MOST (INT64_C(1000) * INT32_MAX)
+
 /* The server ends each statement in its time; the sum is for one that does not even say so. */
 static int64_t time_of(const struct jobs_group *group)
 {
     int64_t time = 0;
-    for (size_t i = 0; i < group->count; i++)
-        time += group->tasks[i]->filed->timeout *
-                (group->count > 1 ? (int64_t)group->tasks[i]->later.item.count : 1);
+    for (size_t i = 0; i < group->count; i++) {
+        int64_t each = group->tasks[i]->filed->timeout, whole;
+        int64_t times = group->count > 1 ? (int64_t)group->tasks[i]->later.item.count : 1;
+        if (each < 0 || __builtin_mul_overflow(each, times, &whole) || whole > TIME_MOST - time)
+            return TIME_MOST;
+        time += whole;
+    }
     return time;
 }
 
@@ -150,6 +201,8 @@ bool jobs_group_run(struct jobs_group *group, size_t *ret_failed, struct db_fail
                  .parameter_count = 1},
         .choose = choose,
         .close = record,
+        .strike = strike,
+        .made = group->count <= PROGRESS_MOST ? made : NULL,
         .context = group,
         .stop = worker->stop,
     };
@@ -158,6 +211,8 @@ bool jobs_group_run(struct jobs_group *group, size_t *ret_failed, struct db_fail
                      : db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     if (!done && group->unfit < group->count)
         *ret_failed = group->unfit;
+    for (size_t i = 0; !done && i < group->count; i++)
+        made(group, i, 0);
     group_free(group);
     free(keys);
     return done;

@@ -18,7 +18,7 @@ struct jobs_group {
 };
 
 /*
- * Runs those that are not over, not to be cancelled, and were not done before. After true each of
+ * Runs those that are not to be cancelled, and were not done before. After true each of
  * these has its record, and the cancelled have none. On false nothing was committed, as
  * db_batch_run says; a job that would be answered with an error is `unfit`, and failed.
  */

@@ -4,14 +4,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "queue/settings.h"
 #include "work/jobs_worker.h"
+#include "work/queue_settings.h"
 
 /* Between two rounds: µs. A job that runs is cancelled within a second. */
 #define ROUND INT64_C(200000)
 
-/* What has been in hand for longer is looked at, whether it is to be cancelled: µs. */
+/* What has been in hand for longer is looked at: how far it is, and whether it is cancelled. µs. */
 #define CANCEL_AFTER INT64_C(100000)
 
 /* How often what a worker has in hand is kept: µs. */
@@ -26,6 +25,7 @@ struct keeper {
 
 struct hand {
     struct queue_place places[QUEUE_TAKE_MAX];
+    size_t made[QUEUE_TAKE_MAX];
     bool cancelled[QUEUE_TAKE_MAX];
     size_t count;
     int64_t since;
@@ -37,6 +37,8 @@ static void hand_copy(struct jobs_worker *worker, struct hand *ret_hand)
     ret_hand->count = worker->held_count;
     ret_hand->since = worker->held_since;
     memcpy(ret_hand->places, worker->held, sizeof worker->held);
+    for (size_t i = 0; i < worker->held_count; i++)
+        ret_hand->made[i] = atomic_load(&worker->made[i]);
     pthread_mutex_unlock(&worker->lock);
 }
 
@@ -71,8 +73,8 @@ static bool see_to(struct keeper *keeper, struct jobs_worker *worker, bool keep,
         return false;
     if (clock_monotonic() - hand.since < CANCEL_AFTER)
         return true;
-    if (!queue_cancels(jobs->taker, keeper->redis, hand.places, hand.count, patience(),
-                       hand.cancelled, error))
+    if (!queue_progress(jobs->taker, keeper->redis, hand.places, hand.made, hand.count, patience(),
+                        hand.cancelled, error))
         return false;
     if (hand_mark(worker, &hand))
         db_stop_fire(worker->stop);
@@ -89,29 +91,13 @@ static void measure(const struct jobs *jobs, const struct queue_sizes *sizes)
     counters_set(counters, COUNTER_JOBS_DEAD, sizes->dead);
 }
 
-/* A Redis that was not seen before, or may be another now, is looked at. */
-static bool settings_look(struct keeper *keeper, struct error *error)
-{
-    struct queue_complaints complaints;
-    if (redis_connects(keeper->redis) == keeper->connects)
-        return true;
-    const struct jobs_settings *settings = &keeper->jobs->settings;
-    if (!queue_settings_check(keeper->redis, patience(), &complaints, error) ||
-        !queue_apart_check(settings->queue, settings->options, keeper->redis, patience(),
-                           &complaints, error))
-        return false;
-    keeper->connects = redis_connects(keeper->redis);
-    for (size_t i = 0; i < complaints.count; i++)
-        log_event(LOG_WARNING, "queue", "LARDER_QUEUE: %s", complaints.texts[i]);
-    return true;
-}
-
 static bool round_run(struct keeper *keeper, struct error *error)
 {
     struct jobs *jobs = keeper->jobs;
     struct queue_sizes sizes;
     int64_t now = clock_monotonic();
     bool keep = now >= keeper->keep_next;
+    striker_resolve(jobs->settings.striker);
     if (!queue_resolve(jobs->settings.queue, now, error) ||
         !queue_tend(jobs->taker, keeper->redis, patience(), &sizes, error))
         return false;
@@ -121,7 +107,8 @@ static bool round_run(struct keeper *keeper, struct error *error)
             return false;
     if (keep)
         keeper->keep_next = now + KEEP_PAUSE;
-    return settings_look(keeper, error);
+    return queue_settings_tell(jobs->settings.queue, jobs->settings.options, keeper->redis,
+                               &keeper->connects, patience(), error);
 }
 
 static void abandon(struct jobs *jobs)
@@ -138,7 +125,7 @@ void *jobs_keeper_run(void *argument)
     struct error error;
     while (keeper.redis && atomic_load(&jobs->end) != JOBS_OVER) {
         bool done = round_run(&keeper, &error);
-        jobs_tell(jobs, &jobs->redis_away, !done, "LARDER_QUEUE", error.text);
+        jobs_tell_queue(jobs, !done, error.text);
         if (atomic_load(&jobs->end) == JOBS_ABANDON)
             abandon(jobs);
         if (done)

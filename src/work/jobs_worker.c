@@ -5,11 +5,11 @@
 
 #include "base/clock.h"
 
-/* How long a worker waits for a new job before it looks around: µs. */
-#define WAIT INT64_C(500000)
-
 /* How often one of the workers looks for what dead peers have: µs. */
 #define CLAIM_PAUSE INT64_C(1000000)
+
+/* How often it looks whether the routes have been loaded: µs. */
+#define ROUTES_PAUSE INT64_C(5000)
 
 /* A worker takes so many jobs that they need about this long: µs. */
 #define HAND_TIME INT64_C(100000)
@@ -21,6 +21,8 @@ static void hold(struct jobs_worker *worker, const struct queue_place *places, s
         memcpy(worker->held, places, count * sizeof *places);
     memset(worker->cancelled, 0, sizeof worker->cancelled);
     memset(worker->known, 0, sizeof worker->known);
+    for (size_t i = 0; i < count; i++)
+        atomic_store(&worker->made[i], 0);
     worker->held_count = count;
     worker->held_since = clock_monotonic();
     pthread_mutex_unlock(&worker->lock);
@@ -50,9 +52,8 @@ static bool take(struct jobs_worker *worker, enum queue_from from,
                  struct queue_place places[static QUEUE_TAKE_MAX], size_t *ret_count,
                  struct error *error)
 {
-    int64_t wait = from == QUEUE_FROM_NEW ? WAIT : 0;
-    return queue_take(worker->jobs->taker, worker->redis, worker->name, from, worker->size, wait,
-                      clock_monotonic() + wait + JOBS_REDIS_PATIENCE, places, ret_count, error);
+    return queue_take(worker->jobs->taker, worker->redis, worker->name, from, worker->size,
+                      clock_monotonic() + JOBS_REDIS_PATIENCE, places, ret_count, error);
 }
 
 /* Takes more when that was quick, fewer when not. */
@@ -92,8 +93,8 @@ static bool work(struct jobs_worker *worker, const struct queue_place *places, s
     return begun;
 }
 
-/* One look at one source of jobs. False: Redis is away. */
-static bool look(struct jobs_worker *worker, struct error *error)
+/* One look at one source of jobs; *ret_none: there are no new ones. False: Redis is away. */
+static bool look(struct jobs_worker *worker, bool *ret_none, struct error *error)
 {
     struct queue_place places[QUEUE_TAKE_MAX];
     enum queue_from from = worker->unsure             ? QUEUE_FROM_OWN
@@ -106,7 +107,17 @@ static bool look(struct jobs_worker *worker, struct error *error)
         worker->unsure = false;
     if (from == QUEUE_FROM_DEAD)
         counters_add(worker->jobs->settings.counters, COUNTER_JOBS_CLAIMED, (int64_t)count);
+    if (count == worker->size) /* there may be more, which need not wait for these */
+        jobs_ring(worker->jobs);
+    *ret_none = from == QUEUE_FROM_NEW && count == 0;
     return count == 0 || work(worker, places, count, error);
+}
+
+/* A job that is taken before would be put back, and wait. */
+static void routes_await(struct jobs *jobs)
+{
+    while (!routes_tried(jobs->settings.routes) && jobs_pause(jobs, ROUTES_PAUSE, JOBS_ENDING))
+        ;
 }
 
 void *jobs_worker_run(void *argument)
@@ -115,11 +126,15 @@ void *jobs_worker_run(void *argument)
     struct jobs *jobs = worker->jobs;
     struct backoff backoff = {0};
     struct error error;
+    routes_await(jobs);
     while (atomic_load(&jobs->end) == JOBS_GO_ON) {
-        bool looked = look(worker, &error);
-        jobs_tell(jobs, &jobs->redis_away, !looked, "LARDER_QUEUE", error.text);
+        uint64_t rings = jobs_rings(jobs);
+        bool none = false, looked = look(worker, &none, &error);
+        jobs_tell_queue(jobs, !looked, error.text);
         if (looked) {
             backoff_succeeded(&backoff);
+            if (none)
+                jobs_await(jobs, rings);
             continue;
         }
         worker->unsure = true;

@@ -13,6 +13,7 @@
 #include "serve/later.h"
 #include "work/backoff.h"
 #include "work/jobs.h"
+#include "work/thread.h"
 
 /* A call on the queue's Redis may take so long: µs. */
 #define JOBS_REDIS_PATIENCE (2 * INT64_C(1000000))
@@ -31,15 +32,14 @@ struct jobs_task {
     struct later later;
     struct span record; /* what it is answered; data null: not made */
     bool cancelled;
-    bool over; /* its end is settled: it is left out of what follows */
 };
 
 struct jobs_worker {
     struct jobs *jobs;
     char name[QUEUE_WORKER_SIZE];
-    pthread_t thread;
-    bool started, ended;
-    struct redis_connection *redis;
+    struct thread thread;
+    bool ended;
+    struct redis_connection *redis, *responses; /* LARDER_QUEUE's, LARDER_REDIS' */
     struct db_stop *stop;
     struct desk *desk;
     struct queue_begun *begun;
@@ -50,6 +50,8 @@ struct jobs_worker {
     pthread_mutex_t lock;    /* of what follows, which the keeper sees */
     struct queue_place held[QUEUE_TAKE_MAX];
     bool cancelled[QUEUE_TAKE_MAX];
+    /* Statements that PostgreSQL has made of each; written by the worker without the lock. */
+    _Atomic size_t made[QUEUE_TAKE_MAX];
     bool known[QUEUE_TAKE_MAX]; /* it was cancelled before it was begun: nothing of it runs */
     size_t held_count;
 };
@@ -60,12 +62,16 @@ struct jobs {
     struct jobs_worker *workers;
     size_t worker_count;
     _Atomic enum jobs_end end;
-    _Atomic int64_t claim_next; /* monotonic µs: when one of the workers looks for dead peers' */
-    pthread_t keeper;
-    bool keeper_started, keeper_ended;
+    _Atomic int64_t claim_next;   /* monotonic µs: when one of the workers looks for dead peers' */
+    _Atomic int64_t trouble_told; /* monotonic µs: of the last line of log on it; 0: none */
+    _Atomic int64_t queue_failed; /* monotonic µs: when a call to the queue failed last */
+    struct thread keeper, bell;
+    bool keeper_ended;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t woken; /* the end has come further, or a thread has ended */
     bool database_away, redis_away;
+    pthread_cond_t rung; /* there may be new jobs for one more worker, or the end */
+    uint64_t rings;
 };
 
 /* Waits; false at once where the end has come to `until`, or further. */
@@ -74,8 +80,23 @@ bool jobs_pause(struct jobs *jobs, int64_t time, enum jobs_end until);
 /* One line when something begins to fail and one when it is over. */
 void jobs_tell(struct jobs *jobs, bool *failing, bool fails, const char *what, const char *why);
 
+/* The same of LARDER_QUEUE, whom several threads ask. */
+void jobs_tell_queue(struct jobs *jobs, bool fails, const char *why);
+
 /* Is the job at this place of the worker's hand to be cancelled? */
 bool jobs_worker_cancelled(struct jobs_worker *worker, const char *id);
+
+/* One more worker looks for new jobs, if any has none. */
+void jobs_ring(struct jobs *jobs);
+
+/* How often that was called … */
+uint64_t jobs_rings(struct jobs *jobs);
+
+/* … and waits for it to be called once more than that, or for the end. */
+void jobs_await(struct jobs *jobs, uint64_t rings);
+
+/* The thread that hears the queue's bell; the argument is a struct jobs. */
+void *jobs_bell_run(void *jobs);
 
 /* The worker's thread. */
 void *jobs_worker_run(void *worker);

@@ -44,7 +44,7 @@ static void on_patience_over(int number)
     _exit(0);
 }
 
-static bool signals_catch(unsigned patience, struct error *error)
+bool loop_signals(unsigned patience, struct error *error)
 {
     struct sigaction end = {.sa_handler = on_end}, over = {.sa_handler = on_patience_over},
                      again = {.sa_handler = on_hang_up, .sa_flags = SA_RESTART};
@@ -56,6 +56,7 @@ static bool signals_catch(unsigned patience, struct error *error)
         sigaction(SIGINT, &end, NULL) != 0 || sigaction(SIGHUP, &again, NULL) != 0)
         return error_set_errno(error, "sigaction");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its writer's */
     return true;
 }
 
@@ -111,7 +112,7 @@ static void wait_for_work(struct loop *loop)
     fds[loop->count] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
     int64_t now = clock_monotonic();
     int64_t left = earliest(loop) > now ? earliest(loop) - now : 0;
-    const struct timespec wait = {.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
+    const struct timespec wait = clock_timespec(left);
     if (ppoll(fds, loop->count + 1, &wait, NULL) <= 0)
         return;
     for (size_t i = 0; i < loop->count; i++)
@@ -119,14 +120,11 @@ static void wait_for_work(struct loop *loop)
             loop->due[i] = now;
 }
 
-bool loop_run(const struct loop_task *tasks, size_t count, void *context, unsigned patience,
-              struct error *error)
+bool loop_run(const struct loop_task *tasks, size_t count, void *context, struct error *error)
 {
     struct loop loop = {.tasks = tasks, .count = count, .context = context};
     if (count > LOOP_TASKS_MAX)
         return error_set(error, ERROR_INTERNAL, "too many tasks");
-    if (!signals_catch(patience, error))
-        return false;
     while (!ending) {
         run_due(&loop);
         if (!ending)

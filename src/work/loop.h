@@ -21,15 +21,20 @@ struct loop_task {
     bool (*woken)(void *context);   /* input may have come: is `run` due at once? */
 };
 
+/*
+ * Catches SIGTERM, SIGINT and SIGHUP from now on. Once asked to end, whatever does not come back
+ * within `patience` seconds ends the process, with status 0: nothing here is lost by a sudden end.
+ */
+MUST_CHECK bool loop_signals(unsigned patience, struct error *error);
+
 /* Was SIGHUP caught since it was asked last? */
 bool loop_hung_up(void);
 
 /*
- * Catches SIGTERM, SIGINT and SIGHUP and runs the tasks until one of the first two comes; each is
- * due at the start. Once asked to end, a task that does not come back within `patience` seconds
- * ends the process, with status 0: nothing here is lost by a sudden end.
+ * Runs the tasks until SIGTERM or SIGINT comes, or came since loop_signals(); each is due at the
+ * start.
  */
 MUST_CHECK bool loop_run(const struct loop_task *tasks, size_t count, void *context,
-                         unsigned patience, struct error *error);
+                         struct error *error);
 
 #endif

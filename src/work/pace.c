@@ -21,6 +21,14 @@ static enum pace_wish polled_full(struct pace *pace, const struct pace_poll *pol
     return poll->flag ? PACE_GET_UP : PACE_STAY;
 }
 
+/* Should it fail once the flag is set, the flag alone would not tell that nobody was drowsy. */
+static enum pace_wish wish_again(struct pace *pace)
+{
+    pace->state = PACE_AWAKE;
+    pace->empty = PACE_TIRED;
+    return PACE_LIE_DOWN;
+}
+
 enum pace_wish pace_polled(struct pace *pace, const struct pace_poll *poll)
 {
     bool again = pace->found;
@@ -32,7 +40,7 @@ enum pace_wish pace_polled(struct pace *pace, const struct pace_poll *poll)
     if (pace->state == PACE_DROWSY && poll->oldest_running >= pace->until)
         pace->state = PACE_ASLEEP;
     else if (pace->state == PACE_ASLEEP && !poll->flag)
-        return PACE_LIE_DOWN;
+        return wish_again(pace);
     else if (pace->state == PACE_AWAKE && pace->empty >= PACE_TIRED)
         return PACE_LIE_DOWN;
     return PACE_STAY;

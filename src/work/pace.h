@@ -59,7 +59,7 @@ struct pace_poll {
 /* What is to be done about the flag. */
 enum pace_wish {
     PACE_STAY,
-    PACE_LIE_DOWN, /* set it, then pace_lain_down */
+    PACE_LIE_DOWN, /* set it, then pace_lain_down; wished again if that fails */
     PACE_GET_UP,   /* clear it */
 };
 

@@ -11,9 +11,15 @@ static const int64_t looks[] = {50000, 1000000};
 #define RETRY_LEAST INT64_C(100000)
 #define RETRY_MOST (5 * INT64_C(1000000))
 
-/* Beginnings that may follow each other without a pause. */
+/* Beginnings of a kind that may follow each other without a pause. */
 #define BURST 100
-#define SPACING (INT64_C(1000000) / REFRESH_PER_SECOND)
+
+/* µs. Each kind has an allowance of its own: a reader of nginx waits for a fetch, for a look
+ * nobody. */
+static const int64_t spacings[] = {
+    [REFRESH_FETCH] = INT64_C(1000000) / REFRESH_PER_SECOND,
+    [REFRESH_LOOK] = INT64_C(1000000) / REFRESH_LOOKS_PER_SECOND,
+};
 
 struct item {
     struct refresh_job job;
@@ -34,7 +40,8 @@ struct item {
 struct refresh_plan {
     struct item items[REFRESH_PLAN_MAX];
     size_t count, running;
-    int64_t allowance; /* the bucket of tokens as a time: a beginning is allowed from here on */
+    /* A bucket of tokens as a time, by the kind: a beginning is allowed from here on. */
+    int64_t allowance[ARRAY_COUNT(spacings)];
 };
 
 struct refresh_plan *refresh_plan_new(void)
@@ -128,6 +135,11 @@ static bool comes_before(const struct item *a, const struct item *b)
     return a->due < b->due;
 }
 
+static bool is_allowed(const struct refresh_plan *plan, enum refresh_kind kind, int64_t now)
+{
+    return plan->allowance[kind] <= now;
+}
+
 static struct item *item_due(struct refresh_plan *plan, int64_t now)
 {
     struct item *first = NULL;
@@ -137,30 +149,27 @@ static struct item *item_due(struct refresh_plan *plan, int64_t now)
             continue;
         if (item->end <= now)
             item_drop(plan, item);
-        else if (!first || comes_before(item, first))
+        else if (is_allowed(plan, item->job.kind, now) && (!first || comes_before(item, first)))
             first = item;
     }
     return first;
 }
 
-/* Takes a token, if there is one. */
-static bool allowed(struct refresh_plan *plan, int64_t now)
+static void token_take(struct refresh_plan *plan, enum refresh_kind kind, int64_t now)
 {
-    int64_t oldest = now - BURST * SPACING;
-    if (plan->allowance < oldest)
-        plan->allowance = oldest;
-    if (plan->allowance > now)
-        return false;
-    plan->allowance += SPACING;
-    return true;
+    int64_t oldest = now - BURST * spacings[kind];
+    if (plan->allowance[kind] < oldest)
+        plan->allowance[kind] = oldest;
+    plan->allowance[kind] += spacings[kind];
 }
 
 struct refresh_job *refresh_plan_begin(struct refresh_plan *plan, int64_t now)
 {
     struct item *item;
     if (plan->running >= REFRESH_AT_ONCE || plan->count == plan->running ||
-        !(item = item_due(plan, now)) || !allowed(plan, now))
+        !(item = item_due(plan, now)))
         return NULL;
+    token_take(plan, item->job.kind, now);
     item->running = true;
     item->began = now;
     plan->running++;
@@ -219,10 +228,12 @@ int64_t refresh_plan_next(const struct refresh_plan *plan)
         return next;
     for (size_t i = 0; i < REFRESH_PLAN_MAX; i++) {
         const struct item *item = &plan->items[i];
-        if (item->used && !item->running && item->due < next)
-            next = item->due;
+        int64_t allowed = plan->allowance[item->job.kind];
+        int64_t begins = item->due > allowed ? item->due : allowed;
+        if (item->used && !item->running && begins < next)
+            next = begins;
     }
-    return next < plan->allowance ? plan->allowance : next;
+    return next;
 }
 
 size_t refresh_plan_count(const struct refresh_plan *plan)

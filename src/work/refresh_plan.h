@@ -15,9 +15,10 @@
 
 #include "cache/urls.h"
 
-#define REFRESH_AT_ONCE 8      /* under way at a time */
-#define REFRESH_PER_SECOND 500 /* beginning, looks included */
-#define REFRESH_PLAN_MAX 1024  /* in the plan; more are found stale again later */
+#define REFRESH_AT_ONCE 8       /* under way at a time */
+#define REFRESH_PER_SECOND 1000 /* beginning */
+#define REFRESH_LOOKS_PER_SECOND 500
+#define REFRESH_PLAN_MAX 1024 /* in the plan; more are found stale again later */
 
 #define REFRESH_TAG_MAX 95 /* of an ETag, quotes included */
 

@@ -1,11 +1,10 @@
 #include "work/routes.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "work/thread.h"
 
 /* How long PostgreSQL may take to let us in, and over each question about a route: µs. */
 #define CONNECT_TIMEOUT (5 * INT64_C(1000000))
@@ -20,11 +19,11 @@ struct routes {
     struct counters *counters;
     struct db_pool *pool;
     struct db_settings settings;
-    pthread_t thread;
+    struct thread thread;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t woken;
     struct live *live;
-    bool reload, ends;
+    bool reload, ends, tried;
 };
 
 static void log_faults(struct fault_list *faults)
@@ -32,7 +31,10 @@ static void log_faults(struct fault_list *faults)
     fault_sort(faults);
     for (size_t i = 0; i < faults->count; i++) {
         const struct fault *fault = &faults->faults[i];
-        log_event(LOG_ERROR, "route", "%s:%u: %s", fault->file, fault->line, fault->text);
+        if (fault->line)
+            log_event(LOG_ERROR, "route", "%s:%u: %s", fault->file, fault->line, fault->text);
+        else
+            log_event(LOG_ERROR, "route", "%s: %s", fault->file, fault->text);
     }
 }
 
@@ -126,7 +128,7 @@ static bool work_wait(struct routes *routes, bool *ret_reload)
 {
     bool unasked = routes->live && live_unasked(routes->live);
     int64_t until = clock_monotonic() + (unasked ? UNASKED_PAUSE : AGAIN_PAUSE);
-    const struct timespec time = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+    const struct timespec time = clock_timespec(until);
     pthread_mutex_lock(&routes->lock);
     while (!routes->ends && !routes->reload && clock_monotonic() < until)
         pthread_cond_timedwait(&routes->woken, &routes->lock, &time);
@@ -141,8 +143,12 @@ static void *run(void *argument)
 {
     struct routes *routes = argument;
     bool reload;
-    while (work_wait(routes, &reload))
+    while (work_wait(routes, &reload)) {
         run_once(routes, reload);
+        pthread_mutex_lock(&routes->lock);
+        routes->tried = true;
+        pthread_mutex_unlock(&routes->lock);
+    }
     return NULL;
 }
 
@@ -170,20 +176,16 @@ bool routes_start(const struct options *options, struct counters *counters, stru
         .options = options,
         .counters = counters,
         .pool = pool,
-        .settings = {.transaction_pooling = options_number(options, OPTION_DB_POOLING) == 1,
-                     .statement_timeout = LEARN_TIMEOUT},
+        .settings = db_settings_of(options, LEARN_TIMEOUT),
         .reload = true,
     };
     locks_init(routes);
-    int failure = pthread_create(&routes->thread, NULL, run, routes);
-    if (failure == 0) {
-        pthread_setname_np(routes->thread, "routes");
+    if (thread_start(&routes->thread, "routes", run, routes, error)) {
         *ret_routes = routes;
         return true;
     }
     routes_free(routes);
-    errno = failure;
-    return error_set_errno(error, "starting the thread that loads routes");
+    return false;
 }
 
 void routes_stop(struct routes *routes)
@@ -194,7 +196,7 @@ void routes_stop(struct routes *routes)
     routes->ends = true;
     pthread_cond_signal(&routes->woken);
     pthread_mutex_unlock(&routes->lock);
-    pthread_join(routes->thread, NULL);
+    thread_join(&routes->thread);
     routes_free(routes);
 }
 
@@ -204,6 +206,14 @@ struct live *routes_live(struct routes *routes)
     struct live *live = routes->live ? live_ref(routes->live) : NULL;
     pthread_mutex_unlock(&routes->lock);
     return live;
+}
+
+bool routes_tried(struct routes *routes)
+{
+    pthread_mutex_lock(&routes->lock);
+    bool tried = routes->tried;
+    pthread_mutex_unlock(&routes->lock);
+    return tried;
 }
 
 void routes_reload(struct routes *routes)

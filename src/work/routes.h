@@ -28,6 +28,9 @@ void routes_stop(struct routes *routes);
 /* A reference to the routes of now (live_unref); null: none could be loaded yet. Any thread. */
 struct live *routes_live(struct routes *routes);
 
+/* Whether the load at the start is over, with routes or without. Any thread. */
+bool routes_tried(struct routes *routes);
+
 /* Loads them anew, soon. Never waits. */
 void routes_reload(struct routes *routes);
 

@@ -21,7 +21,7 @@ struct split {
 /* The writes to be tried next; false: all are dealt with. */
 bool split_next(const struct split *split, size_t *ret_from, size_t *ret_count);
 
-/* They are made. */
+/* They are made; or the one that was tried alone is dealt with otherwise. */
 void split_made(struct split *split);
 
 /*
@@ -30,7 +30,10 @@ void split_made(struct split *split);
  */
 bool split_failed(struct split *split, size_t failed);
 
-/* The one that was tried alone is none any more: it stands in no one's way among the next. */
+/*
+ * The one that was tried alone is none any more: it stands in no one's way among the next, in
+ * whose company it is dealt with. If it then fails alone again, the caller ends the run.
+ */
 void split_given_up(struct split *split);
 
 #endif

@@ -10,6 +10,7 @@ from support.paths import TOP
 from support.postgres import Postgres
 from support.redis_server import Redis
 from support.stack import clean_environment, pack
+from support.waiting import wait_until
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 TARGET = "/feeds?skip=0&limit=20"
@@ -35,6 +36,7 @@ class Field:
         self.work = work
         self.scale = scale
         self.postgres = self.redis = None
+        self.compiled = {}
 
     def __enter__(self):
         try:
@@ -59,6 +61,17 @@ class Field:
     def environment(self):
         return clean_environment() | self.postgres.environment | {"PGDATABASE": "bench"}
 
+    def settle(self):
+        """What loading and writing left to PostgreSQL, done: it would go on with it beside what is measured next."""
+        for (name,) in self.postgres.execute("SELECT datname FROM pg_database WHERE datallowconn"):
+            self.postgres.execute("VACUUM ANALYZE", database=name)
+        wait_until(self.is_settled, 120, "PostgreSQL's autovacuum coming to its end", 0.2)
+        self.postgres.execute("CHECKPOINT")
+
+    def is_settled(self):
+        return self.postgres.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+                                     )[0][0] == 0
+
     def statement_file(self):
         """The page's statement, shaped as Larder shapes it, with $1 the limit and $2 the rows to skip."""
         with open(f"{pack('social')}/routes/feeds.sql", encoding="utf-8") as route:
@@ -73,13 +86,16 @@ class Field:
         return path
 
     def compile(self, source, libraries=()):
-        """Builds a C helper of the bench and gives the path of the program."""
+        """Builds a C helper of the bench, once, and gives the path of the program."""
+        if source in self.compiled:
+            return self.compiled[source]
         program = f"{self.work}/{os.path.basename(source).removesuffix('.c')}"
         sources = [f"{BENCH}/{source}"] + [f"{BENCH}/timing/link.c"] * source.startswith("timing/")
         flags = subprocess.run(["pkg-config", "--cflags", "--libs", *libraries], check=True, capture_output=True,
                                text=True).stdout.split() if libraries else []
         run([os.environ.get("CC", "gcc"), "-std=gnu17", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-pthread", "-o",
              program, *sources, *flags], f"{self.work}/compile.log")
+        self.compiled[source] = program
         return program
 
     def routes(self):

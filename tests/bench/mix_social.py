@@ -17,7 +17,8 @@ WRITES = {"like": 60, "look": 25, "comment": 7, "profile": 5, "feed": 3}
 
 # Who likes a feed already likes it no more: so the count changes each time.
 LIKE = """WITH gone AS (DELETE FROM social.likes WHERE feed_id = %(feed)s AND user_id = %(user)s RETURNING 1)
-INSERT INTO social.likes (feed_id, user_id) SELECT %(feed)s, %(user)s WHERE NOT EXISTS (SELECT FROM gone)"""
+INSERT INTO social.likes (feed_id, user_id) SELECT %(feed)s, %(user)s WHERE NOT EXISTS (SELECT FROM gone)
+ON CONFLICT DO NOTHING"""
 COMMENT = "INSERT INTO social.comments (feed_id, user_id, content) VALUES (%(feed)s, %(user)s, 'Well done.')"
 NOTIFY = """INSERT INTO social.notifications (user_id, actor_id, kind, feed_id)
 SELECT user_id, %(user)s, %(kind)s, id FROM social.feeds WHERE id = %(feed)s"""

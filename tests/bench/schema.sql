@@ -29,6 +29,7 @@ CREATE TABLE bench.contents (
 CREATE TABLE bench.schedules (
     content_id bigint PRIMARY KEY REFERENCES bench.contents,
     user_id int NOT NULL,
+    category text NOT NULL, -- the content's
     due date NOT NULL,
     step int NOT NULL DEFAULT 0,
     active boolean NOT NULL DEFAULT true
@@ -44,8 +45,8 @@ CREATE TABLE bench.histories (
 INSERT INTO bench.contents (user_id, category, title, body)
 SELECT 1 + n / 30, (ARRAY['languages', 'history', 'physics'])[1 + n % 3], 'Card ' || n, repeat('What to remember. ', 6)
 FROM generate_series(0, 59999) AS n;
-INSERT INTO bench.schedules (content_id, user_id, due)
-SELECT id, user_id, date '2026-01-01' + (id % 12)::int FROM bench.contents;
+INSERT INTO bench.schedules (content_id, user_id, category, due)
+SELECT id, user_id, category, date '2026-01-01' + (id % 12)::int FROM bench.contents;
 INSERT INTO bench.histories (user_id, content_id, result, reviewed)
 SELECT user_id, id, (id * 7 + turn) % 4, date '2025-12-01' + turn
 FROM bench.contents, generate_series(1, 10) AS turn;

@@ -1,10 +1,11 @@
 """Larder behind nginx, as one part of the bench needs it, with room for the peers beside it."""
 
+import itertools
 import os
 
 from support import client, fastcgi
 from support.metrics import Metrics
-from support.coherent import wait_for_beat
+from support.coherent import keep, time_left, wait_for_beat
 from support.larderd import Larderd
 from support.network import free_port
 from support.nginx import Nginx
@@ -17,6 +18,8 @@ from .field import BENCH, run
 MODULES = "/usr/lib/nginx/modules"
 THREADS = 32
 SECRET = "between-larderd-and-nginx"
+GUARD_SECONDS = 5
+KNOWN = 20  # answers one after the other, so that each process has given some
 
 
 def install(field, environment, *options):
@@ -29,12 +32,13 @@ class BenchNginx(Nginx):
 
     def __init__(self, folder, sockets, redis_port, **options):
         self.redis_port = redis_port
+        self.slow_port = free_port()
         super().__init__(folder, sockets, **options)
 
     def configure(self):
         super().configure()
         words = {"MODULES": MODULES, "FOLDER": self.folder, "SOCKETS": self.sockets, "PORT": str(self.port),
-                 "REDIS_PORT": str(self.redis_port), "PEERS": f"{BENCH}/peers",
+                 "SLOW_PORT": str(self.slow_port), "REDIS_PORT": str(self.redis_port), "PEERS": f"{BENCH}/peers",
                  "USER": "user root;" if os.geteuid() == 0 else ""}
         with open(f"{BENCH}/peers/nginx.conf", encoding="utf-8") as template:
             text = template.read()
@@ -60,6 +64,7 @@ class Site:
         self.coherent = coherent
         self.responder = self.daemon = self.nginx = None
         self.port = free_port()
+        self.unused = itertools.count(1)  # pages of the feeds
         self.secret_file = f"{self.folder}/nginx-secret.conf"
         os.makedirs(self.sockets)
         with open(self.secret_file, "w", encoding="utf-8") as secret:
@@ -77,6 +82,7 @@ class Site:
                 self.daemon = Larderd(self.sockets, "larderd", self.environment())
                 self.daemon.start()
                 wait_for_beat(self.field.redis)
+                wait_until(self.knows_definitions, 30, "answers kept for longer than the guard time")
             self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.field.redis.port, port=self.port,
                                     secret_file=self.secret_file)
         except BaseException:
@@ -102,6 +108,12 @@ class Site:
     def pids(self):
         """Of Larder's own processes."""
         return self.responder.pids + ([self.daemon.process.pid] if self.daemon else [])
+
+    def knows_definitions(self):
+        """Of each process: what it keeps before larderd has looked at the definitions, it keeps for the guard time."""
+        targets = [f"/feeds?skip={next(self.unused)}&limit=1" for _ in range(KNOWN)]
+        return all(time_left(keep(lambda: fastcgi.ask(self.responder.socket, target))) > GUARD_SECONDS
+                   for target in targets)
 
     def healthy(self):
         assert self.responder.running(), f"larder-fcgi ended: {self.responder.log_text()[-2000:]}"

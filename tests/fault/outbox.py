@@ -12,7 +12,7 @@ CREATE UNLOGGED TABLE larder.outbox (tag text NOT NULL, xid xid8 NOT NULL DEFAUL
                                      lane smallint NOT NULL DEFAULT (pg_backend_pid() & 15));
 CREATE INDEX outbox_lane_xid ON larder.outbox (lane, xid);
 CREATE UNLOGGED TABLE larder.marker (one boolean PRIMARY KEY DEFAULT true CHECK (one));
-CREATE SEQUENCE larder.asleep MINVALUE 1 MAXVALUE 2 START 2;
+CREATE SEQUENCE larder.asleep MINVALUE 1 MAXVALUE 2;
 """
 ROUTES = {"plain": "-- @http GET /plain\nSELECT 1 AS one"}
 DELIVERED = "changes are delivered"
@@ -20,7 +20,8 @@ DELIVERED = "changes are delivered"
 
 def daemons(stack, count=1, **options):
     """A started stack with the outbox and larderds that have struck everything once and beat."""
-    served = stack(ROUTES, schema=SCHEMA + options.pop("schema", ""), nginx=False, larderd=count, **options)
+    served = stack(ROUTES, schema=SCHEMA + options.pop("schema", ""), nginx=False, larderd=count,
+                   env={"LARDER_REDIS_TIMEOUT": "100ms"} | options.pop("env", {}), **options)
     wait_until(lambda: beats(served), 20, "a heartbeat")
     return served
 

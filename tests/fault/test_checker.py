@@ -208,7 +208,7 @@ def test_missed_changes_are_found(stack, tmp_path):
     with Site(site_stack, tmp_path) as site, site.traffic(60, read_pace_us=3000):
         for table in ("lefts", "ones"):  # one at a time: both locks at once could meet a writer's
             site_stack.sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        time.sleep(3)
+        site.wait_for_reads(site.recorded() + 6000, 50)
     judge = Judge(model.targets(), site.timelines(), normal=500 * MILLISECOND, busy=site.busy())
     for each in site.reads():
         judge.judge(each)

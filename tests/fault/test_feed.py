@@ -26,7 +26,8 @@ SILENT_AT_MOST = 1.0
 
 @pytest.fixture
 def fresh(stack):
-    return lambda **options: stack(ROUTES, **{"schema": SCHEMA, "nginx": False, **options})
+    return lambda **options: stack(ROUTES, **{"schema": SCHEMA, "nginx": False, **options,
+                                              "env": {"LARDER_REDIS_TIMEOUT": "100ms", **options.get("env", {})}})
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from staleness import ENV, GUARD, SCHEMA, Change
 from support import fastcgi
-from support.coherent import SENTINEL_ROUTE, barrier, keep, wait_for_beat
+from support.coherent import SENTINEL_ROUTE, barrier, keep, time_left, wait_for_beat
 from support.crowd import Background
 from support.gate import NUMBER, Gate
 from support.waiting import wait_until
@@ -47,15 +47,7 @@ def wait_for_line(stack, text, before=0):
 
 def wait_until_believed(stack):
     """What was learnt counts as of the last change of definitions: what is made now is kept past the guard time."""
-    def kept_longer():
-        status = ask(stack, "/sentinel")["Cache-Status"]
-        return is_hit(status) and int(status.partition("ttl=")[2].partition(";")[0]) > GUARD
-
-    wait_until(kept_longer, 30, "an answer kept past the guard time")
-
-
-def is_hit(status):
-    return status.startswith("larder; hit;")
+    wait_until(lambda: time_left(ask(stack, "/sentinel")) > GUARD, 30, "an answer kept past the guard time")
 
 
 def keep_later(stack, path):

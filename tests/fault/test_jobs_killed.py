@@ -6,6 +6,7 @@ the jobs are, not by the clock.
 
 import random
 
+from support.chaos import Chaos
 from support.jobs import dead, left
 from support.poster import Poster
 from support.waiting import wait_until
@@ -24,38 +25,19 @@ ROUTES = {"job": "-- @http POST /count\n-- @param number int\n-- @result none\n-
                  "UPDATE tally SET jobs = jobs + 1 WHERE part = :number % 10000\n"}
 
 
-class Chaos:
-    """What is killed, each at a number of jobs begun."""
+def chaos(stack, server, dice):
+    blows = Chaos(stack, server, dice)
+    blows.add(KILLS, 0.02, 0.97, blows.kill_larderd)
+    blows.add(1, 0.05, 0.15, blows.restart_queue)
+    blows.add(1, 0.5, 0.6, blows.restart_queue)
+    blows.add(1, 0.25, 0.45, blows.restart_postgres)
+    blows.add(1, 0.05, 0.2, blows.kill_responders)
+    return blows
 
-    def __init__(self, stack, server, dice):
-        self.stack, self.server, self.dice = stack, server, dice
-        plan = [(dice.uniform(0.02, 0.97), self.kill_larderd) for _ in range(KILLS)]
-        plan += [(dice.uniform(0.05, 0.15), stack.queue.restart), (dice.uniform(0.5, 0.6), stack.queue.restart),
-                 (dice.uniform(0.25, 0.45), self.restart_postgres), (dice.uniform(0.05, 0.2), self.kill_responders)]
-        self.plan = sorted(((int(share * JOBS), blow) for share, blow in plan), key=lambda each: each[0])
 
-    def begun(self):
-        """How many jobs were begun, those counted twice that were rolled back and made again."""
-        return self.server.execute("SELECT last_value FROM done_place_seq", database=self.stack.database)[0][0]
-
-    def run(self, over):
-        """Strikes as the jobs go on, until `over`."""
-        for number, blow in self.plan:
-            wait_until(lambda: self.begun() >= number or over(), SECONDS, f"{number} jobs", every=0.05)
-            blow()
-
-    def kill_larderd(self):
-        victim = self.dice.choice(self.stack.larderds)
-        victim.kill()
-        victim.start()
-
-    def restart_postgres(self):
-        self.server.kill()
-        self.server.start()
-
-    def kill_responders(self):
-        self.stack.api.kill()
-        self.stack.api.start()
+def begun(stack, server):
+    """How many jobs were begun, those counted twice that were rolled back and made again."""
+    return server.execute("SELECT last_value FROM done_place_seq", database=stack.database)[0][0]
 
 
 def test_every_job_is_done_once_whoever_is_killed(stack):
@@ -64,9 +46,10 @@ def test_every_job_is_done_once_whoever_is_killed(stack):
     served = stack(ROUTES, schema=SCHEMA, postgres=server, queue=True, install=True, larderd=LARDERDS, nginx=False)
     seed = random.randrange(1 << 32)
     print(f"dice: {seed}")
-    chaos = Chaos(served, server, random.Random(seed))
     with Poster(served.api.socket, "/count", JOBS, seconds=SECONDS) as poster:
-        chaos.run(lambda: poster.popen.poll() is not None and left(served) == 0)
+        chaos(served, server, random.Random(seed)).run(
+            lambda share: begun(served, server) >= share * JOBS or (poster.popen.poll() is not None and
+                                                                    left(served) == 0), SECONDS)
         filed = poster.filed()
     wait_until(lambda: left(served) == 0, SECONDS, "the last job")
     assert not dead(served)

@@ -1,5 +1,8 @@
 """larderd with PostgreSQL and Redis in good health: what it delivers, when it sleeps, and what kills it."""
 
+import fcntl
+import os
+import re
 import socket
 import time
 from signal import SIGHUP
@@ -8,6 +11,7 @@ import pytest
 
 from outbox import (CHANGE, ROUTES, SCHEMA, asleep, assert_delivers, beats, change, clock, daemons, rows_left,
                     wait_raised, watch)
+from support.gate import NUMBER, Gate
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -22,13 +26,27 @@ def told(stack, text):
 def wait_asleep(stack):
     """The flag is set, and nobody who may have seen it otherwise runs any more."""
     wait_until(lambda: asleep(stack), what="larderd asleep")
-    before = metrics(stack).sum("larder_outbox_polls_total")
+    before = None
 
     def quiet():
         nonlocal before
         last, before = before, metrics(stack).sum("larder_outbox_polls_total")
         return before == last
     wait_until(quiet, what="no more polls", every=0.2)
+
+
+def wait_up(stack):
+    """Changes of "b" come until larderd itself has cleared the flag."""
+    connection = stack.postgres.connect(stack.database, "larder")
+
+    def flag_cleared():
+        for _ in range(20):
+            cursor.execute(CHANGE, (["b"],))
+        cursor.execute("SELECT last_value FROM larder.asleep")
+        return cursor.fetchone()[0] == 1
+    with connection.cursor() as cursor:
+        wait_until(flag_cleared, what="the flag cleared", every=0)
+    connection.close()
 
 
 # Delivery
@@ -83,6 +101,7 @@ def test_the_feed_is_a_chain(stack):
         message = listener.get_message(ignore_subscribe_messages=True, timeout=1)
         if message and b"\n" in message["data"]:
             bumps.append(message["data"].split(b"\n"))
+            beat = None  # of the bumps before
         elif message and bumps:
             beat = message["data"]
     assert beat == bumps[-1][1], "a heartbeat tells the number of the last bump"
@@ -141,6 +160,93 @@ def test_definitions_that_changed_are_struck(stack):
     wait_raised(served, "public.view()")
     assert clock(served, "other") == 1
     wait_until(lambda: served.sql("SELECT count(*) FROM public.altered")[0][0] == 0, what="the transaction committed")
+
+
+# A look at definitions that lasts until the table is not locked any more.
+HELD = """
+CREATE TABLE public.held (tag text);
+INSERT INTO public.held VALUES ('public.view()');
+CREATE FUNCTION larder.changed_definitions() RETURNS TABLE (tag text) LANGUAGE sql AS 'SELECT tag FROM public.held';
+"""
+
+
+def looking(stack):
+    """(session, begin) of the look at definitions that is held up, or None."""
+    rows = stack.sql("SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE '%changed_definitions%' "
+                     "AND wait_event_type = 'Lock' AND datname = current_database()")
+    return rows[0] if rows else None
+
+
+@pytest.mark.parametrize("pooling", ["session", "transaction"])
+def test_changes_do_not_wait_for_a_look_at_definitions(stack, pooling):
+    served = daemons(stack, schema=HELD, env={"LARDER_DB_POOLING": pooling})
+    watch(served, "a", "b", "public.view()")
+    with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE public.held")
+        look = wait_until(lambda: looking(served), what="a look at definitions that is held up")
+        change(served, "a")
+        wait_raised(served, "a")
+        change(served, "b")
+        wait_raised(served, "b")
+        assert looking(served) == look, "the changes were bumped after the look at definitions"
+        before = clock(served, "public.view()")
+        cursor.execute("ROLLBACK")
+    wait_raised(served, "public.view()", above=before)
+
+
+def test_a_look_at_definitions_that_is_cut_off_is_made_again(stack):
+    served = daemons(stack, schema=HELD)
+    watch(served, "public.view()")
+    with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE public.held")
+        session, _ = wait_until(lambda: looking(served), what="a look at definitions that is held up")
+        cursor.execute("SELECT pg_terminate_backend(%s)", (session,))
+        wait_until(lambda: (looking(served) or (session,))[0] != session, what="another session that looks")
+        before = clock(served, "public.view()")
+        cursor.execute("ROLLBACK")
+    wait_raised(served, "public.view()", above=before)
+    assert_delivers(served, "a")
+
+
+def test_no_heartbeat_while_definitions_can_not_be_looked_at(stack):
+    """What is held up may be the look that would strike a view's answers: nobody may vouch for them meanwhile."""
+    served = daemons(stack, schema=HELD, env={"LARDER_GUARD_TTL": "1s"})
+    with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE public.held")
+        wait_until(lambda: looking(served), what="a look at definitions that is held up")
+        told(served, "definitions could not be looked at")
+        wait_until(lambda: not beats(served), what="no heartbeat")
+        assert_delivers(served, "a")
+        cursor.execute("ROLLBACK")
+    wait_until(lambda: beats(served), what="the heartbeat")
+
+
+def test_the_heartbeat_follows_the_look_that_it_waits_for(stack):
+    """At the start, when larderd sleeps already: not the next poll, a minute later."""
+    served = stack(ROUTES, nginx=False, schema=SCHEMA + f"""
+        CREATE FUNCTION larder.changed_definitions() RETURNS TABLE (tag text) LANGUAGE sql AS
+            'SELECT NULL::text FROM pg_advisory_xact_lock_shared({NUMBER}) OFFSET 1';
+        """)
+    with Gate(served) as gate:
+        served.start_larderd(environment=SLEEPY)
+        gate.wait_for(1)
+        wait_asleep(served)
+        assert not beats(served)
+        gate.open()
+        wait_until(lambda: beats(served), 20, "the heartbeat")
+
+
+def test_no_heartbeat_of_a_role_that_may_not_look_at_definitions(stack):
+    served = daemons(stack, schema="""
+        CREATE FUNCTION larder.changed_definitions() RETURNS TABLE (tag text) LANGUAGE sql AS $$ SELECT '' WHERE false $$;
+        """, env={"LARDER_GUARD_TTL": "1s"})
+    served.sql("CREATE OR REPLACE FUNCTION larder.changed_definitions() RETURNS TABLE (tag text) LANGUAGE plpgsql AS "
+               "$$ BEGIN RAISE insufficient_privilege; END $$")
+    told(served, "definitions could not be looked at")
+    wait_until(lambda: not beats(served), what="no heartbeat")
+    served.sql("CREATE OR REPLACE FUNCTION larder.changed_definitions() RETURNS TABLE (tag text) LANGUAGE sql AS "
+               "$$ SELECT '' WHERE false $$")
+    wait_until(lambda: beats(served), what="the heartbeat")
 
 
 # At the start
@@ -230,16 +336,15 @@ def test_a_writer_that_saw_it_awake_is_not_missed(stack):
     """It will not notify, commits after larderd lay down, and no poll comes for a minute."""
     served = daemons(stack, env=SLEEPY)
     watch(served, "a")
-    wait_asleep(served)
-    served.sql("SELECT setval('larder.asleep', 1)")
     connection = served.postgres.connect(served.database, "larder")
     with connection.cursor() as cursor:
         cursor.execute("BEGIN; INSERT INTO larder.outbox (tag) VALUES ('a')")
-        served.sql("NOTIFY larder")
+        wait_up(served)  # the writer, who looks at the flag after his INSERT, may see it cleared from now on
         wait_until(lambda: asleep(served), what="larderd lying down anew")
         for _ in range(3):
             polls = metrics(served).sum("larder_outbox_polls_total")
             wait_until(lambda: metrics(served).sum("larder_outbox_polls_total") > polls, 5, "a drowsy poll")
+        assert clock(served, "a") == 1
         cursor.execute("COMMIT")
     wait_raised(served, "a", deadline=5)
     connection.close()
@@ -248,13 +353,7 @@ def test_a_writer_that_saw_it_awake_is_not_missed(stack):
 def test_under_load_writers_are_told_not_to_notify(stack):
     served = daemons(stack, env=SLEEPY)
     wait_asleep(served)
-    with served.postgres.connect(served.database, "larder").cursor() as cursor:
-        def flag_cleared():
-            for _ in range(20):
-                cursor.execute(CHANGE, (["a"],))
-            cursor.execute("SELECT last_value FROM larder.asleep")
-            return cursor.fetchone()[0] == 1
-        wait_until(flag_cleared, what="the flag cleared", every=0)
+    wait_up(served)
     wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
     wait_asleep(served)
 
@@ -281,6 +380,39 @@ def test_sighup_is_harmless(stack):
     assert served.larderd.running()
 
 
+@pytest.mark.parametrize("name", ["clocks-1", "urls-2"])
+def test_a_run_folder_of_another_making_keeps_nobody_from_hearing_of_changes(stack, tmp_path, name):
+    """Only what nginx keeps is not refreshed then; a file of another user is told of in the same way."""
+    os.mkfifo(f"{tmp_path}/{name}")
+    served = daemons(stack)
+    assert served.larderd.stop() == 0
+    with open(f"{tmp_path}/secret", "w", encoding="ascii") as secret:
+        secret.write("0123456789abcdef yes;\n")
+    daemon = served.start_larderd("other", {"LARDER_RUN": str(tmp_path), "LARDER_NGINX": "http://127.0.0.1:1",
+                                            "LARDER_NGINX_SECRET_FILE": f"{tmp_path}/secret"})
+    assert_delivers(served, "a")
+    assert f"{name} must be a regular file of this user or root: what nginx keeps is not refreshed" in daemon.log_text()
+    assert daemon.stop() == 0
+
+
+def test_sighup_while_it_starts_is_harmless(stack, tmp_path):
+    """It would die of the signal, after which no service manager starts it again."""
+    served = daemons(stack)
+    assert served.larderd.stop() == 0
+    with open(f"{tmp_path}/counters-1", "wb") as counters:
+        fcntl.flock(counters, fcntl.LOCK_EX)
+        daemon = served.start_larderd("early", {"LARDER_RUN": str(tmp_path)})
+        wait_until(lambda: waits_for_lock(daemon.process.pid), 20, "larderd waiting for the counters")
+        daemon.process.signal(SIGHUP)
+    assert_delivers(served, "a")
+    assert daemon.stop() == 0
+
+
+def waits_for_lock(pid):
+    with open("/proc/locks", encoding="ascii") as locks:
+        return any(line.split()[1] == "->" and str(pid) in line.split() for line in locks)
+
+
 # Killed
 
 def test_killed_before_the_bump_it_loses_nothing(stack):
@@ -301,10 +433,11 @@ def test_killed_before_the_bump_it_loses_nothing(stack):
 def test_killed_between_the_bump_and_the_commit_it_bumps_again(stack):
     served = daemons(stack, redis_proxy=True)
     watch(served, "a")
-    served.redis_proxy.delay(0.7)
+    served.redis_proxy.delay(30)  # longer than larderd is patient: it commits nothing, however late it is killed
     change(served, "a")
-    first = wait_raised(served, "a")
+    wait_raised(served, "a")
     served.larderd.kill()
+    first = clock(served, "a")
     assert rows_left(served) == 1
     served.redis_proxy.pass_on()
     served.start_larderd("larderd2")
@@ -351,9 +484,9 @@ def test_two_share_a_load(stack):
 
 def test_what_a_stopped_peer_holds_comes_free(stack):
     """The stopped one has the row locked; the other does not promise anything until it got it."""
-    served = daemons(stack, redis_proxy=True, env={"LARDER_GUARD_TTL": "1s"})
+    served = daemons(stack, redis_proxy=True, env={"LARDER_GUARD_TTL": "1s", "LARDER_REDIS_TIMEOUT": "10s"})
     watch(served, "a")
-    served.redis_proxy.delay(0.9)
+    served.redis_proxy.keep_back(b"larder:t:a")
     change(served, "a")
     in_hand = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%larder_take%'"
     wait_until(lambda: served.sql(in_hand)[0][0], what="the row in larderd's hands", every=0.005)
@@ -366,6 +499,34 @@ def test_what_a_stopped_peer_holds_comes_free(stack):
     served.redis_proxy.pass_on()
     served.larderd.resume()
     assert_delivers(served, "b")
+
+
+def test_polls_look_again_for_what_a_peer_has_in_hand(stack):
+    """Its rows stay in the outbox when it gives them back; their numbers are below the position by then."""
+    served = daemons(stack)
+    served.postgres.execute(f'ALTER DATABASE "{served.database}" SET log_statement = \'all\'')
+    served.larderd.kill()
+    watch(served, "held", "passed")
+    change(served, "held")
+    connection = served.postgres.connect(served.database, "larder")
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT xid::text FROM larder.outbox FOR UPDATE")
+        number = cursor.fetchone()[0]
+        served.start_larderd("larderd2")
+        change(served, "passed")
+        wait_raised(served, "passed")
+        asked = re.compile(rf"larder_take\('{{(\d+,)*{number}(,\d+)*}}'")
+        wait_until(lambda: asked.search(logged(served)), what="a poll that asks for the row")
+        assert clock(served, "held") == 1
+        cursor.execute("ROLLBACK")
+    connection.close()
+    wait_raised(served, "held")
+    wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
+
+
+def logged(stack):
+    with open(stack.postgres.log, encoding="utf-8", errors="replace") as log:
+        return log.read()
 
 
 def test_no_heartbeat_while_changes_wait(stack):

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit
+from support.stack import metrics
+from support.waiting import wait_until
 
 ROWS = 4
 WRITERS = 2 * ROWS  # two of them to a row
@@ -27,7 +29,7 @@ BUMP = b":f\r\n"
 @pytest.fixture
 def served(stack):
     stacked = stack(ROUTES, schema=SCHEMA, nginx=False, install=True, larderd=True, processes=3, redis_proxy=True,
-                    env={"LARDER_GUARD_TTL": "60s", "LARDER_REDIS_PROBE": "20ms"})
+                    env={"LARDER_GUARD_TTL": "60s", "LARDER_REDIS_PROBE": "20ms", "LARDER_REDIS_TIMEOUT": "100ms"})
     barrier(stacked)
     return stacked
 
@@ -83,3 +85,23 @@ def test_no_read_is_older_than_an_answered_write(served):
         disturber.join()
     assert not reads.old, "\n".join(reads.old[:10])
     assert reads.hits
+
+
+def test_an_early_refresh_by_a_clock_that_is_ahead_is_struck_without_redis(stack):
+    """As after Redis began anew: its clock was set ahead of the host's, and nothing but a refresh has heard of that."""
+    routes = {"slow": "-- @http GET /one/{id}\n-- @result row\n-- @cache ttl=8s\n"
+                      "-- @depends counts.id = :id\nSELECT n, pg_sleep(1)::text FROM counts WHERE id = :id",
+              "add": ROUTES["add"]}
+    served = stack(routes, schema=SCHEMA, nginx=False, install=True, env={"LARDER_GUARD_TTL": "60s"})
+    wait_until(lambda: is_hit(served.direct("/one/1")), 20, "a page kept")
+    client, hour = served.redis.client(), 3600 * 1000000
+    client.hincrby("larder:c", "n", hour)
+    before = metrics(served).sum("larder_cache_stores_total")
+
+    def refreshed():
+        return served.direct("/one/1") and metrics(served).sum("larder_cache_stores_total") > before
+
+    wait_until(refreshed, 60, "an early refresh", every=0)
+    served.redis.kill()
+    assert served.direct("/one/1", method="POST").json() == {"n": 1}
+    assert served.direct("/one/1").json()["n"] == 1

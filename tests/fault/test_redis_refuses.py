@@ -13,8 +13,9 @@ PASSWORD = "s3cret-w0rd"
 
 @pytest.fixture
 def fresh(stack):
-    return lambda **options: stack(ROUTES, schema=SCHEMA, nginx=False,
-                                   **{**options, "env": {**PROBE, **options.get("env", {})}})
+    """Of a Redis that answers at once, so that one that is late is a busy machine's."""
+    return lambda **options: stack(ROUTES, schema=SCHEMA, nginx=False, **{
+        **options, "env": {**PROBE, "LARDER_REDIS_TIMEOUT": "5s", **options.get("env", {})}})
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def fake(fresh):
     def start(behaviour, env=None):
         servers.append(Server(behaviour))
         url = f"redis://127.0.0.1:{servers[-1].port}/0"
-        return fresh(redis=False, env={"LARDER_REDIS": url, **(env or {})})
+        return fresh(redis=False, env={"LARDER_REDIS": url, "LARDER_REDIS_TIMEOUT": "100ms", **(env or {})})
 
     yield start
     for each in servers:

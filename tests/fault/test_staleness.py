@@ -3,13 +3,16 @@
 The rows of PostgreSQL are in test_staleness_database.py, those of a Redis that forgets in test_staleness_forgotten.py.
 """
 
+import contextlib
 import time
+from statistics import median
 
 import pytest
 
 from breaking import LARDERD_FAULTS, REDIS_FAULTS, larderd_killed, redis_full, redis_killed, redis_stopped
 from faults import SLACK, count, together
-from staleness import (BOUND, GUARD, PATIENT, REDIS_TIMEOUT, Change, ask, assert_healthy, keep_person, person, watched)
+from staleness import (BOUND, GUARD, MOMENT, PATIENT, REDIS_TIMEOUT, Change, ask, assert_healthy, keep_person, person,
+                       watched)
 from support.coherent import barrier, is_hit, keep, wait_for_beat
 from support.host import Host
 from support.proxy import Proxy
@@ -50,8 +53,9 @@ def test_nothing_down(served):
     ages = []
     for _ in range(40):
         number = keep_person(served)
-        ages.append(Change(served, number).assert_shows(GUARD / 2))
+        ages.append(Change(served, number).assert_shows())
     print(f"\nold answers were read for at most {max(ages) * 1000:.1f} ms")
+    assert median(ages) < MOMENT
 
 
 # Redis or larderd is away
@@ -120,8 +124,11 @@ def test_commits_wait_for_nobody(served):
     """With Redis stopped and larderd dead a write costs what it always costs, and its change stays in the outbox."""
     number = person()
     with larderd_killed(served), redis_stopped(served):
+        seconds = []
         for _ in range(50):
-            assert Change(served, number).age() < 1
+            begin = time.monotonic()
+            seconds.append(Change(served, number).committed - begin)
+        assert median(seconds) < REDIS_TIMEOUT
         assert outbox(served) >= 50
     assert_healthy(served)
     wait_until(lambda: outbox(served) == 0, 20, "an empty outbox")
@@ -164,12 +171,10 @@ def test_one_of_two_daemons_may_die(served):
     try:
         with larderd_killed(served):
             barrier(served)
-            for _ in range(20):
-                number = keep_person(served)
-                Change(served, number).assert_shows(GUARD / 2, longest=None)
-        for _ in range(5):
-            number = keep_person(served)
-            Change(served, number).assert_shows(GUARD / 2, longest=None)
+            behind = [Change(served, keep_person(served)).assert_shows(longest=None) for _ in range(20)]
+        behind += [Change(served, keep_person(served)).assert_shows(longest=None) for _ in range(5)]
+        # Without the other each would be behind by the guard time; one alone may be, where the machine itself stalls.
+        assert median(behind) < GUARD / 10
     finally:
         second.stop()
     assert_healthy(served)
@@ -183,10 +188,7 @@ def test_a_daemon_stopped_with_changes_in_its_hands(served):
     try:
         with larderd_killed(served):
             second = served.start_larderd("larderd3", {"LARDER_REDIS": network.redis})
-            barrier(served)
-            network.stall()
-            change = Change(served, number)
-            wait_until(lambda: locked(served), 5, "rows taken")
+            change = wait_until(lambda: taken(served, network, number), 30, "rows taken")
             second.pause()
         change.assert_shows(change.age() + BOUND)
         network.pass_on()
@@ -196,6 +198,17 @@ def test_a_daemon_stopped_with_changes_in_its_hands(served):
     finally:
         network.stop()
     assert_healthy(served)
+
+
+def taken(stack, network, number):
+    """A change that the daemon behind the network has in hand; not one for which it had no Redis any more."""
+    network.pass_on()
+    barrier(stack)
+    network.stall()
+    change = Change(stack, number)
+    with contextlib.suppress(AssertionError):
+        return wait_until(lambda: locked(stack), 0.5, "rows taken") and change
+    return None
 
 
 def locked(stack):
@@ -213,8 +226,8 @@ def test_one_host_of_two_loses_redis(served, tmp_path, behave):
             number = keep_person(served)
             keep(lambda: ask(second, f"/near/{number}"), "l1")
             getattr(network, behave)()
-            change = Change(served, number)
-            change.assert_shows(GUARD / 2)
+            behind = [Change(served, number).assert_shows() for _ in range(3)]
+            assert median(behind) < MOMENT
             other = Change(served, number)
             other.stack = second
             other.assert_shows()
@@ -238,7 +251,7 @@ def test_a_million_changes_in_the_outbox(fresh):
         change.assert_shows()
         keep_person(served)
     for _ in range(10):
-        Change(served, number).assert_shows(longest=REDIS_TIMEOUT + 4 * SLACK)
+        Change(served, number).assert_shows(longest=REDIS_TIMEOUT + 2 * SLACK)
     wait_until(lambda: outbox(served) == 0, 120, "an empty outbox", every=0.2)
     assert_healthy(served)
 
@@ -254,9 +267,11 @@ def test_a_transaction_left_open(fresh):
         number = keep_person(served)
         for _ in range(300):
             Change(served, number)
+        behind = []
         for _ in range(20):
             keep(lambda: ask(served, f"/near/{number}"), "l1")
-            Change(served, number).assert_shows(GUARD / 2)
+            behind.append(Change(served, number).assert_shows())
+        assert median(behind) < GUARD / 10
     finally:
         idle.close()
     assert_healthy(served)
@@ -272,11 +287,10 @@ def test_a_transaction_that_commits_late(served):
             with slow.cursor() as cursor:
                 cursor.execute("UPDATE people SET name = 'late' WHERE id = %s", [number])
             for _ in range(5):
-                Change(served, other).assert_shows(GUARD / 2)
+                Change(served, other).assert_shows()
             assert ask(served, f"/near/{number}").json()["name"] != "late"
             keep(lambda: ask(served, f"/near/{number}"), "l1")
             slow.commit()
-            wait_until(lambda: ask(served, f"/near/{number}").json()["name"] == "late", GUARD / 2 + SLACK,
-                       "the late change")
+            wait_until(lambda: ask(served, f"/near/{number}").json()["name"] == "late", BOUND, "the late change")
         finally:
             slow.close()

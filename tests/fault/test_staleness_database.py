@@ -53,12 +53,14 @@ def test_the_last_good_answer_where_the_route_allows_it(served, away):
 
 def test_the_last_good_answer_only_for_its_time(served):
     """ttl=1s error=3s: three seconds from its fill, or from its ttl where nothing but age speaks against it."""
+    begin = time.monotonic()
     number = keep_person(served, "brief")
     kept = time.monotonic()
     with killed(served.postgres):
         wait_until(lambda: detail(ask(served, f"/brief/{number}")) == "database-down", 3, "an answer marked")
         wait_until(lambda: ask(served, f"/brief/{number}").status == 503, 6, "a refusal")
-        assert 2.8 < time.monotonic() - kept < 4 + SLACK
+        refused = time.monotonic()
+        assert refused - begin >= 3 and refused - kept < 4 + SLACK
         assert_unavailable(ask(served, f"/brief/{number}"))
     assert_healthy(served)
 
@@ -146,9 +148,7 @@ def test_both_away(served):
     Change(served, number).assert_shows()
     keep(lambda: ask(served, f"/near/{number}"), "l1")
     with redis_killed(served), killed(served.postgres):
-        gone = time.monotonic()
         wait_until(lambda: ask(served, f"/near/{number}").status == 503, BOUND + LONGEST, "a refusal")
-        assert time.monotonic() - gone < BOUND + LONGEST
         for _ in range(5):
             assert_unavailable(ask(served, f"/near/{number}"))
             assert_unavailable(ask(served, f"/far/{person()}"))

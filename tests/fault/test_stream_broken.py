@@ -37,6 +37,7 @@ ROUTES = {
     "one": route("/one", "SELECT 1 AS a", "@result row"),
 }
 ENDLESS = "/rows?most=1000000000"
+SOON = 5.0  # seconds: what a busy machine may take to end a statement that would go on for a minute
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,10 @@ def test_a_failure_half_way_breaks_the_connection(served):
         download.finish()
         assert download.broken and not download.whole
         assert download.answer.status == 200 and download.answer.body.count(b"\r\n") > 100_000
+    # The connection's end may be seen before what follows it.
+    wait_until(lambda: metrics(served).sum("larder_requests_total", route="GET /bad", status="500") == failures + 1)
+    wait_until(lambda: "division by zero (SQLSTATE 22012) after 299999 rows" in served.log_text())
     assert streams(served, "broken_total") == before + 1
-    assert metrics(served).sum("larder_requests_total", route="GET /bad", status="500") == failures + 1
-    assert "division by zero (SQLSTATE 22012) after 299999 rows" in served.log_text()
     assert served.direct("/one").json() == {"a": 1}
 
 
@@ -124,7 +126,7 @@ def test_the_statement_ends_when_the_client_leaves_among_rows(served):
     before = streams(served, "left_total")
     with Download(served.api.socket, ENDLESS) as download:
         assert download.read_until(1_000_000) and active(served)
-    wait_until(lambda: not active(served), 1, "the statement's end")
+    wait_until(lambda: not active(served), SOON, "the statement's end")
     wait_until(lambda: streams(served, "left_total") == before + 1 and streams(served, "running") == 0)
 
 
@@ -132,7 +134,7 @@ def test_the_statement_ends_when_the_client_leaves_among_rows(served):
 def test_the_statement_ends_when_the_client_leaves_and_no_row_comes(served, target):
     with Download(served.api.socket, target):
         wait_until(lambda: active(served), what="the statement")
-    wait_until(lambda: not active(served), 1, "the statement's end")
+    wait_until(lambda: not active(served), SOON, "the statement's end")
     wait_until(lambda: streams(served, "running") == 0)
 
 
@@ -141,7 +143,7 @@ def test_it_ends_when_the_client_of_nginx_leaves(served, target):
     with subprocess.Popen(["curl", "-s", "-o", "/dev/null", served.url + target]) as client:
         wait_until(lambda: active(served), what="the statement")
         client.kill()
-    wait_until(lambda: not active(served), 1, "the statement's end")
+    wait_until(lambda: not active(served), SOON, "the statement's end")
 
 
 def test_the_connection_is_used_again_afterwards(served):
@@ -197,7 +199,7 @@ def test_the_statement_ends_behind_pgbouncer_too(stack, lazy_postgres, work_fold
         for target in ("/nothing", "/halt", ENDLESS) * 2:
             with Download(made.api.socket, target):
                 wait_until(lambda: active(made), what="the statement")
-            wait_until(lambda: not active(made), 1, "the statement's end")
+            wait_until(lambda: not active(made), SOON, "the statement's end")
         wait_until(lambda: streams(made, "running") == 0)
         assert made.direct("/rows?most=2").body.count(b"\r\n") == 3
     finally:
@@ -212,7 +214,7 @@ def test_a_reader_who_takes_nothing_is_not_waited_for_for_ever(served):
     with Download(served.api.socket, ENDLESS) as download:
         wait_until(lambda: streams(served, "left_total") == before + 1, 10, "its end")
         assert download.finish().broken
-    assert not active(served)
+    wait_until(lambda: not active(served), SOON, "the statement's end")
 
 
 def test_a_slow_reader_gets_all_of_it(served):
@@ -255,7 +257,7 @@ def test_the_time_for_the_whole(stack):
         with Download(made.api.socket, target) as download:
             assert download.finish().broken
             assert download.answer.status == 200
-        wait_until(lambda: not active(made), 2)
+        wait_until(lambda: not active(made), SOON)
     assert streams(made, "broken_total") == 2
 
 
@@ -271,7 +273,7 @@ def test_a_process_told_to_end_lets_downloads_end_within_bounds(stack):
         assert good.finish().whole and good.answer.body.endswith(b"0,late\r\n")
         assert endless.finish().broken and halted.finish().broken
         wait_until(lambda: not alive(process), 5, "the process's end")
-    wait_until(lambda: not active(made), 2)
+    wait_until(lambda: not active(made), SOON)
 
 
 # What it takes

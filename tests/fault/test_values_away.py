@@ -10,7 +10,7 @@ ROUTES = {
     "get": "-- @http GET /v/{key}\n-- @kv get key={key}\n",
     "delete": "-- @http DELETE /v/{key}\n-- @kv delete key={key}\n",
 }
-PROBE = {"LARDER_REDIS_PROBE": "50ms"}
+PROBE = {"LARDER_REDIS_PROBE": "50ms", "LARDER_REDIS_TIMEOUT": "100ms"}
 
 
 @pytest.fixture

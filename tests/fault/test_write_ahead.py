@@ -187,6 +187,25 @@ def test_writes_alone_bring_back_a_redis_that_forgot_the_script(stack):
     assert grown(served, before, "larder_strikes_left_total") == 0
 
 
+def test_the_answer_does_not_wait_until_redis_can_be_told(stack):
+    """Its connection is gone, and the new one is not ready: in a database other than 0 Redis is asked for that first."""
+    served = stack(ROUTES, schema=SCHEMA, nginx=False, install=True, redis_proxy=True, env={
+        "LARDER_REDIS_TIMEOUT": "8s", "LARDER_REDIS": "redis://127.0.0.1:{stack.redis_proxy.port}/1"})
+    user = next(ids)
+    rename(served, user, "old")
+    wait_until(lambda: metrics(served).sum("larder_struck_tags_total") > 0, 10, "the first bump")
+    before = metrics(served)
+    served.redis_proxy.keep_back(b"SELECT")
+    served.redis_proxy.drop()
+    rename(served, user, "new")
+    assert grown(served, before, "larder_strikes_left_total") == 0
+    assert grown(served, before, "larder_struck_tags_total") == 0
+    served.redis_proxy.pass_on()
+    wait_until(lambda: grown(served, before, "larder_struck_tags_total") > 0, 20, "the bump's number")
+    assert grown(served, before, "larder_strikes_left_total") == 0
+    assert_fresh_everywhere(served, user, "new")
+
+
 def test_a_long_answer_waits_for_redis(served):
     """Its reader may take longer over it than others await the strike."""
     user = next(ids)

@@ -4,6 +4,8 @@
 
 #include "db/rule.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 struct tally {
     size_t told;
     size_t size;

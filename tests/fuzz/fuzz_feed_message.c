@@ -4,6 +4,8 @@
 
 #include "cache/feed_message.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static void require(bool condition)
 {
     if (!condition)

@@ -5,6 +5,8 @@
 #include "http/cache_control.h"
 #include "http/header.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static void require(bool condition)
 {
     if (!condition)

@@ -5,6 +5,8 @@
 
 #include "http/client_address.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define LINES_MAX 16
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,6 +4,8 @@
 
 #include "http/coding.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct coding_accept accept = coding_accept_parse((struct span){(const char *)data, size});

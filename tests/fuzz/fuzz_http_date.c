@@ -4,6 +4,8 @@
 
 #include "http/date.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char buffer[HTTP_DATE_SIZE];

@@ -4,6 +4,8 @@
 
 #include "http/media.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *const types[] = {"application/json", "text/csv"};

@@ -4,6 +4,8 @@
 
 #include "http/precondition.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span rest = {.data = (const char *)data, .size = size};

@@ -5,6 +5,8 @@
 #include "base/utf8.h"
 #include "http/query.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define PAIRS_MAX 16
 
 static void require(bool condition)

@@ -8,6 +8,8 @@
 #include "http/link.h"
 #include "http/problem.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static void require(bool condition)
 {
     if (!condition)

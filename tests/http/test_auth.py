@@ -278,7 +278,8 @@ def test_a_reload_brings_no_route_that_nobody_could_ask(stack):
     plain = stack({"open": ROUTES["open"]}, nginx=False, redis=False)
     plain.write_route("me", ROUTES["me"])
     plain.api.reload()
-    assert "the old routes stay" in plain.log_text() and "tokens are off" in plain.log_text()
+    wait_until(lambda: "the old routes stay" in plain.log_text(), 5, "the reload's end")
+    assert "tokens are off" in plain.log_text()
     plain.direct("/me").problem(404)
     assert plain.direct("/open").status == 200
 

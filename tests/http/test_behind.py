@@ -57,21 +57,17 @@ INSERT INTO looks (page) VALUES (:page)""",
 }
 
 
-# A machine that has much to do is no queue that is away.
-PATIENT = {"LARDER_REDIS_TIMEOUT": "5s"}
-
-
 @pytest.fixture(scope="module")
 def served(shared_stack, tmp_path_factory):
     return shared_stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=True, processes=2,
-                        env=PATIENT | tokens.settings(f"{tmp_path_factory.mktemp('behind')}/key"))
+                        env=tokens.settings(f"{tmp_path_factory.mktemp('behind')}/key"))
 
 
 @pytest.fixture(scope="module")
 def idle(shared_stack):
     """Without larderd: what is queued stays."""
     routes = {name: text for name, text in ROUTES.items() if "@auth" not in text}
-    return shared_stack(routes, schema=SCHEMA, queue=True, install=True, env=PATIENT)
+    return shared_stack(routes, schema=SCHEMA, queue=True, install=True)
 
 
 def post(stack, target, fields=None, **headers):
@@ -114,13 +110,15 @@ def test_what_is_missing_is_null(served):
 
 
 def test_many_are_made_in_their_order_in_few_transactions(served):
+    served.larderd.pause()  # or there were more batches the slower these are posted
     for number in range(300):
         accepted(post(served, f"/looks/many-{number:03}"))
+    served.larderd.resume()
     wait_until(lambda: len(pages(served, "many-%")) == 300)
     assert pages(served, "many-%") == [f"many-{number:03}" for number in range(300)]
     batches = served.sql("SELECT count(*) FROM looks WHERE page LIKE 'many-%' GROUP BY batch")
     assert max(count for (count,) in batches) <= 100
-    assert len(batches) < 150, batches
+    assert len(batches) < 20, batches
     assert metrics(served).sum("larder_behind_queued_total") >= 300
     emptied(served)
 
@@ -222,6 +220,41 @@ def test_a_migration_costs_no_write(served):
     assert served.queue.client().xlen("larder:q:dead") == dead
 
 
+def test_a_batch_that_waits_for_a_lock_holds_up_no_other_routes(served):
+    holder = served.postgres.connect(served.database, "larder")
+    holder.autocommit = False
+    holder.cursor().execute("LOCK TABLE waits")
+    accepted(post(served, "/two/held", {"seconds": 3}))
+    wait_until(lambda: served.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)], 10, "a batch that waits")
+    for number in range(20):
+        accepted(post(served, f"/looks/free-{number:02}"))
+        wait_until(lambda page=f"free-{number:02}": pages(served, page) == [page], 8)
+    assert pages(served, "held") == []
+    holder.rollback()
+    holder.close()
+    wait_until(lambda: pages(served, "held") == ["held"])
+
+
+def test_more_routes_than_one_look_takes(stack):
+    """Each of them is served."""
+    count = 510
+    routes = {f"r{number}": f"-- @http POST /r{number}/{{page}}\n-- @behind batch=10 every=50ms\n"
+              "INSERT INTO looks (page) VALUES (:page)" for number in range(count)}
+    many = stack(routes, schema=SCHEMA, queue=True, install=True, larderd=True, nginx=False)
+    for number in range(count):
+        accepted(post(many, f"/r{number}/{number}"))
+    wait_until(lambda: len(pages(many, "%")) == count, 60)
+    emptied(many)
+    assert sorted(pages(many, "%")) == sorted(map(str, range(count)))
+
+
+def test_settings_that_may_lose_writes_are_told_of_where_no_jobs_are_run(stack):
+    bare = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA, queue={"appendonly": "no"}, install=True, larderd=True,
+                 nginx=False, env={"LARDER_WORKERS": "0"})
+    wait_until(lambda: "appendonly is not yes" in bare.larderd.log_text(), 20, "a line of log")
+    accepted(post(bare, "/looks/x"))
+
+
 def test_statements_of_one_write_are_made_together_or_not(served):
     accepted(post(served, "/two/bad", {"seconds": 1}))
     accepted(post(served, "/two/good", {"seconds": 2}))
@@ -286,7 +319,7 @@ def test_a_queue_without_room_takes_nothing(idle):
 
 def test_a_role_with_no_more_rights_than_it_needs(stack):
     """Behind PgBouncer's rules besides: nothing is kept in a session."""
-    served = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA, queue=True, install=True, env=PATIENT)
+    served = stack({"look.sql": ROUTES["look.sql"]}, schema=SCHEMA, queue=True, install=True)
     role = f"maker_{uuid.uuid4().hex[:8]}"
     served.postgres.execute(f"CREATE ROLE {role} LOGIN", None, served.database, "postgres")
     served.sql(f"GRANT INSERT ON looks TO {role}")

@@ -8,6 +8,7 @@ import pytest
 
 from support.network import free_port
 from support.paths import program
+from support.postgres import PgBouncer
 from support.stack import clean_environment
 
 GOOD = "-- The newest thing.\n-- @http GET /good/{id}\n-- @cache ttl=5m negative=1m\nSELECT id, name FROM things WHERE id = :id"
@@ -226,11 +227,94 @@ def test_columns_of_value_json_and_row(folder, database):
 @pytest.mark.parametrize("statement, words", [
     ("SHOW work_mem", "@stream needs a SELECT, VALUES, TABLE or WITH"),
     ("EXPLAIN SELECT 1", "@stream needs a SELECT, VALUES, TABLE or WITH"),
-    ("INSERT INTO things (id) VALUES (1) RETURNING id", "syntax error"),
-    ("WITH made AS (INSERT INTO things (id) VALUES (1) RETURNING id) SELECT * FROM made", "must be at the top level")])
+    ("INSERT INTO things (id) VALUES (1) RETURNING id", "INSERT in a GET, which only reads"),
+    ("WITH made AS (INSERT INTO things (id) VALUES (1) RETURNING id) SELECT * FROM made", "INSERT in a GET")])
 def test_a_download_is_of_what_can_be_selected_from(folder, database, statement, words):
     (fault,) = folder.write(route=f"-- @http GET /x\n-- @stream csv\n{statement}").faults(**database)
     assert fault.startswith("route.sql:3:") and words in fault
+
+
+@pytest.mark.parametrize("statement, word", [
+    ("INSERT INTO things (id) VALUES (1) RETURNING id", "INSERT"),
+    ("WITH a AS (SELECT 1), gone AS (delete FROM things RETURNING id) SELECT * FROM gone", "delete"),
+    ("WITH a AS (SELECT 1) UPDATE things SET id = 1 RETURNING id", "UPDATE")])
+def test_a_get_that_writes_is_told_so_without_a_database_too(folder, statement, word):
+    (fault,) = folder.write(route=f"-- @http GET /x\n{statement}").faults()
+    assert fault == (f"route.sql:2:1: {word} in a GET, which only reads: what changes data is for POST, PUT, PATCH and "
+                     "DELETE")
+
+
+def test_a_get_of_what_nothing_can_be_put_around(folder, database):
+    (fault,) = folder.write(route="-- @http GET /x\nSHOW work_mem").faults(**database)
+    assert fault == "route.sql:2: a GET needs a SELECT, VALUES, TABLE or WITH"
+
+
+def test_postgresql_complains_of_parameters_by_their_names(folder, database):
+    faults = folder.write(
+        kind="-- @http GET /kind\n-- @param id int\n-- @param q default=null\nSELECT id FROM things "
+             "WHERE id = :id AND (:q IS NULL OR name = :q)",
+        page="-- @http GET /page\n-- @param q default=null\n-- @page by=id\nSELECT id FROM things WHERE :q IS NULL"
+    ).faults(**database)
+    for fault, file in zip(faults, ("kind.sql:4", "page.sql:4"), strict=True):
+        assert fault.startswith(file) and "could not determine data type of parameter :q (SQLSTATE 42P" in fault
+        assert fault.endswith('; give it one, by @param as in "-- @param name text", or where it stands, as in :name::text')
+
+
+def test_an_operator_that_a_declared_type_does_not_have(folder, database):
+    note = "; leave the type out of @param to have the one that PostgreSQL needs there"
+    faults = folder.write(declared="-- @http GET /declared\n-- @param id text\nSELECT name FROM things WHERE id = :id",
+                          other="-- @http GET /other\nSELECT id FROM things WHERE name = 1").faults(**database)
+    assert [fault.endswith(note) for fault in faults] == [True, False]
+    assert all("operator does not exist" in fault for fault in faults)
+
+
+def test_a_statement_that_the_role_may_not_run_is_noted(folder, database, lazy_postgres):
+    """PostgreSQL prepares it; only a request would show it. Nothing is run for the note."""
+    server, name = lazy_postgres(), database["PGDATABASE"]
+    server.execute("CREATE TABLE locked (id bigint PRIMARY KEY); CREATE TABLE half (id bigint); REVOKE ALL ON locked, half FROM larder; "
+                   "GRANT SELECT ON half TO larder", database=name)
+    routes = {"read": "-- @http GET /read\nSELECT id FROM locked",
+              "first": "-- @http POST /first\nINSERT INTO half (id) VALUES (:id); SELECT id FROM half",
+              "page": "-- @http GET /page\n-- @page by=id\n-- @param kind text\nSELECT id FROM locked WHERE :kind <> ''",
+              "load": "-- @http GET /load\n-- @stream csv\nSELECT id FROM locked",
+              "rls": "-- @http GET /rls\n-- @auth required rls\nSELECT id FROM locked",
+              "good": "-- @http POST /good\nINSERT INTO things (id) SELECT :id FROM half; NOTIFY told"}
+    status, lines, said = folder.write(**routes).larder("check", LARDER_JWT_ALG="HS256", LARDER_JWT_KEY_FILE="secret",
+                                                         **database)
+    notes = {line.removeprefix(f"{folder.path}/") for line in lines[:-1]}
+    words = "note: PostgreSQL: permission denied for table {}; grant it, or the answer is 500 where responders ask as the same role"
+    assert notes == {f"first.sql:2: {words.format('half')}"} | {
+        f"{file}: {words.format('locked')}" for file in ("read.sql:2", "page.sql:4", "load.sql:3")}
+    assert (status, said) == (0, "")
+    assert server.execute("SELECT count(*) FROM things", database=name) == [(0,)]
+
+
+def test_an_order_by_a_value_is_noted(folder):
+    routes = {"value": "-- @http GET /value\n-- @param sort text default=id enum=id,name\nSELECT id FROM things ORDER BY :sort",
+              "chosen": "-- @http GET /chosen\n-- @param sort text default=id\nSELECT id, name FROM things "
+                        "ORDER BY CASE WHEN :sort = 'name' THEN name END, id"}
+    status, lines, _ = folder.write(**routes).larder("check")
+    (note,) = lines[:-1]
+    assert status == 0 and note.startswith(f"{folder.path}/value.sql:3: note: ORDER BY :sort is one value for all rows")
+
+
+def test_a_location_that_leads_nowhere_is_noted(folder):
+    write = "-- @http POST /{0}\n-- @result row\n-- @location {1}\nINSERT INTO things (id) VALUES (:id) RETURNING id"
+    folder.write(good=GOOD, right=write.format("right", "/good/{id}"), wrong=write.format("wrong", "/goods/{id}"),
+                 written=write.format("written", "/wrong"))
+    status, lines, _ = folder.larder("check")
+    assert status == 0 and lines[:-1] == [
+        f"{folder.path}/{file}.sql:3:14: note: @location {path}: no GET here has this path"
+        for file, path in (("written", "/wrong"), ("wrong", "/goods/{id}"))]
+
+
+def test_auth_without_tokens_is_noted_as_the_start_would_refuse_it(folder):
+    folder.write(a="-- @http GET /a\n-- @auth optional\nSELECT 1 AS a", b="-- @http GET /b\n-- @auth required\nSELECT 1 AS b",
+                 c="-- @http GET /c\nSELECT 1 AS c")
+    status, lines, said = folder.larder("check")
+    assert (status, said) == (0, "") and lines[:-1] == [
+        f"{folder.path}/a.sql:1: note: 2 routes have @auth, but LARDER_JWT_ALG is off: with these settings no responder starts"]
+    assert len(folder.larder("check", LARDER_JWT_ALG="HS256", LARDER_JWT_KEY_FILE="secret")[1]) == 1
 
 
 def test_every_statement_is_asked_of_postgresql(folder, database):
@@ -238,6 +322,23 @@ def test_every_statement_is_asked_of_postgresql(folder, database):
     status, lines, _ = folder.write(good=GOOD, **bad).larder("check", **database)
     assert status == 1 and sum("does not exist" in line for line in lines) == 5
     assert "1 route without fault" in lines[-1] and "5 faults" in lines[-1]
+
+
+def test_behind_pgbouncer_the_commands_leave_nothing_to_the_next_client(folder, database, lazy_postgres, work_folder):
+    """Neither a prepared statement, over which the next command would stumble, nor a time-out."""
+    name = database["PGDATABASE"]
+    bouncer = PgBouncer(f"{work_folder}/pgbouncer", lazy_postgres(), name, pool=1)
+    try:
+        settings = database | bouncer.environment | {"LARDER_DB_POOLING": "transaction"}
+        folder.write(good=GOOD)
+        for command in (["check"], ["routes", "--depends"], ["install"], ["check"], ["install", "--remove"], ["check"]):
+            status, lines, said = folder.larder(*command, **settings)
+            assert (status, said) == (0, ""), (command, lines, said)
+        with lazy_postgres().connect(name, "larder", host="127.0.0.1", port=bouncer.port) as client, client.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout'), count(*) FROM pg_prepared_statements")
+            assert cursor.fetchall() == [("0", 0)]
+    finally:
+        bouncer.stop()
 
 
 def test_a_good_folder_with_a_database(folder, database):
@@ -280,10 +381,10 @@ def test_routes_prints_the_table_with_types_learned(folder, database):
     status, lines, said = folder.write(**ROUTES).larder("routes", **database)
     assert (status, said) == (0, "")
     assert cells(lines) == [
-        ["METHOD", "PATH", "PARAMETERS", "CACHE", "CONTROL"],
-        ["GET", "/good/{id}", "id bigint", "ttl=5m negative=1m", "no-cache"],
-        ["GET", "/list", "limit integer=20, tag text[]=null", "-", "public, max-age=60"],
-        ["GET", "/plain", "-", "-", "no-cache"]]
+        ["METHOD", "PATH", "PARAMETERS", "AUTH", "CACHE", "CONTROL"],
+        ["GET", "/good/{id}", "id bigint", "-", "ttl=5m negative=1m", "no-cache"],
+        ["GET", "/list", "limit integer=20, tag text[]=null", "-", "-", "public, max-age=60"],
+        ["GET", "/plain", "-", "-", "-", "no-cache"]]
     assert len({line.index("GET /good") if "GET /good" in line else 0 for line in lines}) == 1
     starts = {line.find(word) for line, word in zip(lines, ("CONTROL", "no-cache", "public,", "no-cache"))}
     assert len(starts) == 1, "the columns are aligned"
@@ -292,8 +393,26 @@ def test_routes_prints_the_table_with_types_learned(folder, database):
 def test_routes_of_values_are_texts_that_nobody_keeps(folder):
     _, lines, _ = folder.write(put="-- @http PUT /v/{key}\n-- @kv set key={key} value={value}",
                                got="-- @http GET /v/{key}\n-- @kv get key={key}").larder("routes")
-    assert cells(lines)[1:] == [["GET", "/v/{key}", "key text", "-", "no-store"],
-                                ["PUT", "/v/{key}", "key text, value text", "-", "no-store"]]
+    assert cells(lines)[1:] == [["GET", "/v/{key}", "key text", "-", "-", "no-store"],
+                                ["PUT", "/v/{key}", "key text, value text", "-", "-", "no-store"]]
+
+
+def test_routes_tells_who_may_ask_and_what_a_caller_alone_is_answered(folder):
+    _, lines, _ = folder.write(
+        maybe="-- @http GET /maybe\n-- @auth optional\nSELECT :auth.sub::text AS sub",
+        own="-- @http GET /own\n-- @auth required rls\n-- @cache ttl=5m\nSELECT 1 AS a",
+        shared="-- @http GET /shared\n-- @auth required role=editor\n-- @control public, max-age=9\nSELECT 1 AS a",
+    ).larder("routes")
+    assert [row[3:] for row in cells(lines)[1:]] == [
+        ["optional", "-", "private, no-cache"], ["required rls", "ttl=5m", "private, no-cache"],
+        ["required role=editor", "-", "public, max-age=9"]]
+
+
+def test_routes_shows_a_field_that_may_be_left_out_as_one(folder):
+    """What no @param declares is NULL then; what one declares without a default is required."""
+    _, lines, _ = folder.write(patch="-- @http PATCH /things/{id}\n-- @param made date\nUPDATE things SET made = :made, "
+                                     "name = coalesce(:name, name) WHERE id = :id").larder("routes")
+    assert cells(lines)[1][2] == "id ?, made date, name ?=null"
 
 
 def test_routes_without_a_database_leaves_what_only_postgresql_knows_open(folder):
@@ -356,6 +475,10 @@ def test_help_and_version_go_to_the_output():
     status, lines, said = larder("--help")
     assert (status, said) == (0, "") and all(any(f"larder {word}" in line for line in lines)
                                              for word in ("check", "routes", "config"))
+    for word, usage in (("check", "[--offline] [DIR]"), ("jobs", "list [waiting"), ("stats", "[--json]")):
+        status, lines, said = larder(word, "--help", LARDER_THREADS="bad")
+        assert (status, said) == (0, "") and lines[0].startswith(f"usage: larder {word} {usage}")
+        assert len(lines) == 5, "and of no other command"
     status, lines, said = larder("--version")
     assert (status, said) == (0, "") and re.fullmatch(r"larder \d+\.\d+\.\d+", lines[0]) and len(lines) == 1
     for name in ("larder-fcgi", "larderd"):

@@ -152,6 +152,18 @@ def test_types_are_learned_anew_at_a_reload(shared_stack):
 
 # A GET never writes
 
+def test_a_session_with_other_strings_is_refused_and_the_reason_told(stack, lazy_postgres):
+    served = stack({"named": "-- @http GET /named\n-- @result value\nSELECT 'a\\' AS name\n"}, nginx=False, redis=False)
+    assert served.direct("/named").json() == "a\\"
+    name = served.database
+    lazy_postgres().execute(f'ALTER DATABASE "{name}" SET standard_conforming_strings = off')
+    served.restart()
+    assert served.direct("/named").status == 503
+    assert 'standard_conforming_strings is off for the role "larder" or its database' in served.log_text()
+    lazy_postgres().execute(f'ALTER DATABASE "{name}" SET standard_conforming_strings = on')
+    wait_until(lambda: served.direct("/named").status == 200, 10, "sessions with the strings of the standard")
+
+
 @pytest.mark.parametrize("path", ["/write", "/sequence", "/lock"])
 def test_a_get_that_writes_is_500_and_writes_nothing(served, path):
     answer = served.get(path)

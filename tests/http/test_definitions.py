@@ -1,11 +1,13 @@
 """Definitions that change while responders run: views and functions that read something else from now on, and tables
 that `larder install` watches from now on. Nobody restarts anything, nobody sends SIGHUP."""
 
+import subprocess
 import time
 
 import pytest
 
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.postgres import program_folder
 from support.waiting import wait_until
 
 GUARD = 2
@@ -24,6 +26,10 @@ CREATE FUNCTION spoken(number int) RETURNS text LANGUAGE sql STABLE
 BEGIN ATOMIC SELECT word FROM first WHERE id = number; END;
 CREATE TABLE loose (id int PRIMARY KEY, word text);
 INSERT INTO loose VALUES (1, 'old');
+CREATE TYPE mood AS ENUM ('first', 'sad');
+CREATE TYPE pair AS (first int);
+CREATE TABLE people (mood mood, pair pair);
+INSERT INTO people VALUES ('first', ROW(1));
 """
 
 
@@ -35,6 +41,8 @@ ROUTES = SENTINEL_ROUTE | {
     "said": route("/said", "SELECT word FROM said WHERE id = 1"),
     "above": route("/above", "SELECT word FROM above WHERE id = 1", "l1=off"),
     "spoken": route("/spoken", "SELECT spoken(1) AS word"),
+    "mood": route("/mood", "SELECT mood AS word FROM people"),
+    "pair": route("/pair", "SELECT pair AS word FROM people"),
     "table": route("/table", "SELECT word FROM first WHERE id = 1"),
 }
 LOOSE = {
@@ -86,6 +94,37 @@ def test_what_reads_another_table_from_now_on(served, target, statement):
         kept_for_its_ttl(served, target)
 
 
+@pytest.mark.parametrize("target, statement, word", [
+    ("/mood", "ALTER TYPE mood RENAME VALUE 'first' TO 'glad'", "glad"),
+    ("/pair", "ALTER TYPE pair RENAME ATTRIBUTE first TO lone", {"lone": 1}),
+    ("/pair", "ALTER TYPE pair ADD ATTRIBUTE second int", {"first": 1, "second": None}),
+])
+def test_a_type_that_changed_changes_what_is_answered(served, target, statement, word):
+    kept_for_its_ttl(served, target)
+    served.sql(statement)
+    wait_for_body(lambda: served.direct(target), {"word": word}, 20)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--single-transaction",)])
+def test_a_dump_that_is_restored_over_the_live_database(served, tmp_path, arguments):
+    """Its rows are answered, and changes of them are heard of; larderd is not in the restore's way."""
+    environment = served.environment() | {"PGUSER": "postgres"}
+    subprocess.run([f"{program_folder()}/pg_dump", "-Fc", "-f", f"{tmp_path}/dump"], env=environment, check=True)
+    served.sql("UPDATE first SET word = 'later'")
+    for target in ("/table", "/said", "/spoken"):
+        wait_for_body(lambda: served.direct(target), {"word": "later"}, 20)
+        kept_for_its_ttl(served, target)
+    restored = subprocess.run([f"{program_folder()}/pg_restore", "--clean", "--if-exists", *arguments, "-d",
+                               served.database, f"{tmp_path}/dump"], env=environment, check=False, capture_output=True)
+    assert restored.returncode == 0, restored.stderr
+    for target in ("/table", "/said", "/spoken"):
+        wait_for_body(lambda: served.direct(target), {"word": "first"}, 20)
+        kept_for_its_ttl(served, target)
+    served.sql("UPDATE first SET word = 'last'")
+    for target in ("/table", "/said", "/spoken"):
+        wait_for_body(lambda: served.direct(target), {"word": "last"}, 20)
+
+
 @pytest.fixture
 def unwatched(served):
     """With routes of a table that has no triggers."""
@@ -114,3 +153,18 @@ def test_install_makes_routes_watched_while_they_are_served(unwatched, target):
     unwatched.sql("UPDATE loose SET word = 'heard of'")
     wait_for_body(lambda: unwatched.direct(target), {"word": "heard of"}, 20)
     assert sum("reload" in line for line in unwatched.log_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT id FROM loose WHERE id = 1", "SELECT 'nothing' AS word"])
+def test_an_install_for_other_routes_ends_what_it_no_longer_watches(unwatched, statement):
+    """It comes before the reload, or is for another responder's routes: changes are not heard of any more."""
+    unwatched.install()
+    for target in ("/near", "/far"):
+        kept_for_its_ttl(unwatched, target)
+    for name in LOOSE:
+        unwatched.write_route(name, route(f"/{name}", statement))
+    unwatched.install()
+    for word in ("first", "second"):
+        unwatched.sql("UPDATE loose SET word = %s", [word])
+        for target in ("/near", "/far"):
+            wait_for_body(lambda: unwatched.direct(target), {"word": word}, 20)

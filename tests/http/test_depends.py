@@ -215,6 +215,18 @@ HAZARDS = {
     "now-in-a-view-s-condition": ("SELECT id FROM posts WHERE clock_timestamp() > '2024-01-01'", ["clock_timestamp() ", ":now"]),
     "current-date": ("SELECT id FROM users WHERE born = CURRENT_DATE", ["CURRENT_TIMESTAMP ", ":today"]),
     "age": ("SELECT age(born) AS a FROM users", ["age() ", ":now"]),
+    "today": ("SELECT 'today'::date AS d", ["'today' ", "when the statement is prepared", "current_date"]),
+    "typed": ("SELECT timestamp with time zone 'Now' AS d", ["'Now' ", "when the statement is prepared"]),
+    "cast": ("SELECT CAST('tomorrow 12:00' AS timestamp) AS d", ["'tomorrow 12:00' ", "when the statement is prepared"]),
+    "compared": ("SELECT 'today' AS x, id FROM users WHERE name = 'it''s now' AND born = 'yesterday'",
+                 ["'yesterday' ", "when the statement is prepared"]),
+    "today-beside-a-parameter": ("SELECT id FROM users WHERE id = :id AND born > :day AND born < 'today'",
+                                 ["'today' ", "when the statement is prepared"]),
+    "today-of-a-text": ("SELECT 'today'::text::date AS d", ["'today' ", ":today"]),
+    "snapshot": ("SELECT pg_current_snapshot()::text AS s", ["pg_current_snapshot() ", "another answer each time"]),
+    "old-snapshot": ("SELECT txid_current_snapshot()::text AS s", ["txid_current_snapshot() ", "another answer"]),
+    "server-s-start": ("SELECT pg_postmaster_start_time() AS t", ["pg_postmaster_start_time() ", "not heard of"]),
+    "settings-load": ("SELECT pg_conf_load_time() AS t", ["pg_conf_load_time() ", "not heard of"]),
     "random": ("SELECT random() AS r", ["random() ", "another answer each time"]),
     "uuid": ("SELECT gen_random_uuid() AS r", ["gen_random_uuid() "]),
     "sample": ("SELECT id FROM posts TABLESAMPLE SYSTEM (10)", ["TABLESAMPLE "]),
@@ -246,6 +258,8 @@ def test_what_is_beyond_the_tables_is_noted(ask, name):
 
 
 @pytest.mark.parametrize("statement", [
+    "SELECT 'today' AS t, 'now'::text AS n, ARRAY['now'] AS a FROM users WHERE name = 'today' AND born > '2024-01-01'",
+    "SELECT id FROM users WHERE name = 'now' AND $$ 'today'::date $$ = 'yesterday' /* 'today'::date */",
     "SELECT :now AS t", "SELECT id FROM users WHERE born = :today", "SELECT pure_block(:id) AS n",
     "SELECT to_char(born, 'YYYY') || lower(name) || current_user AS t FROM users"])
 def test_what_is_no_hazard(ask, statement):
@@ -291,6 +305,41 @@ def test_several_narrowings_of_one_table(ask):
               "@depends users.id = :id", "@depends users.id = :other", "@depends public.users.boss_id = :id")
     _, lines = ask.larder("routes", "--depends")
     assert [re.split(r"  +", line)[4] for line in lines[1:]] == ["boss_id = :id", "id = :id, id = :other"]
+
+
+def narrowings(ask):
+    """(how it is narrowed, columns) of each line, which are of one table."""
+    status, lines = ask.larder("routes", "--depends")
+    assert status == 0, ask.larder("check")
+    return [tuple(re.split(r"  +", line)[4:]) for line in lines[1:]]
+
+
+BY_USER = "SELECT id, title, body FROM posts WHERE user_id = :user"
+
+
+def test_a_line_for_some_columns_leaves_the_rest_to_the_others(ask):
+    ask.route(BY_USER, "@param user int", "@depends posts.user_id = :user", "@depends posts.id = id FOR title, posts.body")
+    assert narrowings(ask) == [("id = id", "body, title (updates alone)"), ("user_id = :user", "id, user_id")]
+    ask.route(BY_USER, "@param user int", "@depends posts.user_id = :user", "@depends posts.id = id for title",
+              '@depends posts.id = id for "body", title')
+    assert narrowings(ask) == [("id = id", "body, title (updates alone)"), ("user_id = :user", "id, user_id"),
+                               ("id = id", "title (updates alone)")]
+
+
+def test_a_line_for_some_columns_alone_leaves_the_rest_to_the_table(ask):
+    ask.route(BY_USER, "@param user int", "@depends posts.id = id for title")
+    assert narrowings(ask) == [("-", "body, id, user_id"), ("id = id", "title (updates alone)")]
+    ask.route("SELECT title, :v::bigint AS v FROM posts", "@param v bigint", "@depends posts.id = v for title")
+    assert narrowings(ask) == [("-", "id"), ("id = v", "title (updates alone)")]
+
+
+def test_several_columns_narrow_together(ask):
+    ask.route("SELECT body FROM posts WHERE user_id = :user AND (:t::text IS NULL OR title = :t)", "@param user int",
+              "@param t text default=null", "@depends posts.user_id = :user and title = :t")
+    assert narrowings(ask) == [("user_id = :user and title = :t", "body, title, user_id")]
+    ask.route("SELECT body, id FROM posts WHERE user_id = :user", "@param user int",
+              "@depends posts.user_id = :user AND posts.id = id for body", "@depends posts.user_id = :user")
+    assert narrowings(ask) == [("user_id = :user and id = id", "body (updates alone)"), ("user_id = :user", "id, user_id")]
 
 
 def test_the_narrowing_column_counts_as_read(ask):
@@ -340,6 +389,15 @@ FAULTS = {
     "parameter-s-type": ("SELECT title FROM posts WHERE id::text = :v", "posts.id = :v", ["posts.id is bigint", ":v"]),
     "result-s-type": ("SELECT id::text AS id FROM posts WHERE id = :v", "posts.id = id", ["posts.id is bigint", "of id"]),
     "no-result": ("SELECT title FROM posts WHERE id = :v", "posts.id = id", ['no column "id"', "it has title"]),
+    "twice": ("SELECT title FROM posts WHERE id = :v", "posts.id = :v and posts.ID = :v", ['"id" stands twice', "two lines"]),
+    "no-second-column": ("SELECT title FROM posts WHERE id = :v", "posts.id = :v and idd = :v", ['no column "idd"', "body, id"]),
+    "second-type": ("SELECT ref, title FROM posts WHERE id = :v", "posts.id = :v and ref = title", ["posts.ref is uuid"]),
+    "no-for-column": ("SELECT title FROM posts WHERE id = :v", "posts.id = :v for titel", ['no column "titel"', "it has body"]),
+    "for-what-is-not-read": ("SELECT title FROM posts WHERE id = :v", "posts.id = :v for title, body",
+                             ["does not read posts.body", "it reads id, title"]),
+    "for-twice": ("SELECT title FROM posts WHERE id = :v", "posts.id = :v for title, Title", ['"title" stands twice behind']),
+    "for-what-narrows": ("SELECT title FROM posts WHERE id = :v", "posts.id = :v for title, id",
+                         ['"id" can\'t stand behind "for"', "moves the row"]),
     "parameter-not-used": ("SELECT title FROM posts", "posts.id = :v", ["does not use :v"]),
 }
 
@@ -361,16 +419,16 @@ def test_check_asks_to_install_what_has_no_triggers(ask, lazy_postgres):
     assert len(notes) == 1 and notes[0].startswith("public.posts, public.users: ") and "larder install" in notes[0]
     server.execute("""
         CREATE SCHEMA larder AUTHORIZATION larder;
-        CREATE TABLE larder.watch (schema text, "table" text, columns text[], narrow text);
+        CREATE TABLE larder.watch (tag text);
         ALTER TABLE larder.watch OWNER TO larder;
-        INSERT INTO larder.watch VALUES ('public', 'posts', '{title,user_id}', 'user_id'), ('public', 'users', '{id}', NULL)
+        INSERT INTO larder.watch VALUES ('public.posts(title,user_id).user_id=*'), ('public.users(id)')
         """, database=name)
     try:
         notes = ask.notes(unwatched=True)
         assert len(notes) == 1 and notes[0].startswith("public.users: ") and "larder install" in notes[0]
-        server.execute("UPDATE larder.watch SET columns = '{id,name}' WHERE \"table\" = 'users'", database=name)
+        server.execute("UPDATE larder.watch SET tag = 'public.users(id,name)' WHERE tag ~ 'users'", database=name)
         assert ask.notes(unwatched=True) == []
-        server.execute("UPDATE larder.watch SET narrow = NULL", database=name)
+        server.execute("UPDATE larder.watch SET tag = 'public.posts(title,user_id)' WHERE tag ~ 'posts'", database=name)
         assert [note.split(": ")[0] for note in ask.notes(unwatched=True)] == ["public.posts"]
     finally:
         server.execute("DROP SCHEMA larder CASCADE", database=name)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support import tokens
+from support.crowd import Background
 from support.filed import QUEUE, fields, job_id, post, queue
 from support.tokens import bearer
 from support.waiting import wait_until
@@ -23,6 +24,9 @@ ROUTES = {
     "direct": "-- @http PUT /direct/{id}\n-- @result none\nINSERT INTO notes VALUES (:id, 'direct')",
     "mine": "-- @http POST /mine/{id}\n-- @auth required\n-- @async dedupe={id}\n-- @result none\n"
             "INSERT INTO notes VALUES (:id, :auth.sub)",
+    "said": "-- @http POST /said/{id}\n-- @auth optional\n-- @param text text\n-- @async dedupe={id}\n-- @result none\n"
+            "INSERT INTO notes VALUES (:id, :text)",
+    "plain": "-- @http POST /plain\n-- @async\n-- @result none\nDELETE FROM notes WHERE id = -2",
     "seldom": "-- @http POST /seldom\n-- @limit 1/day by=ip\n-- @async\n-- @result none\nDELETE FROM notes WHERE id = -1",
     "large": "-- @http POST /large\n-- @async\n-- @result none\n"
              "INSERT INTO notes SELECT 1, (:body::json)->>'x'",
@@ -133,6 +137,19 @@ def test_nobody_gets_anothers_job_by_a_call_alike(served):
     assert "ann" not in job(served, ann)["o"]
 
 
+def test_callers_who_are_not_signed_in_share_only_what_is_the_same(served):
+    """Nobody is told what became of a stranger's call, and nobody's values are dropped for it."""
+    first = job_id(post(served, "/said/1", {"text": "a"}))
+    other = job_id(post(served, "/said/1", {"text": "b"}))
+    assert first != other
+    assert job_id(post(served, "/said/1", {"text": "a"})) == first
+    assert job_id(post(served, "/said/1", {"text": "b"})) == other
+    ann = job_id(post(served, "/said/1", {"text": "a"}, **bearer("ann")))
+    assert ann not in (first, other)
+    assert job_id(post(served, "/said/1", {"text": "b"}, **bearer("ann"))) == ann  # her own: the text decides
+    assert filed(served) == [first, other, ann]
+
+
 def test_an_idempotency_key_files_once(served):
     key = {"Idempotency_Key": "k1"}
     first = post(served, "/notes/1", {"text": "a"}, **key)
@@ -159,18 +176,51 @@ def test_a_document_is_as_large_as_a_body_may_be(served):
     assert len(filed(served)) == 1
 
 
-def test_a_full_queue_says_so_and_has_nothing_of_the_job(served):
+@pytest.mark.parametrize("target", ["/touch/1", "/plain"])
+def test_a_full_queue_says_so_and_has_nothing_of_the_job(served, target):
+    """With something to be looked up, and without."""
     redis = queue(served)
     redis.config_set("maxmemory-policy", "noeviction")
     redis.config_set("maxmemory", 1)
     try:
-        answer = post(served, "/touch/1")
+        answer = post(served, target)
     finally:
         redis.config_set("maxmemory", 0)
     assert "no room" in answer.problem(503)["detail"]
     assert answer["Retry-After"] == "5"
     assert redis.keys() == []
-    assert post(served, "/touch/1").status == 202
+    assert post(served, target).status == 202
+
+
+@pytest.mark.parametrize(("target", "headers", "looks"), [
+    ("/plain", {}, False), ("/plain", {"Idempotency_Key": "a"}, True), ("/touch/1", {}, True)])
+def test_a_job_needs_a_script_only_where_something_is_looked_up(served, target, headers, looks):
+    def scripts():
+        told = queue(served).info("commandstats")
+        return sum(told.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+
+    before = scripts()
+    answer = post(served, target, **headers)
+    assert filed(served) == [job_id(answer)]
+    assert (scripts() > before) == looks
+
+
+def test_a_connection_that_breaks_before_its_answer_leaves_one_job(stack):
+    """Redis has the job and its word is lost: the responder asks anew, and is told of the same job."""
+    served = stack({"plain": ROUTES["plain"]}, schema=SCHEMA, queue=True, queue_proxy=True, install=True, nginx=False,
+                   env={"LARDER_REDIS_TIMEOUT": "10s"})
+    jobs = served.queue.client()
+    assert served.direct("/plain", method="POST").status == 202
+    served.queue_proxy.delay(5)
+    answer = Background(served.direct, "/plain", method="POST")
+    wait_until(lambda: jobs.xlen("larder:q:jobs") == 2, 10, "the job")
+    served.queue_proxy.pass_on()
+    served.queue_proxy.drop()
+    told = answer.result()
+    assert told.status == 202
+    (_, _), (_, last) = jobs.xrange("larder:q:jobs")
+    assert told["Location"] == f"/jobs/{last[b'j'].decode()}"
+    assert jobs.xlen("larder:q:jobs") == 2
 
 
 def test_without_a_queue_async_routes_are_503_and_the_preference_is_passed_over(stack):
@@ -195,18 +245,19 @@ def test_what_is_wrong_with_the_queues_address_is_told_of_it(stack):
 def test_a_queue_that_is_stopped_costs_no_more_than_redis_may(stack):
     """100 ms for the first three, then nothing: the breaker is open."""
     away = stack({"touch": ROUTES["touch"]}, schema=SCHEMA, install=True, redis={"databases": 2},
-                 env=QUEUE | {"LARDER_REDIS": None, "LARDER_REDIS_PROBE": "200ms"})
+                 env=QUEUE | {"LARDER_REDIS": None, "LARDER_REDIS_TIMEOUT": "100ms", "LARDER_REDIS_PROBE": "200ms"})
     assert post(away, "/touch/1").status == 202
     away.redis.process.pause()
     try:
-        answers = [post(away, "/touch/1") for _ in range(6)]
+        answers = [post(away, "/touch/1") for _ in range(3)]
+        # one that comes a probe's time later asks again
+        answers.append(wait_until(lambda: "can't be reached" in (answer := post(away, "/touch/1")).text and answer, 10))
     finally:
         away.redis.process.resume()
     for answer in answers:
         answer.problem(503)
-        assert answer["Retry-After"] == "1" and answer.seconds < 1
+        assert answer["Retry-After"] == "1" and answer.seconds < 5
     assert "made, or not" in answers[0].json()["detail"]
-    assert "can't be reached" in answers[-1].json()["detail"]
     wait_until(lambda: post(away, "/touch/1").status == 202, 10)
 
 

@@ -1,5 +1,7 @@
 """The threads that take requests: hits never wait behind slow statements, and requests that come together share."""
 
+import os
+
 import pytest
 
 from support.crowd import Background, ask_together
@@ -12,6 +14,7 @@ ROUTES = {
     "kept": "-- @http GET /kept/{n}\n-- @param n int\n-- @result row\n-- @cache ttl=60s negative=60s\n"
             "SELECT :n::int AS n, repeat('x', CASE WHEN :n::int = 9 THEN 400000 ELSE 10 END) AS filling"
             " WHERE :n::int >= 0",
+    "word": "-- @http GET /word\n-- @result row\nSELECT 'new' AS word",
     "missing": "-- @http GET /missing\n-- @param n int\n-- @result value\nSELECT :n",
 }
 THREADS = 2
@@ -19,7 +22,8 @@ THREADS = 2
 
 @pytest.fixture(scope="module")
 def served(shared_stack):
-    return shared_stack(ROUTES, env={"LARDER_THREADS": str(THREADS)})
+    # Without larderd what is kept is believed for the guard time.
+    return shared_stack(ROUTES, env={"LARDER_THREADS": str(THREADS), "LARDER_GUARD_TTL": "10m"})
 
 
 def hit(answer):
@@ -34,9 +38,47 @@ def test_hits_are_answered_while_every_hand_waits_for_the_database(served):
         slow = [Background(served.direct, "/gate") for _ in range(THREADS + 2)]
         shut.wait_for(THREADS)
         for _ in range(20):
-            assert all(hit(served.get(f"/kept/{number}", timeout=2)) for number in range(3))
-        assert served.get("/missing", timeout=2).status == 422
+            assert all(hit(served.get(f"/kept/{number}", timeout=8)) for number in range(3))
+        assert served.get("/missing", timeout=8).status == 422
         assert not any(each.done() for each in slow)
+    assert {each.result().status for each in slow} == {200}
+
+
+def hands(served):
+    """Are all asleep, and how often has one been given a processor since the start?"""
+    asleep, times = True, 0
+    for pid in served.api.running():
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as stat:
+                name, state = stat.read().split("(", 1)[1].split(") ")
+            if name == "hand":
+                asleep = asleep and state[0] == "S"
+                with open(f"/proc/{pid}/task/{task}/schedstat", encoding="utf-8") as told:
+                    times += int(told.read().split()[2])
+    return asleep, times
+
+
+def test_a_short_query_for_a_lone_request_needs_no_hand(served):
+    def asked_without():
+        asleep, before = hands(served)
+        assert served.direct("/word").json() == {"word": "new"}
+        return asleep and hands(served) == (True, before)
+
+    wait_until(asked_without, what="a query that no hand made")
+
+
+def test_a_query_that_was_short_takes_one_front_at_most(served):
+    served.get("/kept/1")
+    wait_until(lambda: hit(served.get("/kept/1")))
+    for _ in range(5):
+        assert served.direct("/gate").status == 200  # short, as far as anybody can know
+    with Gate(served) as shut:
+        slow = []
+        for number in range(THREADS):
+            slow.append(Background(served.direct, "/gate"))
+            shut.wait_for(number + 1)
+            for _ in range(5):
+                assert hit(served.get("/kept/1", timeout=8))
     assert {each.result().status for each in slow} == {200}
 
 

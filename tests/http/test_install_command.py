@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from support.install import Installed
+from support.postgres import program_folder
 from support.waiting import wait_until
 
 SCHEMA = """
@@ -17,6 +18,11 @@ CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS posts FROM posts 
 CREATE UNIQUE INDEX totals_key ON totals (user_id);
 CREATE VIEW adults AS SELECT id FROM users WHERE age > 17;
 CREATE TABLE bystanders (id int);
+CREATE TYPE mood AS ENUM ('happy', 'sad');
+CREATE TYPE pair AS (a int, b int);
+CREATE DOMAIN grade AS int CONSTRAINT low CHECK (VALUE > 0);
+CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
+CREATE TEXT SEARCH DICTIONARY stems (TEMPLATE = snowball, language = english);
 """
 ROUTES = {
     "names": "SELECT id, name FROM users",
@@ -99,6 +105,32 @@ def test_a_lock_held_is_waited_for_with_an_end_and_named(database):
         writer.rollback()
     assert database.triggers() == before
     database.install()
+
+
+def test_the_victim_of_a_deadlock_is_made_again(database):
+    """Whoever has one of the schema's tables in use, as larderd does, and then wants a table that is watched."""
+    database.install()
+    # It looks for a deadlock once, before its patience ends; the other one never does.
+    database.sql("ALTER ROLE larder SET deadlock_timeout = '2500ms'", user="postgres")
+    connection = database.connect("postgres")
+    connection.autocommit = False
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SET LOCAL deadlock_timeout = '1h'")
+        cursor.execute("LOCK TABLE larder.marker IN ACCESS SHARE MODE")
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'larder.marker'::regclass"
+        outcome = []
+        remover = threading.Thread(target=lambda: outcome.append(database.run("--remove", routes=False)))
+        remover.start()
+        wait_until(lambda: database.sql(waiting, user="postgres") == [(1,)], 20, "the removal's wait")
+        cursor.execute("LOCK TABLE users IN ACCESS SHARE MODE")
+        connection.rollback()
+        remover.join()
+        assert outcome[0][0] == 0, outcome
+    finally:
+        connection.close()
+        database.sql("ALTER ROLE larder RESET deadlock_timeout", user="postgres")
+    assert not database.objects()
 
 
 def test_remove_leaves_nothing(database):
@@ -196,6 +228,13 @@ def test_missing_rights_are_told_with_what_to_grant(database, role):
     assert status == 1 and "must be owner" in errors and "nothing was changed" in errors
 
 
+def test_who_may_not_look_at_what_is_installed_is_told_who_may(database, role):
+    database.install()
+    status, _, errors = database.run(user=role)
+    assert (status, errors.count("\n")) == (1, 1) and errors.startswith("larder install: permission denied for ")
+    assert "run it as the owner, or as a superuser" in errors
+
+
 def test_a_schema_of_somebody_elses_making_is_not_touched(database):
     database.sql("CREATE SCHEMA larder")
     for arguments in ((), ("--remove",)):
@@ -228,10 +267,11 @@ def test_routes_at_fault_change_nothing(database):
     assert status == 1 and "1 fault" in errors and database.triggers() == before
 
 
-@pytest.mark.parametrize("arguments", [("--frobnicate",), ("a", "b"), ("--to",)])
-def test_a_wrong_call(database, arguments):
+@pytest.mark.parametrize("arguments, said", [(("--frobnicate",), '"--frobnicate" is not allowed'),
+                                             (("a", "b"), '"b" is not allowed'), (("--to",), "--to needs a role")])
+def test_a_wrong_call(database, arguments, said):
     status, _, errors = database.run(*arguments, routes=False)
-    assert status == 2 and "allowed" in errors
+    assert status == 2 and f"{said}; allowed: [--print]" in errors
 
 
 def test_a_watched_column_is_altered_or_dropped_between_remove_and_install(database):
@@ -254,6 +294,22 @@ def changed(database):
     """The tags by larderd's looking. That routes are to be learnt anew goes with each change of a definition."""
     tags = sorted(tag for tag, in database.sql("SELECT larder.changed_definitions()"))
     return [tag for tag in tags if tag != LEARN]
+
+
+TYPES = [(statements, ["*"]) for statements in (
+    ["ALTER TYPE mood RENAME VALUE 'happy' TO 'glad'"],
+    ["ALTER TYPE mood ADD VALUE 'calm'"],
+    ["ALTER TYPE pair RENAME ATTRIBUTE a TO x"],
+    ["ALTER TYPE pair ADD ATTRIBUTE c int"],
+    ["ALTER TYPE pair RENAME TO couple"],
+    ["ALTER DOMAIN grade ADD CHECK (VALUE < 10)"],
+    ["ALTER DOMAIN grade DROP CONSTRAINT low"],
+    ["CREATE CAST (pair AS text) WITH INOUT"],
+    ["CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)"],
+    ["CREATE COLLATION plain FROM \"C\""],
+    ["ALTER TEXT SEARCH CONFIGURATION words ALTER MAPPING FOR asciiword WITH english_stem"],
+    ["ALTER TEXT SEARCH DICTIONARY stems (stopwords = german)"],
+)]
 
 
 @pytest.fixture
@@ -280,7 +336,9 @@ def settled(database):
     (["REFRESH MATERIALIZED VIEW totals"], [TOTALS]),
     (["CREATE OR REPLACE VIEW adults AS SELECT id FROM users WHERE age > 20"], ["*"]),
     (["CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'"], ["*"]),
-    (["CREATE TABLE new (id int)", "ALTER TABLE bystanders ADD x int", "DROP TABLE bystanders"], []),
+    *TYPES,
+    (["CREATE TABLE new (id int)", "ALTER TABLE new ADD x int", "ALTER TABLE bystanders ADD x int",
+      "DROP TABLE bystanders"], []),
     (["CREATE TEMP TABLE users (id int)", "CREATE TEMP VIEW v AS SELECT 1 AS one",
       "ALTER TABLE pg_temp.users ADD x int"], []),
     (["VACUUM ANALYZE users", "ANALYZE", "INSERT INTO users VALUES (1)", "COMMENT ON TABLE users IS 'x'"], []),
@@ -309,6 +367,122 @@ def test_triggers_switched_off_are_as_many_changes_as_there_are_looks(settled):
     assert changed(settled) == [NAMES] and changed(settled) == [NAMES]
     settled.sql("ALTER TABLE users ENABLE TRIGGER USER")
     assert changed(settled) == [NAMES] and changed(settled) == []
+
+
+@pytest.mark.parametrize("statements, write, tag", [
+    ("ALTER TABLE users ADD nick text; ALTER TABLE users RENAME name TO old; ALTER TABLE users RENAME nick TO name",
+     "UPDATE users SET name = 'new'", NAMES),
+    ("ALTER TABLE users DROP name CASCADE; ALTER TABLE users ADD name text", "UPDATE users SET name = 'new'", NAMES),
+    ("ALTER TABLE users RENAME TO away; ALTER TABLE twins RENAME TO users; ALTER TABLE away RENAME TO twins",
+     "UPDATE users SET name = 'new'", NAMES),
+    ("ALTER TABLE days_a DISABLE TRIGGER USER", "UPDATE days SET day = 2", DAYS),
+    ("ALTER TABLE days_a DISABLE TRIGGER USER", "TRUNCATE days_a", DAYS),
+    ("ALTER TABLE users DISABLE TRIGGER USER", "UPDATE users SET name = 'new'", NAMES),
+], ids=["column", "dropped", "table", "partition", "partition truncated", "disabled"])
+def test_triggers_that_are_not_what_they_were_are_made_anew_by_the_next_install(settled, statements, write, tag):
+    """Until then what reads the table is struck at each look, for the triggers may not hear of a change."""
+    settled.sql("CREATE TABLE twins (id bigint PRIMARY KEY, name text); INSERT INTO twins VALUES (1, 'x');"
+                "INSERT INTO users VALUES (1, 'x'); INSERT INTO days VALUES (1)")
+    settled.write(ROUTES | {"twins": "SELECT id, name FROM twins"})
+    settled.install()
+    changed(settled)
+    settled.sql(statements)
+    assert tag in changed(settled) and tag in changed(settled)
+    settled.install()
+    assert changed(settled) == []
+    assert settled.struck(write) == [tag]
+    triggers = settled.triggers()
+    settled.install()
+    assert settled.triggers() == triggers
+
+
+def test_triggers_for_replicated_changes_stay_so(database):
+    """ENABLE TRIGGER, as pg_restore --disable-triggers has it, makes them fire for local changes alone."""
+    database.install("--replica")
+    database.sql("INSERT INTO users VALUES (1, 'x')")
+    changed(database)
+    database.sql("ALTER TABLE users DISABLE TRIGGER USER; ALTER TABLE users ENABLE TRIGGER USER")
+    assert changed(database) == [NAMES] and changed(database) == [NAMES]
+    database.install("--replica")
+    assert changed(database) == []
+    replicated = ("SET session_replication_role = replica", "UPDATE users SET name = 'new'")
+    assert database.struck(*replicated, user="postgres") == [NAMES]
+
+
+def test_a_partition_that_is_being_detached_is_heard_of_while_old_readers_hold_it_up(settled):
+    settled.sql("INSERT INTO days VALUES (1)")
+    connection = settled.connect()
+    connection.autocommit = False
+    connection.cursor().execute("SELECT * FROM days")
+    statement = "ALTER TABLE days DETACH PARTITION days_a CONCURRENTLY"
+    with subprocess.Popen(["psql", "-qc", statement], env=settled.environment()) as detaching:
+        wait_until(lambda: settled.sql("SELECT * FROM days") == [], 30, "days without the partition")
+        assert detaching.poll() is None
+        assert changed(settled) == [DAYS] and changed(settled) == []
+        connection.close()
+        assert detaching.wait(30) == 0
+    assert changed(settled) == [DAYS]
+
+
+def test_a_copy_of_the_database_put_in_its_place_is_heard_of(settled):
+    """It is as the original was when it was copied, whatever became of that since."""
+    name = settled.name
+    settled.server.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name} OWNER larder")
+    settled.sql("INSERT INTO users VALUES (1, 'x')")
+    changed(settled)
+    settled.server.drop_database(name)
+    settled.server.execute(f"ALTER DATABASE {name}_copy RENAME TO {name}")
+    assert changed(settled) == ["*"] and changed(settled) == []
+
+
+def restored(database, *arguments):
+    """What a dump of the database, taken with these arguments, makes of an empty one in its place."""
+    folder = program_folder()
+    dump = subprocess.run([f"{folder}/pg_dump", *arguments], env=database.environment("postgres"), check=True,
+                          capture_output=True, timeout=60).stdout
+    database.server.drop_database(database.name)
+    database.server.execute(f"CREATE DATABASE {database.name} OWNER larder")
+    database.server.execute(f"ALTER DATABASE {database.name} SET search_path = public")
+    subprocess.run([f"{folder}/psql", "-qX", "-v", "ON_ERROR_STOP=1"], env=database.environment("postgres"), input=dump,
+                   check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("installer", ["larder", "postgres"])
+def test_a_dump_that_is_restored_is_watched_as_before(database, installer):
+    database.sql("ALTER TABLE users DROP age CASCADE; ALTER TABLE users ADD size int;"
+                 "CREATE TABLE guests (note text) INHERITS (users)")
+    database.install("--to", "larder", user=installer)
+    changed(database)
+    restored(database)
+    tags = changed(database)
+    assert "*" in tags and {NAMES, POSTS, DAYS, TOTALS} <= set(tags)
+    assert changed(database) == []
+    for statement, tag in (("INSERT INTO users VALUES (1, 'x')", NAMES), ("TRUNCATE days_a", DAYS),
+                           ("INSERT INTO guests VALUES (1, 'x')", "public.guests(id,name)"),
+                           ("INSERT INTO posts VALUES (1, 1, 'x')", POSTS.replace("*", "1"))):
+        assert database.struck(statement) == [tag]
+    database.install(user=installer)
+    assert changed(database) == []
+
+
+def test_a_dump_restored_without_privileges_gets_them_from_the_next_install(database, role):
+    database.install("--to", role)
+    privileges = [(kind, name, text) for kind, name, text in database.objects() if kind in "pc"]
+    restored(database, "--no-privileges")
+    assert [each for each in database.objects() if each[0] in "pc"] != privileges
+    database.install()
+    database.install("--to", role)
+    assert [each for each in database.objects() if each[0] in "pc"] == privileges
+
+
+def test_a_daemons_role_that_was_made_anew_gets_what_it_needs(database, role):
+    database.install("--to", role)
+    privileges = database.objects()
+    for statement in (f"DROP OWNED BY {role}", f"DROP ROLE {role}", f"CREATE ROLE {role}"):
+        database.sql(statement, user="postgres")
+    assert database.objects() != privileges
+    database.install("--to", role)
+    assert database.objects() == privileges
 
 
 def test_a_child_that_came_after_the_install_is_unheard_until_the_next(settled):
@@ -349,8 +523,10 @@ def superuser(database):
     (["ALTER TABLE users ADD born date"], [NAMES]),
     (["DROP TABLE posts CASCADE"], ["*", POSTS, TOTALS]),
     (["CREATE OR REPLACE VIEW adults AS SELECT id FROM users WHERE age > 20"], ["*"]),
+    *TYPES,
     (["BEGIN", "ALTER TABLE users ADD born date", "ROLLBACK"], []),
-    (["CREATE TABLE new (id int)", "ALTER TABLE bystanders ADD x int", "DROP TABLE bystanders"], []),
+    (["CREATE TABLE new (id int)", "ALTER TABLE new ADD x int", "ALTER TABLE bystanders ADD x int",
+      "DROP TABLE bystanders"], []),
     (["CREATE TEMP TABLE users (id int)", "CREATE TEMP VIEW v AS SELECT 1 AS one", "DROP TABLE pg_temp.users"], []),
 ])
 def test_with_a_superuser_ddl_strikes_in_its_own_transaction(superuser, statements, tags):

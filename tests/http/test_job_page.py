@@ -10,6 +10,7 @@ from support import fastcgi, tokens
 from support.crowd import Background
 from support.filed import QUEUE, Events, bring, fields, finish, job_id, post, queue
 from support.paths import program
+from support.reader import Reader
 from support.stack import metrics
 from support.tokens import bearer
 from support.waiting import wait_until
@@ -44,11 +45,14 @@ def waiting(stack):
     return metrics(stack).sum("larder_job_waits")
 
 
-def ask_waiting(stack, identifier, wait=30, **headers):
-    """A long-poll that is parked."""
-    before = waiting(stack)
+def wait_until_waiting(stack, count):
+    wait_until(lambda: waiting(stack) == count, 20, f"{count} that wait for a job")
+
+
+def ask_waiting(stack, identifier, wait=30, others=0, **headers):
+    """A long-poll that waits, beside so many others."""
     asking = Background(stack.get, f"/jobs/{identifier}", headers={"Prefer": f"wait={wait}"} | headers)
-    wait_until(lambda: waiting(stack) > before, 10, "waiting for the job")
+    wait_until_waiting(stack, others + 1)
     return asking
 
 
@@ -185,7 +189,15 @@ def test_a_client_waits_until_the_job_has_ended(served):
     assert answer.json()["result"] == {"made": 1} and answer["Preference-Applied"] == "wait=30"
     assert answer.seconds < 20
     assert served.get(f"/jobs/{identifier}", headers={"Prefer": "wait=30"}).seconds < 20
-    wait_until(lambda: waiting(served) == 0, 5)
+    wait_until_waiting(served, 0)
+
+
+def test_nobody_waits_longer_than_nginx_does(served):
+    """A proxy gives an answer a minute, that of a POST which waits for its job too."""
+    made, identifier = ask_made(served, Prefer="respond-async, wait=3600")
+    asking = ask_waiting(served, identifier, wait=3600, others=1)
+    finish(served, identifier)
+    assert asking.result()["Preference-Applied"] == made.result()["Preference-Applied"] == "wait=50"
 
 
 def test_it_waits_no_longer_than_it_says(served):
@@ -208,9 +220,8 @@ def test_with_a_tag_it_waits_for_any_change(served):
 
 def ask_made(stack, target="/notes/1", **headers):
     """A POST that waits for its own job: the request, and the job's id."""
-    before = waiting(stack)
     asking = Background(post, stack, target, **{"Prefer": "respond-async, wait=30"} | headers)
-    wait_until(lambda: waiting(stack) > before, 10, "waiting for the job")
+    wait_until_waiting(stack, 1)
     (_, entry), = queue(stack).xrange("larder:q:jobs")
     return asking, entry[b"j"].decode()
 
@@ -237,16 +248,16 @@ def test_such_a_post_is_202_when_its_time_is_over_or_nobody_else_may_wait(served
     answer = post(served, "/notes/2", Prefer="respond-async, wait=1")
     assert job_id(answer) and answer["Preference-Applied"] == "respond-async"
     assert answer.lines("Location") == [answer["Location"]]
-    others = [ask_waiting(served, job_id(answer)) for _ in range(3)]
+    askings = [ask_waiting(served, job_id(answer), others=others) for others in range(3)]
     assert job_id(post(served, "/notes/3", Prefer="wait=30"))
     served.request(answer["Location"], method="DELETE")
-    assert all(other.result().status == 200 for other in others)
+    assert all(asking.result().status == 200 for asking in askings)
 
 
 def test_such_a_write_may_have_a_body_that_a_hand_reads(served):
     text = "x" * 100_000
     asking = Background(post, served, "/notes/1", {"text": text}, method="PUT", Prefer="wait=30")
-    wait_until(lambda: waiting(served) == 1, 10)
+    wait_until_waiting(served, 1)
     (_, entry), = queue(served).xrange("larder:q:jobs")
     finish(served, entry[b"j"].decode())
     assert asking.result().json() == {"made": 1}
@@ -263,7 +274,7 @@ def test_such_a_post_with_a_key_that_was_used(served):
 
 def test_more_clients_than_may_wait_are_answered_at_once(served):
     identifier = filed(served)
-    askings = [ask_waiting(served, identifier) for _ in range(3)]
+    askings = [ask_waiting(served, identifier, others=others) for others in range(3)]
     answer = served.get(f"/jobs/{identifier}", headers={"Prefer": "wait=30"})
     assert answer.json()["status"] == "queued" and answer.seconds < 20
     answer = served.get(f"/jobs/{identifier}", headers={"Accept": "text/event-stream"})
@@ -271,16 +282,16 @@ def test_more_clients_than_may_wait_are_answered_at_once(served):
     assert answer["Retry-After"] == "5"
     finish(served, identifier)
     assert [asking.result().json()["status"] for asking in askings] == ["done"] * 3
-    wait_until(lambda: waiting(served) == 0, 5)
+    wait_until_waiting(served, 0)
 
 
 def test_a_client_that_leaves_frees_his_place(served):
     identifier = filed(served)
     readers = [Events(served, f"/jobs/{identifier}") for _ in range(3)]
-    wait_until(lambda: waiting(served) == 3, 10)
+    wait_until_waiting(served, 3)
     for reader in readers:
         reader.close()
-    wait_until(lambda: waiting(served) == 0, 10)
+    wait_until_waiting(served, 0)
     ask_waiting(served, identifier)
     finish(served, identifier)
 
@@ -302,7 +313,7 @@ def test_those_who_wait_are_answered_when_the_responder_ends(stack):
     asking = ask_waiting(ending, identifier)
     reader = Events(ending, f"/jobs/{identifier}")
     assert reader.next()[0] == "queued"
-    wait_until(lambda: waiting(ending) == 2, 10)
+    wait_until_waiting(ending, 2)
     assert ending.api.stop() == 0
     assert asking.result().json()["status"] == "queued"
     assert reader.next() is None
@@ -312,19 +323,19 @@ def test_a_thousand_who_wait_hold_no_thread(stack):
     """They are answered when the job ends; meanwhile others are served as ever."""
     many = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
                  schema=SCHEMA, install=True, nginx=False,
-                 env=QUEUE | {"LARDER_THREADS": "2", "LARDER_REDIS_TIMEOUT": "5s"})
+                 env=QUEUE | {"LARDER_THREADS": "2"})
     identifiers = [job_id(many.direct(f"/notes/{number}", method="POST")) for number in range(20)]
     connections = []
     for number in range(1000):
         connection = fastcgi.Connection(many.api.socket)
         connection.start(f"/jobs/{identifiers[number % 20]}", headers={"Prefer": "wait=60"})
         connections.append(connection)
-    wait_until(lambda: waiting(many) == 1000, 30)
+    wait_until_waiting(many, 1000)
     assert many.direct(f"/jobs/{identifiers[0]}", headers={"Prefer": "wait=60"}).json()["status"] == "queued"
     for identifier in identifiers:
         finish(many, identifier)
     assert all(connection.answer().json()["status"] == "done" for connection in connections)
-    assert waiting(many) == 0
+    wait_until_waiting(many, 0)
     for connection in connections:
         connection.close()
 
@@ -368,6 +379,72 @@ def test_a_large_result_comes_whole_as_an_event(served):
     reader.next()
     finish(served, identifier, json.dumps("x" * 3_000_000))
     assert len(json.loads(reader.next()[2])["result"]) == 3_000_000
+
+
+def parked_readers(stack, identifier, count, others=0):
+    """Readers of events that take next to nothing by themselves, and wait beside so many others."""
+    readers = [Reader(stack.nginx.port, f"/jobs/{identifier}", buffer=4096, Accept="text/event-stream")
+               for _ in range(count)]
+    wait_until_waiting(stack, others + count)
+    return readers
+
+
+@pytest.fixture
+def narrow(stack):
+    """Two threads; nginx' sockets hold as little as a network with a small window makes them."""
+    made = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''"),
+                  "plain": "-- @http GET /plain\nSELECT 1 AS a"},
+                 schema=SCHEMA, install=True, env=QUEUE | {"LARDER_THREADS": "2"})
+    listen = f"listen 127.0.0.1:{made.nginx.port}"
+    made.nginx.rewrite(f"{made.nginx.folder}/site.conf", f"{listen};", f"{listen} sndbuf=32k;")
+    made.nginx.stop()
+    made.nginx.start()
+    return made
+
+
+def test_readers_who_take_nothing_hold_no_thread(narrow):
+    """Many, of several jobs that end together with large results: other routes are answered while all of them hang."""
+    identifiers = [filed(narrow, number) for number in range(4)]
+    readers = [reader for number, identifier in enumerate(identifiers)
+               for reader in parked_readers(narrow, identifier, 10, others=10 * number)]
+    broken = metrics(narrow).sum("larder_fcgi_broken_total")
+    for identifier in identifiers:
+        finish(narrow, identifier, json.dumps("x" * 1_000_000))
+    for _ in range(20):
+        assert narrow.get("/plain").status == 200
+    late = [Reader(narrow.nginx.port, f"/jobs/{identifiers[0]}", buffer=4096, Accept="text/event-stream")
+            for _ in range(10)]
+    for _ in range(20):
+        assert narrow.get("/plain").status == 200
+    wait_until_waiting(narrow, 40)
+    wait_until(lambda: metrics(narrow).sum("larder_fcgi_broken_total") == broken + 40, 30, "they are broken off")
+    wait_until_waiting(narrow, 0)
+    for reader in readers + late:
+        reader.leave()
+
+
+def test_a_reader_who_takes_little_at_a_time_gets_all(narrow):
+    identifier = filed(narrow)
+    [reader] = parked_readers(narrow, identifier, 1)
+    finish(narrow, identifier, json.dumps("x" * 1_000_000))
+    piece = 4096
+    while not reader.seen.endswith(b"\r\n0\r\n\r\n"):
+        narrow.get("/plain")
+        got = reader.socket.recv(piece)
+        assert got, reader.seen[-100:]
+        reader.seen += got
+    assert reader.seen.count(b"x") >= 1_000_000 and b"event: done" in reader.seen
+    wait_until_waiting(narrow, 0)
+
+
+def test_who_is_being_told_of_the_end_is_when_the_responder_ends_too(narrow):
+    identifier = filed(narrow)
+    [reader] = parked_readers(narrow, identifier, 1)
+    finish(narrow, identifier, json.dumps("x" * 1_000_000))
+    reader.read_until(b"event: done")
+    ending = Background(narrow.api.stop)
+    assert reader.skip_to_end() > 900_000
+    assert ending.result() == 0
 
 
 def test_accept_chooses(served):
@@ -434,6 +511,20 @@ def test_a_queue_that_is_away_is_503_and_those_who_wait_hear_of_the_end_all_the_
     finish(away, identifier)
     away.redis_proxy.pass_on()
     assert reader.next()[0] == "done"
+
+
+def test_a_post_that_waits_gets_its_answer_though_the_queue_could_not_be_asked_when_it_came(stack):
+    """The news came all the same, and nothing more is told of the job."""
+    away = stack({"note": ROUTES["note"].replace("-- @auth optional\n", "").replace(":auth.sub", "''")},
+                 schema=SCHEMA, install=True, env=QUEUE | {"LARDER_REDIS_PROBE": "100ms"})
+    asking, identifier = ask_made(away)
+    refused = metrics(away).sum("larder_queue_errors_total")
+    queue(away).execute_command("ACL", "SETUSER", "default", "-evalsha")
+    finish(away, identifier)
+    wait_until(lambda: metrics(away).sum("larder_queue_errors_total") > refused, 10, "a look that was refused")
+    queue(away).execute_command("ACL", "SETUSER", "default", "+evalsha")
+    answer = asking.result()
+    assert (answer.status, answer.json()) == (200, {"made": 1}) and answer.seconds < 20
 
 
 def test_a_route_below_jobs_is_a_fault_beside_async(stack, tmp_path):

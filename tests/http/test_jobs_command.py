@@ -16,8 +16,7 @@ GONE = "A" * 22
 
 @pytest.fixture
 def served(stack):
-    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False,
-                 env={"LARDER_REDIS_TIMEOUT": "5s"})
+    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False)
     made.sql("INSERT INTO notes VALUES (1, 'there'), (2, 'there')")
     return made
 
@@ -79,8 +78,8 @@ def test_jobs_are_dropped(served):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    ([], 'is not allowed; allowed: list'), (["look"], '"look" is not allowed'),
-    (["list", "lost"], '"lost" is not allowed'), (["retry"], "is not allowed"), (["show"], "is not allowed"),
+    ([], 'a command is missing; allowed: list'), (["look"], '"look" is not allowed'),
+    (["list", "lost"], '"lost" is not allowed'), (["retry"], "a job's id is missing"), (["show"], "one job's id is missing"),
     (["retry", "--json", GONE], '"--json" is not allowed'), (["drop", "--dead", GONE], '"--dead" is not allowed'),
     (["show", "17"], '"17" is no job\'s id, which has 22 letters'),
 ])

@@ -22,7 +22,7 @@ ROUTES = {
     "gate": GATE,
 }
 THREADS = 2
-QUICK = 2.0  # seconds: what "at once" may take on a busy machine
+QUICK = 5.0  # seconds: what "at once" may take on a busy machine
 SILENCE = 10.0  # seconds that silence within a request is forgiven (src/serve/listener.h)
 
 

@@ -23,7 +23,7 @@ def route(path, *lines, statement="SELECT 1 AS a", method="GET"):
 
 ROUTES = {
     "ten": route("/ten", "@limit 10/hour by=ip"),
-    "refill": route("/refill", "@limit 120/min by=ip burst=3"),
+    "refill": route("/refill", "@limit 30/min by=ip burst=3"),
     "two": route("/two", "@limit 20/hour by=ip", "@limit 2/min by=key", "@param key int default=0",
                  statement="SELECT :key AS key"),
     "user": route("/user", "@limit 3/hour by=user"),
@@ -82,9 +82,9 @@ def test_one_comes_back_after_an_interval(served):
     source = address()
     first = [ask(served, "/refill", source) for _ in range(4)]
     assert [each.status for each in first] == [200, 200, 200, 429]
-    assert first[0]["RateLimit-Policy"] == "120;w=60;burst=3" and first[0]["RateLimit-Limit"] == "3"
-    assert first[3]["Retry-After"] == "1"
-    wait_until(lambda: ask(served, "/refill", source).status == 200, 2, "the next to pass", every=0.02)
+    assert first[0]["RateLimit-Policy"] == "30;w=60;burst=3" and first[0]["RateLimit-Limit"] == "3"
+    assert 1 <= int(first[3]["Retry-After"]) <= 2
+    wait_until(lambda: ask(served, "/refill", source).status == 200, 10, "the next to pass", every=0.02)
     assert ask(served, "/refill", source).status == 429
 
 
@@ -245,8 +245,8 @@ def test_a_redis_whose_clock_was_ahead_blocks_for_a_burst_at_most(stack):
     (key,) = [each for each in served.redis.keys() if ":r:" in each]
     client.set(key, int(client.time()[0] + 86400) * 1_000_000)
     refused = ask(served, "/refill", source)
-    assert (refused.status, refused["Retry-After"]) == (429, "1")
-    wait_until(lambda: ask(served, "/refill", source).status == 200, 3, "the limit itself again")
+    assert refused.problem(429) and 1 <= int(refused["Retry-After"]) <= 2
+    wait_until(lambda: ask(served, "/refill", source).status == 200, 20, "the limit itself again")
 
 
 def test_without_redis_each_process_counts(stack):

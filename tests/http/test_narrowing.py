@@ -1,7 +1,9 @@
 """The tags of answers narrowed by @depends, as their entries in Redis carry them, and that bodies stay what they are."""
 
+import hashlib
 import json
 import struct
+import uuid
 
 import pytest
 
@@ -9,9 +11,11 @@ from support.waiting import wait_until
 
 SCHEMA = """
 CREATE TYPE mood AS ENUM ('sad', 'very happy');
-CREATE TABLE users (id bigint PRIMARY KEY, name text, mood mood, key uuid, boss_id int, "Odd name" text);
+CREATE TABLE users (id bigint PRIMARY KEY, name text, mood mood, key uuid, boss_id int, "Odd name" text,
+                    good boolean);
 INSERT INTO users SELECT n, 'n' || n, 'very happy', md5(n::text)::uuid, nullif(n % 3, 0), 'line ' || chr(10) || n
 FROM generate_series(1, 50) AS n;
+UPDATE users SET good = id > 2 WHERE id > 1;
 INSERT INTO users VALUES (100, repeat('x', 65)), (101, repeat('x', 64)), (102, 'it''s \\ "quoted" = ü'), (103, ''), (104, NULL);
 """
 WHOLE = "public.users(id,name)"
@@ -46,6 +50,23 @@ ROUTES = {
     "odd": route("/odd/{id}", 'SELECT "Odd name" AS "a \'b" FROM users WHERE id = :id', 'users."Odd name" = "a \'b"'),
     "types": route("/types/{id}", "SELECT mood, key, id > 1 AS more FROM users WHERE id = :id", "users.mood = mood",
                    "users.key = key"),
+    "names": route("/names", FROM_TO, "users.name = name", shape="rows", params=BOUNDS),
+    "kinds": route("/kinds", "SELECT mood, key, good FROM users WHERE id BETWEEN :a AND :b", "users.mood = mood",
+                   "users.key = key", "users.good = good", shape="rows", params=BOUNDS),
+    "user": route("/user/{boss}", "SELECT id, name FROM users WHERE boss_id = :boss AND (:mood::mood IS NULL OR mood = :mood)"
+                  " AND (:good::bool IS NULL OR good = :good)", "users.boss_id = :boss and mood = :mood and users.good = :good",
+                  shape="rows", params=["boss int", "mood mood default=null", "good bool default=null"]),
+    "whose": route("/whose", "SELECT id FROM users WHERE :boss::int IS NULL OR boss_id = :boss AND name = :name",
+                   "users.boss_id = :boss and name = :name", shape="rows",
+                   params=["boss int default=null", "name text default=null"]),
+    "pairs": route("/pairs", "SELECT boss_id, mood FROM users WHERE id BETWEEN :a AND :b", "users.boss_id = boss_id and mood = mood",
+                   shape="rows", params=BOUNDS),
+    "pair": route("/pair/{id}", "SELECT mood, name FROM users WHERE id = :id", "users.id = :id and mood = mood"),
+    "mixed": route("/mixed", "SELECT id, mood FROM users WHERE id BETWEEN :a AND :b AND (:m::mood IS NULL OR mood = :m)",
+                   "users.id = id and mood = :m", shape="rows", params=[*BOUNDS, "m mood default=null"]),
+    "for": route("/for", FROM_TO.replace("id,", "id, mood,"), "users.id = id for name", "users.boss_id = :a", shape="rows",
+                 params=BOUNDS),
+    "for-alone": route("/for-alone", FROM_TO, "users.id = id for name", shape="rows", params=BOUNDS),
     "both": route("/both", FROM_TO, "users.id = id", "users.id = :a", shape="rows", params=BOUNDS),
 }
 
@@ -89,7 +110,7 @@ def ask(stack, target):
 
 
 def narrowed(*values, column="id", columns="id,name", equal="="):
-    return [f"public.users({columns}).{column}={value}" for value in values]
+    return [f"public.users({columns}).{column}{equal}{value}" for value in values]
 
 
 def test_without_narrowing_it_is_the_table(served):
@@ -146,10 +167,80 @@ def test_equal_values_give_one_tag_and_null_one_of_its_own(served):
     assert sorted(tags) == [f"{start} is null", f"{start}=*", f"{start}=1", f"{start}=2"]
 
 
+def test_texts_of_many_rows_are_written_as_one_s_are(served):
+    _, tags = ask(served, "/names?a=100&b=104")
+    long = "#" + hashlib.md5(b"x" * 65).hexdigest()
+    assert sorted(tags) == sorted([*narrowed("*", long, "x" * 64, 'it\'s \\ "quoted" = ü', "", column="name"),
+                                   *narrowed(" is null", column="name", equal="")])
+
+
+def test_values_of_many_rows_are_of_all_types(served):
+    _, tags = ask(served, "/kinds?a=1&b=3")
+    of = {"mood": ["*", "very happy"], "good": ["*", "false", "true"],
+          "key": ["*", *(str(uuid.UUID(hashlib.md5(each).hexdigest())) for each in (b"1", b"2", b"3"))]}
+    wanted = [f"public.users(good,id,key,mood).{column}={value}" for column, values in of.items() for value in values]
+    assert sorted(tags) == sorted([*wanted, "public.users(good,id,key,mood).good is null"])
+
+
 def test_too_many_values_are_the_whole_table(served):
-    assert len(ask(served, "/list?a=1&b=40")[1]) == 41
-    answer, tags = ask(served, "/list?a=1&b=41")
-    assert len(json.loads(answer.body)) == 41 and tags == [*narrowed("*"), WHOLE]
+    """128 tags in all; others than the values' are `*`, the bulk tag, the URI's and NULL's."""
+    served.sql("INSERT INTO users SELECT n, 'n' FROM generate_series(1001, 1125) AS n ON CONFLICT DO NOTHING")
+    assert len(ask(served, "/list?a=1001&b=1124")[1]) == 125
+    answer, tags = ask(served, "/list?a=1001&b=1125")
+    assert len(json.loads(answer.body)) == 125 and tags == [*narrowed("*"), WHOLE]
+
+
+# Several columns
+
+def together(*values, columns="boss_id,good,id,mood,name", by="boss_id,mood,good"):
+    return [f"public.users({columns}).{by}={value}" for value in values]
+
+
+def test_values_narrow_together_up_to_the_first_that_is_missing(served):
+    bulk = [*together("*", by="boss_id"), *together("*", by="boss_id,mood"), *together("*")]
+    for query, tag in (("mood=very%20happy&good=false", together("2,very happy,false")),
+                       ("mood=sad", together("2,sad", by="boss_id,mood")), ("good=true", together("2", by="boss_id")),
+                       ("", together("2", by="boss_id"))):
+        assert ask(served, f"/user/2?{query}")[1] == [*bulk, *tag]
+
+
+def test_where_the_first_is_missing_the_whole_table_counts(served):
+    columns = "boss_id,id,name"
+    bulk = [*together("*", columns=columns, by="boss_id"), *together("*", columns=columns, by="boss_id,name")]
+    long = "#" + hashlib.md5(b"x" * 65).hexdigest()
+    for query, tag in (("boss=1&name=a%2Cb", together("1,a,b", columns=columns, by="boss_id,name")),
+                       ("boss=1&name=" + "x" * 65, together(f"1,{long}", columns=columns, by="boss_id,name")),
+                       ("name=n", [f"public.users({columns})"]), ("", [f"public.users({columns})"])):
+        assert ask(served, f"/whose?{query}")[1] == [*bulk, *tag]
+
+
+def test_the_result_s_values_narrow_together(served):
+    pairs = {"columns": "boss_id,id,mood", "by": "boss_id,mood"}
+    _, tags = ask(served, "/pairs?a=1&b=5")
+    assert sorted(tags) == sorted(together("*", "1,very happy", "2,very happy", "null,very happy", **pairs))
+    assert ask(served, "/pairs?a=9&b=8")[1] == [*together("*", **pairs), "public.users(boss_id,id,mood)"]
+    pair = {"columns": "id,mood,name", "by": "id,mood"}
+    assert ask(served, "/pair/7")[1] == together("*", "7,very happy", **pair)
+    assert ask(served, "/pair/999")[1] == [*together("*", **pair), "public.users(id,mood,name)"]
+
+
+def test_a_parameter_narrows_together_with_the_result(served):
+    bulk = [*together("*", columns="id,mood", by="id"), *together("*", columns="id,mood", by="id,mood")]
+    assert sorted(ask(served, "/mixed?a=3&b=4&m=very%20happy")[1]) == sorted(
+        [*bulk, *together("3,very happy", "4,very happy", columns="id,mood", by="id,mood")])
+    assert sorted(ask(served, "/mixed?a=3&b=4")[1]) == sorted([*bulk, *together("3", "4", columns="id,mood", by="id")])
+    assert ask(served, "/mixed?a=3&b=4&m=sad")[1] == [*bulk, "public.users(id,mood)"]
+
+
+# For some columns
+
+def test_a_line_for_some_columns_is_a_tag_of_its_own(served):
+    _, tags = ask(served, "/for?a=1&b=2")
+    start = "public.users(boss_id,id,mood)"
+    assert sorted(tags) == sorted([f"{start}.boss_id=*", f"{start}.boss_id=1", *narrowed("*", 1, 2, columns="for name")])
+    assert ask(served, "/for?a=9&b=8")[1][-1] == "public.users(for name)"
+    _, tags = ask(served, "/for-alone?a=1&b=2")
+    assert sorted(tags) == sorted(["public.users(id)", *narrowed("*", 1, 2, columns="for name")])
 
 
 def test_no_value_to_narrow_by_is_the_whole_table(served):

@@ -7,7 +7,7 @@ import pytest
 from support.stack import metrics
 from support.waiting import wait_until
 
-MOMENT = 2.0  # seconds a change may take in these tests; the ttl is far longer
+MOMENT = 20.0  # seconds a change may take in these tests, however busy the machine; the ttl is far longer
 SCHEMA = """
 CREATE TABLE notes (id int PRIMARY KEY, text text NOT NULL);
 INSERT INTO notes SELECT n, repeat('note ' || n || ' ', 400) FROM generate_series(1, 400) AS n;
@@ -149,20 +149,20 @@ def test_what_nobody_reads_is_not_refreshed_for_ever(stack):
     keep(stack, "/brief/1")
     texts = (f"text {number}" for number in range(1000))
 
-    def refreshed():
+    def refreshed(deadline):
         before = count(stack, "refreshes")
         change(stack, 1, text := next(texts))
-        wait_until(lambda: count(stack, "refreshes") > before, 1)
+        wait_until(lambda: count(stack, "refreshes") > before, deadline)
         return text
 
     def ended():
         try:
-            refreshed()
+            refreshed(1)
         except AssertionError:
             return True
 
-    text = refreshed()
-    assert stack.get("/brief/1").json()["text"] == text
+    text = refreshed(MOMENT)
+    wait_until(lambda: stack.get("/brief/1").json()["text"] == text, MOMENT, "the text in nginx")
     wait_until(ended, 30, "an end of the refreshes")
     # nginx counts in whole seconds; its own hits keep nothing alive
     wait_until(lambda: kept(stack.get("/brief/1")) is False, 5, "nginx' own end of it")

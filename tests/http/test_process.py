@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import pytest
 
 from support import fastcgi
-from support.gate import ROUTE as GATE, Gate
+from support.gate import ROUTE as GATE, Gate, Held
 from support.launch import launched, settings, write_route
 from support.metrics import Metrics
 from support.paths import program
@@ -113,6 +114,18 @@ def test_no_socket_is_said_clearly(base, tmp_path):
     assert said.count("\n") == 1 and "not a listening socket" in said and "spawn-fcgi" in said and "systemd" in said
 
 
+# What the tests themselves start
+
+def test_a_server_outlives_the_thread_that_started_it(tmp_path):
+    """The kernel kills a child that is to die with its parent when the thread that forked it ends."""
+    started = []
+    starting = threading.Thread(target=lambda: started.append(Process("nap", ["sleep", "60"], f"{tmp_path}/nap.log")))
+    starting.start()
+    starting.join()
+    [process] = started
+    assert process.stop() == -signal.SIGTERM
+
+
 # SIGTERM
 
 def fronts(pid):
@@ -145,7 +158,7 @@ def test_sigterm_with_many_idle_kept_connections_ends_promptly(launch):
             connection = exits.enter_context(fastcgi.Connection(responder.socket))
             assert connection.request("/word", keep=True).status == 200
         responder.signal(signal.SIGTERM)
-        assert responder.process.wait(3) == 0
+        assert responder.process.wait(10) == 0
 
 
 def test_sigterm_ends_it_while_requests_keep_coming(launch):
@@ -170,6 +183,22 @@ def test_sigterm_ends_it_while_requests_keep_coming(launch):
         responder.kill()
         for each in askers:
             each.join()
+
+
+def test_sigterm_is_heard_while_postgresql_is_asked_about_new_routes(base, launch, tmp_path):
+    """Thousands take it half a minute, which no service manager waits for: what is not asked yet is left."""
+    base.sql("CREATE TABLE altered (word text)")
+    responder = launch()
+    held = Held(base, "LOCK TABLE altered IN ACCESS EXCLUSIVE MODE")
+    for number in range(20):
+        write_route(tmp_path, f"many{number}", f"-- @http GET /many/{number}\n-- @result row\nSELECT word FROM altered")
+    responder.signal(signal.SIGHUP)
+    wait_until(lambda: base.sql("SELECT count(*) FROM pg_locks WHERE relation = 'altered'::regclass AND NOT granted")
+               == [(1,)], 20, "PostgreSQL waiting for the table")
+    responder.signal(signal.SIGTERM)
+    held.open()
+    assert responder.stop() == 0
+    assert "given up, for the end: the old routes stay" in responder.log_text()
 
 
 # SIGHUP
@@ -281,8 +310,11 @@ def test_no_routes_stop_the_start(base, tmp_path, listening, folder):
     assert status == 1 and f"{tmp_path}/{folder}: " in said
 
 
-def test_a_statement_that_postgresql_refuses_does_not_stop_the_others(launch):
-    responder = launch({"word": ROUTES["word"], "bad": "-- @http GET /bad\nSELECT nothing"})
-    assert "routes/bad.sql:2: " in responder.log_text()
+@pytest.mark.parametrize("statement, said", [
+    ("SELECT nothing", "PostgreSQL: "),
+    ("INSERT INTO numbers VALUES (1) RETURNING 1", "INSERT in a GET, which only reads")])
+def test_a_statement_that_is_refused_does_not_stop_the_others(launch, statement, said):
+    responder = launch({"word": ROUTES["word"], "bad": f"-- @http GET /bad\n{statement}"})
+    assert re.search(rf"routes/bad\.sql:2(:1)?: {said}", responder.log_text())
     assert fastcgi.ask(responder.socket, "/word").status == 200
     fastcgi.ask(responder.socket, "/bad").problem(500)

@@ -153,7 +153,8 @@ def test_a_wrong_call_strikes_nothing(served, arguments, complaint):
 
 @pytest.mark.parametrize("arguments, environment, complaint", [
     (["note:1"], {"LARDER_REDIS": None}, "LARDER_REDIS is not set"),
-    (["note:1"], {"LARDER_REDIS": f"redis://127.0.0.1:{free_port()}/0"}, "Redis: "),
+    (["note:1"], {"LARDER_REDIS": "redis://:secret@127.0.0.1:1/0"}, "Redis at 127.0.0.1:1: Connection refused"),
+    (["note:1"], {"LARDER_REDIS": "unix:/nowhere/redis.sock"}, "Redis at /nowhere/redis.sock: No such file or directory"),
     (["--table", "no.such"], {}, 'PostgreSQL has no table "no.such"'),
     (["--table", "a.b.c.d"], {}, "PostgreSQL: "),
     (["note:1", "--table", "unread"], {}, '"unread"'),

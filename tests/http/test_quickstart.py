@@ -220,6 +220,37 @@ def test_the_password_of_redis_is_no_argument_of_a_program(tmp_path):
     assert "6399" in arguments and "sesame" not in arguments and password == "auth sesame"
 
 
+def test_a_route_of_ones_own_is_served_as_the_welcome_says_and_outlives_a_new_start(running, quickstart):
+    own = quickstart.folder / "routes" / "own.sql"
+    own.write_text("-- The time zone.\n-- @http GET /zone\n-- @result value\nSELECT current_setting('TimeZone') AS zone\n")
+    check, install, reload = re.search(r"^  (larder check)\n  (.* larder install .*)\n  (kill -HUP .*)$", running,
+                                       re.MULTILINE).groups()
+    try:
+        told = quickstart.shell(f"{check}; {install}; {reload}")
+        assert told.returncode == 0 and "LARDER_JWT_ALG" not in told.stdout, told
+        wait_until(lambda: b"zone" not in zone(quickstart) and b'"' in zone(quickstart), 20, "the route")
+        assert quickstart("--stop").returncode == 0
+        quickstart.start()
+        assert own.exists() and b'"' in zone(quickstart)
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def test_a_faulty_route_of_ones_own_is_named_by_the_start_that_fails(running, quickstart):
+    own = quickstart.folder / "routes" / "own.sql"
+    assert quickstart("--stop").returncode == 0
+    own.write_text("-- @http GET /zone\nSELECT missing\n")
+    try:
+        failed = quickstart("--detach")
+    finally:
+        own.unlink()
+    assert failed.returncode != 0 and "own.sql:2:" in failed.stderr, failed
+
+
+def zone(quickstart):
+    return subprocess.run(["curl", "-s", f"{quickstart.url}/zone"], capture_output=True).stdout
+
+
 def test_the_checkout_stays_as_it_was(running, quickstart):
     """What is built is built in the state folder; an edit of a route shows after SIGHUP all the same."""
     assert (quickstart.folder / "build/configure").exists()
@@ -284,6 +315,26 @@ def test_a_start_that_fails_shows_the_log_and_leaves_nothing(quickstart):
     assert "install.log" in failed.stderr
     assert "LARDER_THREADS" in failed.stderr
     assert quickstart("--status").stdout.count("down") == len(SERVICES)
+
+
+@pytest.fixture
+def small_disk():
+    folder = tempfile.mkdtemp(prefix="larder-quickstart-")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", folder]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        os.rmdir(folder)
+        pytest.skip("mounting is forbidden here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+    os.rmdir(folder)
+
+
+def test_a_full_disk_is_named(small_disk):
+    """Where nothing can be written the log of what failed is empty too."""
+    failed = Quickstart(small_disk)("--detach")
+    assert failed.returncode != 0
+    assert f"The disk of {small_disk} is full: 0 MB are left." in failed.stderr
+    assert "LARDER_STATE" in failed.stderr
 
 
 def test_a_taken_port_is_named(quickstart):

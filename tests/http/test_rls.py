@@ -20,7 +20,7 @@ ROLES = """
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_reader') THEN
         CREATE ROLE rls_reader; CREATE ROLE rls_editor; CREATE ROLE rls_nobody; CREATE ROLE rls_foreign;
-        CREATE ROLE "rls Odd'role"; CREATE ROLE rls_super SUPERUSER;
+        CREATE ROLE rls_team; CREATE ROLE "rls Odd'role"; CREATE ROLE rls_super SUPERUSER;
         GRANT rls_reader, rls_editor, rls_nobody, "rls Odd'role" TO larder;
     END IF;
 END $$;
@@ -38,6 +38,10 @@ CREATE POLICY every ON notes FOR SELECT TO rls_editor USING (true);
 GRANT SELECT ON notes, members TO rls_reader, rls_editor, "rls Odd'role";
 CREATE TABLE words (word text); INSERT INTO words VALUES ('w');
 CREATE SCHEMA vault; CREATE TABLE vault.coins (id int); INSERT INTO vault.coins VALUES (1);
+CREATE TABLE teams (id int PRIMARY KEY); INSERT INTO teams VALUES (1), (2); GRANT SELECT ON teams TO rls_reader;
+ALTER TABLE teams ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON teams TO rls_reader USING (id = 1);
+CREATE POLICY shared ON teams TO rls_team USING (id = 2);
 GRANT USAGE ON SCHEMA vault TO rls_reader, larder; GRANT SELECT ON vault.coins TO rls_reader, larder;
 """
 ASK = "SELECT id, word FROM notes ORDER BY id"
@@ -58,6 +62,7 @@ ROUTES = SENTINEL_ROUTE | {
     "session": route("/session", WHO, "@result row"),
     "words": route("/words", "SELECT word FROM words", "@auth required rls"),
     "coins": route("/coins", "SELECT id FROM vault.coins", "@auth required rls", CACHED),
+    "teams": route("/teams", "SELECT id FROM teams ORDER BY id", "@auth required rls", CACHED),
     "gate": route("/gate", f"SELECT {CLAIM} AS sub FROM pg_advisory_xact_lock_shared({NUMBER})", "@auth required rls",
                   CACHED, "@result row"),
     "stale": route("/stale", f"SELECT {CLAIM} AS sub, current_user::text AS who, clock_timestamp()::text AS made",
@@ -243,6 +248,24 @@ def test_a_schema_closed_to_a_role_is_heard_of(served):
     finally:
         served.sql("GRANT USAGE ON SCHEMA vault TO rls_reader")
     wait_until(lambda: served.get("/coins", headers=headers).status == 200, 30, "an answer again")
+
+
+@pytest.mark.parametrize("change, back", [
+    ("GRANT rls_team TO rls_reader", "REVOKE rls_team FROM rls_reader"),
+    ("ALTER ROLE rls_reader BYPASSRLS", "ALTER ROLE rls_reader NOBYPASSRLS"),
+])
+def test_what_a_role_is_is_heard_of(served, change, back):
+    """No table changes with it, but what its policies let through does."""
+    before = [{"id": 1}]
+    keep(lambda: served.direct("/teams", headers=reader("ann")))
+    barrier(served)
+    assert keep(lambda: served.direct("/teams", headers=reader("ann"))).json() == before
+    served.postgres.execute(change, None, served.database, "postgres")
+    try:
+        wait_for_body(lambda: served.direct("/teams", headers=reader("ann")), [{"id": 1}, {"id": 2}], 20)
+    finally:
+        served.postgres.execute(back, None, served.database, "postgres")
+    wait_for_body(lambda: served.direct("/teams", headers=reader("ann")), before, 20)
 
 
 def test_who_waits_for_an_answer_gets_his_own(served):

@@ -16,8 +16,9 @@ from support.gate import NUMBER, Gate
 from support.stack import queries
 from support.waiting import wait_until
 
-SLACK = 1.5 if "ASAN_OPTIONS" in os.environ else 0.5
 LEASE = 1.0
+SLACK = 5.0  # what a busy machine may add; less than a statement's time, LARDER_TIMEOUT, which ends any wait at the gate
+PATIENT_LEASE = 20
 ENV = {"LARDER_LEASE": "1s", "LARDER_THREADS": "16"}
 AT_GATE = f"SELECT :id AS id, (SELECT word FROM words) AS word FROM pg_advisory_xact_lock_shared({NUMBER})"
 SCHEMA = f"{SENTINEL_SCHEMA} CREATE TABLE words (word text); INSERT INTO words VALUES ('old');"
@@ -34,8 +35,7 @@ ROUTES = SENTINEL_ROUTE | {
     "stale": route("/stale/{id}", "ttl=1s stale=300s", AT_GATE),
     "aged": route("/aged/{id}", "ttl=1s", AT_GATE),
     "brief": route("/brief/{id}", "ttl=1s stale=1s", AT_GATE),
-    "soon": route("/soon/{id}", "ttl=3s",
-                  "SELECT :id AS id, clock_timestamp()::text AS made FROM pg_sleep(0.5)"),
+    "soon": route("/soon/{id}", "ttl=6s", AT_GATE),
     "broken": route("/broken/{id}", "ttl=300s", f"SELECT 1 / :id AS one FROM pg_advisory_xact_lock_shared({NUMBER})"),
 }
 unused = itertools.count(1)
@@ -45,7 +45,7 @@ unused = itertools.count(1)
 def shared(shared_stack):
     """Four processes on one socket, and a lease that nobody's crowd outlasts, however slow the machine."""
     return shared_stack(ROUTES, schema=SCHEMA, processes=4, nginx=False, install=True, larderd=True,
-                        env={**ENV, "LARDER_LEASE": "20s", "LARDER_TIMEOUT": "30s", "LARDER_REDIS_TIMEOUT": "2s"})
+                        env={**ENV, "LARDER_LEASE": f"{PATIENT_LEASE}s", "LARDER_TIMEOUT": "30s"})
 
 
 @pytest.fixture
@@ -133,10 +133,9 @@ def test_a_struck_key_is_queried_once_and_nobody_gets_the_old_answer(served):
 
 def test_a_failed_query_holds_nobody(served):
     """Its error goes to those who waited in the process, or they ask themselves; the lease is gone at once."""
-    before = time.monotonic()
     answers = ask_together(lambda target: ask(served.api.socket, target), ["/broken/0"] * 40, 40)
     assert {answer.status for answer in answers} == {500}
-    assert time.monotonic() - before < LEASE + SLACK
+    assert max(answer.seconds for answer in answers) < PATIENT_LEASE / 2
 
 
 # Nobody waits without end
@@ -190,12 +189,13 @@ def test_waiters_are_bounded_while_the_holder_lives(pair):
     number = next(unused)
     holder, other = pair.pools
     with Gate(pair) as gate:
+        leased = time.monotonic()
         first = Background(ask, holder.socket, f"/cold/{number}")
         gate.wait_for(1)
         begin = time.monotonic()
         second = Background(ask, other.socket, f"/cold/{number}")
         gate.wait_for(2)
-        assert LEASE - 0.2 < time.monotonic() - begin < LEASE + SLACK
+        assert time.monotonic() - leased >= LEASE and time.monotonic() - begin < LEASE + SLACK
     assert first.result().json() == second.result().json()
 
 
@@ -223,19 +223,24 @@ def test_an_old_answer_goes_out_while_one_query_renews_it(served):
         before = queries(served)
         answers = ask_together(lambda target: ask(served.api.socket, target), [f"/stale/{number}"] * 100, 20)
         for answer in answers:
-            assert answer.status == 200 and answer.seconds < LEASE / 2, answer
+            assert answer.status == 200 and answer.seconds < PATIENT_LEASE / 2, answer
             assert re.fullmatch(r"larder; hit; ttl=(0|-\d+); detail=stale", answer["Cache-Status"]), answer
         assert gate.waiting() == 1, "one query renews it"
         assert queries(served) == before
     wait_until(lambda: detail(ask(served.api.socket, f"/stale/{number}")) in ("l1", "redis"), 5, "a renewed answer")
 
 
+def wait_unasked(seconds):
+    """Whoever asks shortly before an answer's end may have it made anew ahead of it; so nobody does."""
+    begin = time.monotonic()
+    wait_until(lambda: time.monotonic() - begin > seconds, seconds + 10, "the answer's age")
+
+
 def test_past_the_stale_window_nothing_old_goes_out(served):
     """ttl=1s stale=1s: whatever is older than two seconds is made anew before it is sent."""
     number = next(unused)
-    keep(lambda: ask(served.api.socket, f"/brief/{number}"))
-    made = time.monotonic()
-    wait_until(lambda: time.monotonic() - made > 2.1, 5, "the stale window's end")
+    assert "; stored" in ask(served.api.socket, f"/brief/{number}")["Cache-Status"]
+    wait_unasked(2.1)
     answer = ask(served.api.socket, f"/brief/{number}")
     assert answer["Cache-Status"].startswith("larder; fwd="), answer
 
@@ -254,25 +259,26 @@ def test_a_change_strikes_an_old_answer_too(served):
 
 def test_an_aged_answer_without_a_stale_window_is_made_anew(served):
     number = next(unused)
-    keep(lambda: ask(served.api.socket, f"/aged/{number}"))
-    answer = wait_until(lambda: (found := ask(served.api.socket, f"/aged/{number}")) and not is_hit(found) and found, 5,
-                        "the answer's end")
+    assert "; stored" in ask(served.api.socket, f"/aged/{number}")["Cache-Status"]
+    wait_unasked(1.1)
+    answer = ask(served.api.socket, f"/aged/{number}")
     assert answer["Cache-Status"].startswith("larder; fwd="), answer
 
 
 def test_a_popular_answer_is_renewed_before_it_ends(served):
     """XFetch: costly and asked for often, so the chance is near certain. Nobody ever waits for it."""
     number = next(unused)
-    first = ask(served.api.socket, f"/soon/{number}")
-    keep(lambda: ask(served.api.socket, f"/soon/{number}"))
-    filled = time.monotonic()
-    renewed = None
-    while renewed is None:
-        answer = ask(served.api.socket, f"/soon/{number}")
-        assert is_hit(answer), f"it ended without being renewed, {time.monotonic() - filled:.1f} s after its fill"
-        assert answer.seconds < 0.4, answer
-        renewed = answer.json()["made"] if answer.json() != first.json() else None
-    assert time.monotonic() - filled < 3
+    with Gate(served) as gate:
+        first = Background(ask, served.api.socket, f"/soon/{number}")
+        gate.wait_for(1)
+        wait_unasked(1)
+    assert "; stored" in first.result()["Cache-Status"]
+    with Gate(served) as gate:
+        while gate.waiting() == 0:
+            assert is_hit(ask(served.api.socket, f"/soon/{number}")), "it ended without being renewed"
+        before = queries(served)
+        assert all(is_hit(ask(served.api.socket, f"/soon/{number}")) for _ in range(8)), "somebody waited"
+        assert gate.waiting() == 1 and queries(served) == before, "one query renews it"
 
 
 def test_processes_die_under_a_stampede(shared_stack):

@@ -11,6 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from support.crowd import Background
+from support.download import Download
+from support.gate import ROUTE as GATE, Gate
 from support.postgres import PgBouncer
 from support.stack import metrics
 from support.waiting import wait_until
@@ -323,12 +326,17 @@ def test_a_statement_that_fails_at_once_is_a_problem(served):
     assert served.get("/plain").status == 200
 
 
+def sleeping(stack):
+    """The statements that sleep: one goes on for a moment after PostgreSQL has said that it is cancelled."""
+    return stack.sql("SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)%' "
+                     "AND pid <> pg_backend_pid() AND datname = current_database()")
+
+
 def test_no_row_within_the_time_is_504_and_the_statement_ends(served):
     answer = served.get("/slow")
     answer.problem(504)
     assert 0.2 <= answer.seconds < 5
-    assert served.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)%' "
-                      "AND pid <> pg_backend_pid() AND datname = current_database()") == [(0,)]
+    wait_until(lambda: not sleeping(served), 5, "the statement's end")
 
 
 def test_the_server_bounds_the_whole(served):
@@ -359,8 +367,30 @@ def test_behind_pgbouncer(shared_stack, lazy_postgres, work_folder):
             assert stack.get(f"/values?n={n}").json()["t"] is None
             stack.get("/bad").problem(500)
         stack.get("/slow").problem(504)
-        assert stack.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)%' "
-                         "AND pid <> pg_backend_pid() AND datname = current_database()") == [(0,)]
+        wait_until(lambda: not sleeping(stack), 5, "the statement's end")
     finally:
         stack.stop(quietly=True)
         bouncer.stop()
+
+
+def test_a_download_says_that_it_is_not_cached(served):
+    for method in ("GET", "HEAD"):
+        assert served.get("/people", method=method)["Cache-Status"] == "larder; fwd=bypass"
+
+
+def test_who_leaves_while_he_waits_for_a_connection_frees_his_thread(stack):
+    started = stack(ROUTES | {"gate": GATE}, schema=SCHEMA + SEQUENCE, redis=False, nginx=False,
+                    env={"LARDER_DB_POOL": "1", "LARDER_DB_WAIT": "60s", "LARDER_TIMEOUT": "60s"})
+
+    def running():
+        return metrics(started).sum("larder_streams_running")
+
+    with Gate(started) as gate:
+        holder = Background(started.direct, "/gate", timeout=60)
+        gate.wait_for(1)
+        with Download(started.api.socket, "/people"):
+            wait_until(lambda: running() == 1, 10, "the download waiting")
+        wait_until(lambda: running() == 0, 10, "its thread free")
+        assert gate.waiting() == 1
+        gate.open()
+        assert holder.result().status == 200

@@ -41,6 +41,8 @@ ROUTES = SENTINEL_ROUTE | {
     "echo": route("/a:b/{text}", "SELECT jsonb_build_object('text', :text::text, 'many', :many::int[], 'none', :none::text)",
                   "@param many int[] default={}", "@param none text default=null", result="json"),
     "now": route("/now", "SELECT :now::timestamptz AS now"),
+    "then": "-- @http GET /then\nSELECT :now::timestamptz AS now",  # keeps nothing
+    "moment": "-- @http GET /moment\n-- @result value\nSELECT :now AS now",  # not kept, so not named
     "chance": route("/chance", "SELECT random() AS chance"),
     "fails": route("/fails/{id}", "SELECT 1 / (id - 5) AS one FROM users WHERE id = :id"),
     "uncached": "-- @http GET /uncached\nSELECT 1 AS one",
@@ -172,7 +174,8 @@ class Looking:
         before = self.connections()
         self.process = subprocess.Popen([program("larder"), "verify"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=settings(stack, {"LARDER_GUARD_TTL": "5s", "PGAPPNAME": "looking"}))
-        wait_until(lambda: self.connections() > before and self.last_queries() == [("ROLLBACK", "idle")], 20, "the first look")
+        over = [("SELECT pg_catalog.pg_advisory_unlock_all()", "idle")]
+        wait_until(lambda: self.connections() > before and self.last_queries() == over, 20, "the first look")
 
     def connections(self):
         return metrics(self.stack).sum("larder_db_connections")

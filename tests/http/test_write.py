@@ -14,6 +14,8 @@ CREATE TABLE posts (id bigserial PRIMARY KEY, author int NOT NULL REFERENCES aut
 CREATE TABLE history (author int, what text);
 CREATE FUNCTION rename(who int, new text) RETURNS text LANGUAGE sql AS
     $$ UPDATE authors SET name = new WHERE id = who RETURNING name $$;
+CREATE FUNCTION refuse(what text) RETURNS int LANGUAGE plpgsql AS
+    $$ BEGIN RAISE check_violation USING COLUMN = 'what', MESSAGE = 'telltale ' || what; END $$;
 CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'telltale message'; END $$;
 """
 ROWS = """
@@ -57,6 +59,7 @@ ROUTES = {
                      "WHERE a.id = :id GROUP BY a.name;", query="id,name", result="row"),
     "several-none": route("POST", "/several-none", "INSERT INTO history VALUES (:id, 'one');\n"
                           "INSERT INTO history VALUES (:id, 'two')", query="id"),
+    "refused": route("POST", "/refused", "INSERT INTO history VALUES (1, :what); SELECT refuse(:what)", query="what"),
     "late-fault": route("POST", "/late-fault", "INSERT INTO history VALUES (1, 'one'); SELECT fail()"),
     "late-missing": route("POST", "/late-missing", "INSERT INTO history VALUES (:id, 'one');\n"
                           "UPDATE authors SET age = 1 WHERE id = :id RETURNING id", query="id", result="row"),
@@ -233,6 +236,12 @@ def test_a_constraint_names_the_fields(served, method, target, status, named, wo
     assert words in problem["detail"] or all(each["detail"] == words for each in problem["errors"])
     for secret in ("key", "constraint", "violates", "relation", "authors_", "posts_", "INSERT"):
         assert secret not in answer.text, answer.text
+
+
+def test_a_function_refuses_as_a_constraint_does_and_its_words_stay_here(served):
+    answer = post(served, "/refused?what=x")
+    assert answer.problem(422)["errors"] == [{"name": "what", "in": "query", "detail": "has a value that is not allowed"}]
+    assert "telltale" not in answer.text and history(served) == []
 
 
 # What is counted

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support import fastcgi
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep, wait_for_body
+from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep, outbox_unread, wait_for_body
 from support.host import Host
 from support.stack import metrics, queries
 from support.waiting import wait_until
@@ -63,9 +63,7 @@ names = itertools.count(1)
 def shared(shared_stack):
     served = shared_stack(ROUTES, schema=SCHEMA + "CREATE TABLE larder_loose (id int PRIMARY KEY, word text);"
                           "INSERT INTO larder_loose VALUES (1, 'old'), (2, 'old')",
-                          nginx=False, install=True, larderd=True, processes=4,
-                          # A machine with more to do than these tests must not make Redis count as away.
-                          env={"LARDER_REDIS_TIMEOUT": "5s"})
+                          nginx=False, install=True, larderd=True, processes=4)
     barrier(served)
     return served
 
@@ -133,10 +131,11 @@ def test_others_rows_stay_kept(served):
 def test_what_the_responder_bumped_is_not_bumped_again(served):
     barrier(served)
     before = metrics(served)
-    for number in range(20):
-        put(served, f"/users/10?name=n{number}")
+    with outbox_unread(served):
+        for number in range(20):
+            put(served, f"/users/10?name=n{number}")
+        wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, 10, "nothing waiting")
     barrier(served)
-    wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, 10, "nothing waiting")
     after = metrics(served)
     assert after.sum("larder_bumped_tags_total") - before.sum("larder_bumped_tags_total") < 5, "those of the barrier"
     assert after.sum("larder_struck_tags_total") - before.sum("larder_struck_tags_total") >= 20
@@ -154,7 +153,7 @@ def test_another_host_is_fresh_within_moments(served, tmp_path):
             seconds.append(wait_for_body(lambda: second.direct("/users/11"), {"id": 11, "name": f"h{number}"}))
     print(f"\nwrite to fresh on another host: median {statistics.median(seconds) * 1000:.2f} ms, worst"
           f" {max(seconds) * 1000:.2f} ms")
-    assert statistics.median(seconds) < 0.05
+    assert statistics.median(seconds) < 0.5, "without the feed it were the guard time"
 
 
 # @invalidates
@@ -174,21 +173,17 @@ def test_invalidates_strikes_tags_of_the_routes_own(served):
 # @refreshes
 
 def test_refreshes_makes_the_read_a_hit_right_after(served):
-    """Unless larderd, not told of a bump in half a second, makes it again."""
-    alone = 0
-    for _ in range(30):
-        name = f"t{next(names)}"
-        put(served, f"/users/21?name={name}", "PATCH")
-        before = metrics(served)
-        answers = [get(served, "/users/21") for _ in range(4)]
-        assert all(answer.json() == {"id": 21, "name": name} for answer in answers), answers
-        answers.append(get(served, "/users/22"))
-        after = metrics(served)
-        if after.sum("larder_bumped_tags_total") == before.sum("larder_bumped_tags_total"):
+    """larderd, not told of a bump in half a second, would make it again: it is kept from that, and nothing else is to."""
+    with outbox_unread(served):
+        for _ in range(30):
+            name = f"t{next(names)}"
+            put(served, f"/users/21?name={name}", "PATCH")
+            before = queries(served)
+            answers = [get(served, "/users/21") for _ in range(4)]
+            assert all(answer.json() == {"id": 21, "name": name} for answer in answers), answers
+            answers.append(get(served, "/users/22"))
             assert all(map(is_hit, answers)), answers
-            assert after.sum("larder_queries_total") == before.sum("larder_queries_total")
-            alone += 1
-    assert alone >= 20, "which hardly ever is so"
+            assert queries(served) == before
 
 
 def test_a_refresh_of_a_route_that_is_not_there_harms_nothing(served):
@@ -226,7 +221,8 @@ def test_the_uri_written_to_is_fresh_without_triggers(shared_stack):
 
 def test_a_write_is_fresh_on_its_host_while_redis_is_away(shared_stack):
     served = shared_stack(ROUTES, schema=SCHEMA + "CREATE TABLE larder_loose (id int PRIMARY KEY, word text);",
-                          nginx=False, install=True, larderd=True, processes=2, redis_proxy=True)
+                          nginx=False, install=True, larderd=True, processes=2, redis_proxy=True,
+                          env={"LARDER_REDIS_TIMEOUT": "100ms"})
     barrier(served)
     kept_everywhere(served, "/users/1")
     served.redis_proxy.stall()

@@ -1,7 +1,6 @@
 """A write's transaction, as db/write.h has it: whole or not at all, as whom, and how long."""
 
 import threading
-import time
 
 import pytest
 
@@ -129,10 +128,8 @@ def test_a_role_that_may_not_be_taken(ground, pooling, role):
 def test_all_statements_share_the_time(ground, pooling):
     pause = "sql=SELECT pg_sleep(0.4)"
     with ground.writer(pooling) as write:
-        begin = time.monotonic()
         answer = write(pause, pause, pause, pause, *add(1, 1), "timeout=700")
         assert (answer.outcome, answer.kind) == ("failed", "timeout")
-        assert time.monotonic() - begin < 1.5
         assert ground.amounts(1) == [10]
         assert write(pause, *add(1, 1)).result == "11", "a limit holds for its write alone"
 

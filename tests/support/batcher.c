@@ -17,6 +17,7 @@
 #include "db/array.h"
 #include "db/batch.h"
 #include "kinds.h"
+#include "words.h"
 
 #define MOST 128
 #define MOST_EACH 8
@@ -37,15 +38,27 @@ struct request {
     const char *open_values[1], *close_values[2];
 };
 
-typedef void setter(struct request *request, struct db_batch_item *part, struct item *item,
-                    char *text);
-
 static const struct hash_key key;
 
-static void set_sql(struct request *request, struct db_batch_item *part, struct item *item,
-                    char *text)
+static size_t place_of(const struct request *request)
 {
-    (void)request;
+    return request->batch.count ? request->batch.count - 1 : 0;
+}
+
+static struct db_batch_item *part_of(struct request *request)
+{
+    return &request->parts[place_of(request)];
+}
+
+static struct item *item_of(struct request *request)
+{
+    return &request->items[place_of(request)];
+}
+
+static void set_sql(void *context, char *text)
+{
+    struct db_batch_item *part = part_of(context);
+    struct item *item = item_of(context);
     size_t at = part->count++;
     if (at >= MOST_EACH)
         exit(2);
@@ -56,85 +69,63 @@ static void set_sql(struct request *request, struct db_batch_item *part, struct 
     part->statements = item->statements;
 }
 
-static void set_value(struct request *request, struct db_batch_item *part, struct item *item,
-                      char *text)
+static void set_value(void *context, char *text)
 {
-    (void)request;
+    struct db_batch_item *part = part_of(context);
+    struct item *item = item_of(context);
     struct db_statement *last = &item->statements[part->count - 1];
     item->values[part->count - 1][last->parameter_count++] = *text ? text : NULL;
 }
 
-static void set_limit(struct request *request, struct db_batch_item *part, struct item *item,
-                      char *text)
+static void set_limit(void *context, char *text)
 {
-    (void)request;
+    struct db_batch_item *part = part_of(context);
+    struct item *item = item_of(context);
     item->statements[part->count - 1].timeout = strtoll(text, NULL, 10) * 1000;
 }
 
-static void set_role(struct request *request, struct db_batch_item *part, struct item *item,
-                     char *text)
+static void set_role(void *context, char *text)
 {
-    (void)request;
+    struct db_batch_item *part = part_of(context);
+    struct item *item = item_of(context);
     item->identity.role = text;
     part->identity = &item->identity;
 }
 
-static void set_claims(struct request *request, struct db_batch_item *part, struct item *item,
-                       char *text)
+static void set_claims(void *context, char *text)
 {
-    (void)request;
+    struct db_batch_item *part = part_of(context);
+    struct item *item = item_of(context);
     item->identity.claims = text;
     part->identity = &item->identity;
 }
 
-static void set_tag(struct request *request, struct db_batch_item *part, struct item *item,
-                    char *text)
+static void set_tag(void *context, char *text)
 {
-    (void)request;
+    struct db_batch_item *part = part_of(context);
+    struct item *item = item_of(context);
     item->tags[part->tag_count++] = (struct span){text, strlen(text)};
     part->tags = item->tags;
 }
 
-static void set_item(struct request *request, struct db_batch_item *part, struct item *item,
-                     char *text)
+static void set_item(void *context, char *text)
 {
-    (void)part;
-    (void)item;
+    struct request *request = context;
     if (request->batch.count >= MOST)
         exit(2);
     request->items[request->batch.count++].key = (struct span){text, strlen(text)};
 }
 
-static void set_timeout(struct request *request, struct db_batch_item *part, struct item *item,
-                        char *text)
+static void set_timeout(void *context, char *text)
 {
-    (void)part;
-    (void)item;
+    struct request *request = context;
     request->batch.timeout = strtoll(text, NULL, 10) * 1000;
 }
 
-static const struct {
-    const char *name;
-    setter *set;
-} words[] = {
+static const struct word words[] = {
     {"item", set_item}, {"sql", set_sql},       {"value", set_value}, {"limit", set_limit},
     {"role", set_role}, {"claims", set_claims}, {"tag", set_tag},     {"timeout", set_timeout},
 };
-
-static void set(struct request *request, char *word)
-{
-    char *text = strchr(word, '=');
-    size_t last = request->batch.count ? request->batch.count - 1 : 0;
-    if (text)
-        *text++ = '\0';
-    for (size_t i = 0; text && i < ARRAY_COUNT(words); i++)
-        if (strcmp(words[i].name, word) == 0) {
-            words[i].set(request, &request->parts[last], &request->items[last], text);
-            return;
-        }
-    fprintf(stderr, "unknown word %s\n", word);
-    exit(2);
-}
 
 static const char *keys_of(const struct request *request)
 {
@@ -199,8 +190,7 @@ static void work(struct db_pool *pool, struct db_stop *stop, char *line)
                                        .close = record,
                                        .context = request,
                                        .stop = stop};
-    for (char *word = strsep(&line, "\t"); word; word = strsep(&line, "\t"))
-        set(request, word);
+    words_set(words, ARRAY_COUNT(words), request, line);
     request->open_values[0] = keys_of(request);
     request->batch.open = (struct db_statement){
         .id = 1,

@@ -1,5 +1,6 @@
 """What tests of a coherent stack share: how an answer came about, and waiting for changes to arrive."""
 
+import contextlib
 import itertools
 import time
 
@@ -24,6 +25,11 @@ def detail(answer):
     return "fill" if "fwd=" in status else None
 
 
+def time_left(answer):
+    """For how many seconds what is kept is fresh; 0: the answer is not from what is kept."""
+    return int(answer["Cache-Status"].partition("ttl=")[2].partition(";")[0] or 0) if is_hit(answer) else 0
+
+
 def sockets(stack, hosts=()):
     """Each pool's socket, of the stack and of further hosts."""
     return [pool.socket for each in (stack, *hosts) for pool in each.pools]
@@ -41,6 +47,20 @@ def barrier(stack, hosts=(), deadline=20):
     for socket in places:
         wait_until(lambda: fastcgi.ask(socket, "/sentinel").json()["number"] == number, deadline,
                    f"the latest change at {socket}")
+
+
+@contextlib.contextmanager
+def outbox_unread(stack):
+    """larderd can't take anything out of the outbox, however long others take for what they strike themselves: it looks
+    at the marker beside it."""
+    connection = stack.postgres.connect(stack.database, "larder")
+    connection.autocommit = False
+    connection.cursor().execute("LOCK TABLE larder.marker IN ACCESS EXCLUSIVE MODE")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
 
 
 def keep(ask, tier=None, deadline=10):

@@ -6,6 +6,19 @@ NUMBER = 7
 ROUTE = f"-- @http GET /gate\n-- @result row\nSELECT 'old' AS word FROM pg_advisory_xact_lock_shared({NUMBER})"
 
 
+class Held:
+    """A transaction that holds what its statement locked until it is opened."""
+
+    def __init__(self, stack, statement, server=None):
+        self.connection = (server or stack.postgres).connect(stack.database, "larder")
+        self.connection.autocommit = False
+        self.connection.cursor().execute(statement)
+
+    def open(self):
+        self.connection.rollback()
+        self.connection.close()
+
+
 class Gate:
     """While it is shut, requests for /gate (ROUTE) wait in PostgreSQL. Leaving opens it."""
 

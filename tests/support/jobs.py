@@ -39,9 +39,10 @@ def ended(stack, path, deadline=30, **headers):
 
 
 def left(stack):
-    """How many jobs wait, run, or are to be tried again."""
-    queue = stack.queue.client()
-    return queue.xlen("larder:q:jobs") + queue.zcard("larder:q:later")
+    """How many jobs wait, run, or are to be tried again: at one moment, for they go from one place to the other."""
+    with stack.queue.client().pipeline() as asked:
+        asked.xlen("larder:q:jobs").zcard("larder:q:later")
+        return sum(asked.execute())
 
 
 def dead(stack):

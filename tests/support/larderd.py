@@ -3,7 +3,7 @@
 from signal import SIGTERM
 
 from .paths import program
-from .process import Process
+from .process import Process, wait_for_handler
 from .responder import SANITIZER_MARKS
 
 
@@ -43,6 +43,7 @@ class Larderd:
     def stop(self, deadline=10.0):
         """SIGTERM; the exit status."""
         self.process.resume()
+        wait_for_handler(self.process.pid)
         self.process.signal(SIGTERM)
         return self.process.wait(deadline)
 

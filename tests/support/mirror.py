@@ -6,7 +6,9 @@ import os
 import shutil
 import socket
 import struct
+import tempfile
 import threading
+from pathlib import Path
 
 from .client import read_answer, request
 from .network import accepts, free_port
@@ -31,6 +33,17 @@ http {{
     include larder.conf;
 }}
 """
+
+
+@contextlib.contextmanager
+def nginx_folder():
+    """A folder that nginx may enter as whoever it runs, under a path short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="larder-nginx-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 class Mirror:

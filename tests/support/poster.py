@@ -3,7 +3,7 @@
 import subprocess
 
 from .paths import program
-from .process import die_with_parent
+from .process import spawn
 
 
 class Poster:
@@ -12,8 +12,7 @@ class Poster:
     def __init__(self, socket, target, count, first=1, connections=16, seconds=90):
         self.count = count
         words = [program("tests/support/poster"), socket, target, first, count, connections, seconds]
-        self.popen = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                      text=True, preexec_fn=die_with_parent)
+        self.popen = spawn([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def filed(self):
         """Waits for the end; of each number how often it was tried, and where its job is: {number: (tries, path)}."""

@@ -8,7 +8,7 @@ import subprocess
 import psycopg2
 
 from .network import free_port
-from .process import Process
+from .process import Process, wait_stopped
 from .waiting import wait_until
 
 SETTINGS = {
@@ -111,9 +111,12 @@ class Postgres:
         return [self.process.pid] + [int(pid) for pid in children]
 
     def pause(self):
-        """SIGSTOP to the postmaster and every backend: connections stay open, nothing answers."""
+        """SIGSTOP to the postmaster, so that it makes no more, and to every backend: connections stay open, nothing
+        answers."""
+        self.process.pause()
         for pid in self.everyone():
             send(pid, signal.SIGSTOP)
+            wait_stopped(pid)
 
     def resume(self):
         for pid in reversed(self.everyone()):
@@ -128,6 +131,28 @@ class Postgres:
     def kill(self):
         """An immediate shutdown: every client is cut, nothing is flushed."""
         self.process.stop(signal.SIGQUIT, 30)
+
+
+class Standby(Postgres):
+    """A hot standby of another server, which applies what it hears `late` seconds after the commit."""
+
+    def __init__(self, folder, primary, late=0):
+        self.folder = str(folder)
+        self.data = f"{self.folder}/data"
+        self.port = free_port()
+        self.process = None
+        os.makedirs(self.folder)
+        own(self.folder)
+        command = [f"{program_folder()}/pg_basebackup", "-h", primary.folder, "-p", str(primary.port), "-U", "postgres",
+                   "-D", self.data, "-R", "-X", "stream", "-c", "fast"]
+        Process("pg_basebackup", command, self.log, user="postgres", cwd=self.folder).wait(120)
+        with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as configuration:
+            configuration.write(f"port = {self.port}\nunix_socket_directories = '{self.folder}'\n"
+                                f"recovery_min_apply_delay = {late}s\n")
+        self.start()
+
+    def promote(self):
+        self.execute("SELECT pg_promote()")
 
 
 def send(pid, number):

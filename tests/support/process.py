@@ -3,16 +3,24 @@
 import ctypes
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 from .waiting import wait_until
 
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None, use_errno=True)
+# The kernel takes the thread that forked for the parent: one that lasts as long as the interpreter starts everything.
+starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 
 def die_with_parent():
     libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
+
+
+def spawn(command, **options):
+    """subprocess.Popen, of a child that dies with this interpreter, whichever thread asked for it."""
+    return starter.submit(subprocess.Popen, command, preexec_fn=die_with_parent, **options).result()
 
 
 class Process:
@@ -22,11 +30,10 @@ class Process:
         self.name = name
         self.log = log
         with open(log, "ab") as output:
-            self.popen = subprocess.Popen(
+            self.popen = spawn(
                 command, stdin=stdin, stdout=output, stderr=output, env=env,
                 user=user if os.geteuid() == 0 else None, group=user if os.geteuid() == 0 else None,
-                extra_groups=[] if user and os.geteuid() == 0 else None,
-                preexec_fn=die_with_parent, **options)
+                extra_groups=[] if user and os.geteuid() == 0 else None, **options)
 
     @property
     def pid(self):
@@ -42,7 +49,7 @@ class Process:
     def pause(self):
         """SIGSTOP, and waits until the kernel has really stopped it."""
         self.signal(SIGSTOP)
-        wait_until(lambda: process_state(self.pid) == "T", what=f"{self.name} stopped")
+        wait_stopped(self.pid)
 
     def resume(self):
         self.signal(SIGCONT)
@@ -69,6 +76,20 @@ class Process:
             return self.popen.returncode
 
 
+def wait_stopped(pid):
+    """Until no thread of the process runs any more, or it has ended: a signal is only on its way when kill() returns."""
+    wait_until(lambda: thread_states(pid) <= {"T"}, what=f"process {pid} stopped")
+
+
+def thread_states(pid):
+    """The letters of the process's threads; none when there is no such process."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return set()
+    return {process_state(f"{pid}/task/{each}") for each in threads} - {None, "Z", "X"}
+
+
 def process_state(pid):
     """The letter of /proc/PID/stat: R, S, T, Z ...; None when there is no such process."""
     try:
@@ -78,8 +99,24 @@ def process_state(pid):
         return None
 
 
+def hears(pid, number):
+    """Has the process a handler for the signal, or blocks it to ask for it? Before, it just dies of it."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as lines:
+            masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigBlk:", "SigCgt:"))]
+    except OSError:
+        return False
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
+def wait_for_handler(pid, number=SIGTERM):
+    """Until the process, should it be starting, is so far that the signal ends it as it is meant to."""
+    wait_until(lambda: not alive(pid) or hears(pid, number), 20, f"process {pid} hearing of signal {int(number)}")
+
+
 def alive(pid):
-    return process_state(pid) not in (None, "Z", "X")
+    """The first thread may have ended before others, which hold the process's files and locks until they have."""
+    return bool(thread_states(pid))
 
 
 def resident(pid):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 from .paths import program
-from .process import Process, alive
+from .process import Process, alive, wait_for_handler, wait_stopped
 from .waiting import wait_until
 
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
@@ -59,6 +59,8 @@ class Responder:
 
     def pause(self):
         self.signal(signal.SIGSTOP)
+        for pid in self.running():
+            wait_stopped(pid)
 
     def resume(self):
         self.signal(signal.SIGCONT)
@@ -75,6 +77,8 @@ class Responder:
     def stop(self, deadline=30.0):
         """SIGTERM; the exit status of a single process, None of several."""
         self.signal(signal.SIGCONT)
+        for pid in self.running():
+            wait_for_handler(pid)
         self.signal(signal.SIGTERM)
         try:
             wait_until(lambda: not self.running(), deadline, f"{self.name} ending after SIGTERM")

@@ -37,7 +37,8 @@ class Stack:
     """Starts on entering, stops everything on leaving.
 
     routes: {file name: text}, or a folder to copy. schema: SQL run in a fresh database as the role `larder`;
-    `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones; None removes one.
+    `database` names an existing one instead. env: LARDER_* (and PG*) on top of the usual ones, to which `usual` adds;
+    None removes one.
     redis: True, False, or a dict of redis.conf's options. queue: the same for the Redis of the jobs, a server of its
     own that forgets nothing. redis_proxy, queue_proxy, database_proxy: put a Proxy between, found as attributes of
     these names. export: starts that pool as well; without it the api pool sends downloads too. install: runs `larder
@@ -46,12 +47,12 @@ class Stack:
 
     def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
                  nginx_workers=1, redis=True, redis_proxy=False, queue=False, queue_proxy=False, database_proxy=False,
-                 export=False, ready=True, install=False, larderd=False):
+                 export=False, ready=True, install=False, larderd=False, usual=None):
         self.folder = str(folder)
         self.postgres = postgres
         self.routes = f"{self.folder}/routes"
         self.schema, self.database, self.own_database = schema, database, database is None
-        self.overrides = env or {}
+        self.usual, self.overrides = usual or {}, env or {}
         self.processes, self.export, self.ready = processes, export, ready
         self.want = {"nginx": nginx, "redis": redis, "redis_proxy": redis_proxy, "database_proxy": database_proxy,
                      "queue": queue, "queue_proxy": queue_proxy}
@@ -145,7 +146,7 @@ class Stack:
         """What larder-fcgi, larderd and larder are started with."""
         settings = clean_environment() | self.postgres.environment
         settings |= {"PGDATABASE": self.database, "LARDER_ROUTES": self.routes, "LARDER_RUN": f"{self.folder}/run",
-                     "LARDER_THREADS": "8", "LARDER_LOG_LEVEL": "info"}
+                     "LARDER_THREADS": "8", "LARDER_LOG_LEVEL": "info"} | self.usual
         if self.database_proxy:
             settings |= {"PGHOST": "127.0.0.1", "PGPORT": str(self.database_proxy.port)}
         if self.want["nginx"]:

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "db/write.h"
 #include "kinds.h"
+#include "words.h"
 
 #define MOST 16
 
@@ -30,12 +31,11 @@ struct request {
     char *struck;
 };
 
-typedef void setter(struct request *request, char *text);
-
 static const struct hash_key key;
 
-static void set_sql(struct request *request, char *text)
+static void set_sql(void *context, char *text)
 {
+    struct request *request = context;
     size_t at = request->write.count++;
     if (at >= MOST)
         exit(2);
@@ -45,31 +45,36 @@ static void set_sql(struct request *request, char *text)
                               .values = request->values[at]};
 }
 
-static void set_value(struct request *request, char *text)
+static void set_value(void *context, char *text)
 {
+    struct request *request = context;
     struct db_statement *last = &request->statements[request->write.count - 1];
     request->values[request->write.count - 1][last->parameter_count++] = *text ? text : NULL;
 }
 
-static void set_timeout(struct request *request, char *text)
+static void set_timeout(void *context, char *text)
 {
+    struct request *request = context;
     request->write.timeout = strtoll(text, NULL, 10) * 1000;
 }
 
-static void set_role(struct request *request, char *text)
+static void set_role(void *context, char *text)
 {
+    struct request *request = context;
     request->identity.role = text;
     request->write.identity = &request->identity;
 }
 
-static void set_claims(struct request *request, char *text)
+static void set_claims(void *context, char *text)
 {
+    struct request *request = context;
     request->identity.claims = text;
     request->write.identity = &request->identity;
 }
 
-static void set_body(struct request *request, char *text)
+static void set_body(void *context, char *text)
 {
+    struct request *request = context;
     snprintf(request->body, sizeof request->body, "%-32.32s", text);
     request->once.body = (struct span){request->body, 32};
 }
@@ -87,8 +92,9 @@ static bool record(void *context, const struct db_result *rows, struct span *ret
     return true;
 }
 
-static void set_once(struct request *request, char *text)
+static void set_once(void *context, char *text)
 {
+    struct request *request = context;
     snprintf(request->key, sizeof request->key, "%-32.32s", text);
     request->once.key = (struct span){request->key, 32};
     set_body(request, text);
@@ -97,37 +103,22 @@ static void set_once(struct request *request, char *text)
     request->write.context = request;
 }
 
-static void set_struck(struct request *request, char *text)
+static void set_struck(void *context, char *text)
 {
+    struct request *request = context;
     request->struck = text;
 }
 
-static const struct {
-    const char *name;
-    setter *set;
-} words[] = {
+static const struct word words[] = {
     {"sql", set_sql},       {"value", set_value},   {"timeout", set_timeout}, {"role", set_role},
     {"claims", set_claims}, {"struck", set_struck}, {"once", set_once},       {"body", set_body},
 };
-
-static void set(struct request *request, char *word)
-{
-    char *text = strchr(word, '=');
-    if (text)
-        *text++ = '\0';
-    for (size_t i = 0; text && i < ARRAY_COUNT(words); i++)
-        if (strcmp(words[i].name, word) == 0) {
-            words[i].set(request, text);
-            return;
-        }
-    fprintf(stderr, "unknown word %s\n", word);
-    exit(2);
-}
 
 static const char *const outcomes[] = {[DB_WRITTEN] = "written",
                                        [DB_WRITTEN_BEFORE] = "before",
                                        [DB_WRITE_OTHER] = "other",
                                        [DB_WRITE_BUSY] = "busy"};
+
 static void print_values(const char *name, const struct db_result *result, int column)
 {
     printf("\t%s=", name);
@@ -137,13 +128,22 @@ static void print_values(const char *name, const struct db_result *result, int c
     }
 }
 
+static void print_lines(const char *name, struct span lines)
+{
+    printf("\t%s=", name);
+    while (lines.data) {
+        struct span line = span_split(&lines, '\n');
+        printf("%.*s;", (int)line.size, line.data);
+    }
+}
+
 static void print_written(const struct db_written *written)
 {
     printf("%s", outcomes[written->outcome]);
     print_values("result", written->result, 0);
     print_values("record", written->record, 0);
-    print_values("tags", written->tags, 0);
-    printf("\ttransaction=%" PRIu64 "\n", written->transaction);
+    print_lines("tags", written->struck.tags);
+    printf("\ttransaction=%" PRIu64 "\n", written->struck.transaction);
 }
 
 static void print_failure(const struct db_failure *failure)
@@ -174,8 +174,7 @@ static void work(struct db_pool *pool, char *line)
     struct request request = {.write = {.timeout = 5000000}};
     struct db_written written = {0};
     struct db_failure failure = {0};
-    for (char *word = strsep(&line, "\t"); word; word = strsep(&line, "\t"))
-        set(&request, word);
+    words_set(words, ARRAY_COUNT(words), &request, line);
     request.write.statements = request.statements;
     if (request.struck) {
         tell_struck(pool, request.struck);

@@ -3,7 +3,7 @@
 import subprocess
 
 from .paths import program
-from .process import die_with_parent
+from .process import spawn
 from .stack import clean_environment
 
 
@@ -14,8 +14,8 @@ class Writer:
 
     def __init__(self, environment, pooling="session"):
         words = [program(self.program), pooling]
-        self.popen = subprocess.Popen(words, env=clean_environment() | environment, stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+        self.popen = spawn(words, env=clean_environment() | environment, stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, text=True)
 
     def send(self, *words):
         self.popen.stdin.write("\t".join(words) + "\n")

@@ -58,6 +58,22 @@ static void requests_are_counted_by_route_status_and_tier(void **state)
     counters_close(counters);
 }
 
+static void queued_writes_are_counted_by_route_and_end(void **state)
+{
+    struct counters *counters = counters_open_private();
+    (void)state;
+    struct route_counters *row = counters_route(counters, "POST /a");
+    counters_job(row, COUNTER_JOB_AGAIN, 100);
+    counters_job(row, COUNTER_JOB_CANCELLED, 100);
+    counters_job(row, COUNTER_JOB_DONE, 2000000);
+    counters_job(row, COUNTER_JOB_FAILED, 3000000);
+    assert_holds(counters, "larder_route_jobs_total{route=\"POST /a\",end=\"tried_again\"} 1\n");
+    assert_holds(counters, "larder_route_jobs_total{route=\"POST /a\",end=\"failed\"} 1\n");
+    assert_holds(counters, "larder_job_seconds_sum{route=\"POST /a\"} 5.000000\n");
+    assert_holds(counters, "larder_job_seconds_count{route=\"POST /a\"} 2\n");
+    counters_close(counters);
+}
+
 static void too_many_routes_share_the_last_row(void **state)
 {
     struct counters *counters = counters_open_private();
@@ -106,6 +122,7 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
 
 UNIT_MAIN(cmocka_unit_test(every_counter_is_told_with_its_prose),
           cmocka_unit_test(requests_are_counted_by_route_status_and_tier),
+          cmocka_unit_test(queued_writes_are_counted_by_route_and_end),
           cmocka_unit_test(too_many_routes_share_the_last_row),
           cmocka_unit_test(processes_share_and_gauges_end_with_them),
           cmocka_unit_test(a_folder_that_is_not_there_is_an_error))

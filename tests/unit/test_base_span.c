@@ -99,12 +99,16 @@ static void splits_into_all_parts(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(splits); i++) {
         char joined[40] = "";
         struct span rest = span_of(splits[i].text);
+        size_t parts = 0;
+        size_t told = span_parts(rest, ',');
         while (rest.data) {
+            parts++;
             struct span part = span_split(&rest, ',');
             size_t used = strlen(joined);
             snprintf(joined + used, sizeof joined - used, "%.*s|", SPAN_PRINTF(part));
         }
         assert_string_equal(joined, splits[i].parts);
+        assert_int_equal(told, parts);
     }
 }
 

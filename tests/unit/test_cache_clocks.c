@@ -384,7 +384,7 @@ static void what_is_no_file_is_refused(void **state)
     (void)state;
     assert_int_equal(mkfifo(file, 0600), 0);
     assert_false(clocks_open(folder, &clocks, &error));
-    assert_int_equal(error.kind, ERROR_INVALID);
+    assert_int_equal(error.kind, ERROR_SYSTEM);
 }
 
 static void a_folder_that_is_not_there_is_an_error(void **state)

@@ -23,7 +23,7 @@ static int folder_make(void **state)
     (void)state;
     strcpy(folder, "/tmp/larder-urls-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/urls-1", folder);
+    snprintf(file, sizeof file, "%s/urls-2", folder);
     return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "unit.h"
 
+#include <string.h>
+
 #include "db/failure.h"
 
 static const struct row {
@@ -27,4 +29,24 @@ static void a_sqlstate_has_one_kind(void **state)
         assert_int_equal(db_failure_of_sqlstate(rows[i].sqlstate), rows[i].kind);
 }
 
-UNIT_MAIN(cmocka_unit_test(a_sqlstate_has_one_kind))
+static void the_servers_trouble_is_told_from_the_statements(void **state)
+{
+    static const char *const servers[] = {"53100", "53200", "53300", "57P01", "57P02", "57P03",
+                                          "58000", "58030", "25006", "08006", "53000"};
+    static const char *const own[] = {"53400", "57014", "55P03", "40001", "22012", "23505",
+                                      "42P01", "58P01", "XX000", "P0001", ""};
+    struct db_failure failure = {.kind = DB_FAILURE_UNAVAILABLE};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(servers); i++) {
+        memcpy(failure.sqlstate, servers[i], sizeof failure.sqlstate);
+        assert_true(db_failure_is_servers(&failure));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
+        memset(failure.sqlstate, 0, sizeof failure.sqlstate);
+        memcpy(failure.sqlstate, own[i], strlen(own[i]));
+        assert_false(db_failure_is_servers(&failure));
+    }
+}
+
+UNIT_MAIN(cmocka_unit_test(a_sqlstate_has_one_kind),
+          cmocka_unit_test(the_servers_trouble_is_told_from_the_statements))

@@ -7,12 +7,22 @@
 #define STATEMENT SPAN_LITERAL("SELECT 'ü' AS a -- a comment")
 
 static const char *const columns[] = {"id", "ü"};
-static const struct watch by_id = {
-    .schema = "social", .table = "ü", .columns = columns, .column_count = 2, .narrow = "id"};
+static const struct watch by_id = {.schema = "social",
+                                   .table = "ü",
+                                   .columns = columns,
+                                   .column_count = 2,
+                                   .narrow = columns,
+                                   .narrow_count = 1};
+static const struct watch by_both = {.schema = "s",
+                                     .table = "t",
+                                     .columns = columns,
+                                     .column_count = 1,
+                                     .narrow = columns,
+                                     .narrow_count = 2};
 
 static const struct db_shape_tag both_tags[] = {
-    {.watch = &by_id, .parameter = 2},
-    {.watch = &by_id, .column = "a b", .most = 40},
+    {.watch = &by_id, .values = {{.parameter = 2}}},
+    {.watch = &by_id, .values = {{.column = "a b"}}, .most = 40},
 };
 
 /* Characters, as PostgreSQL counts them, to bytes. */
@@ -67,12 +77,47 @@ static void tags_are_a_second_column(void **state)
 
 static void an_optional_parameter_without_a_value_means_the_whole_table(void **state)
 {
-    const struct db_shape_tag tag = {.watch = &by_id, .parameter = 1, .optional = true};
+    const struct db_shape_tag tag = {.watch = &by_id,
+                                     .values = {{.parameter = 1, .optional = true}}};
     struct arena *arena = arena_new();
     size_t offset;
     (void)state;
     const char *sql = db_shape_wrap(DB_SHAPE_ROWS, STATEMENT, &tag, 1, arena, &offset);
     assert_non_null(strstr(sql, "CASE WHEN $1 IS NULL THEN 'social.\"ü\"(id,\"ü\")' ELSE (CASE"));
+    arena_free(arena);
+}
+
+static void a_parameter_without_a_value_leaves_those_before_it(void **state)
+{
+    const struct db_shape_tag tag = {.watch = &by_both,
+                                     .values = {{.parameter = 1, .brief = true},
+                                                {.parameter = 2, .optional = true, .brief = true}}};
+    struct arena *arena = arena_new();
+    size_t offset;
+    (void)state;
+    const char *sql = db_shape_wrap(DB_SHAPE_ROWS, STATEMENT, &tag, 1, arena, &offset);
+    assert_non_null(strstr(sql, "(E'\\n', CASE WHEN $2 IS NULL THEN coalesce('s.t(id).id=' "));
+    assert_non_null(
+        strstr(sql, " ELSE ('s.t(id).id,\"ü\"=' OPERATOR(pg_catalog.||) coalesce(($1)"));
+    arena_free(arena);
+}
+
+static void values_of_rows_and_parameters_make_one_tag(void **state)
+{
+    const struct db_shape_tag tag = {
+        .watch = &by_both,
+        .values = {{.parameter = 1, .brief = true}, {.column = "b", .brief = true}},
+        .most = 9};
+    struct arena *arena = arena_new();
+    size_t offset;
+    (void)state;
+    const char *sql = db_shape_wrap(DB_SHAPE_ROWS, STATEMENT, &tag, 1, arena, &offset);
+    assert_non_null(strstr(sql, "array_agg(DISTINCT coalesce(($1)::pg_catalog.text, 'null') "));
+    assert_non_null(strstr(sql, "coalesce((larder_row.b)::pg_catalog.text, 'null'))) "
+                                "OPERATOR(pg_catalog.>) 9 THEN 's.t(id)'"));
+    sql = db_shape_wrap(DB_SHAPE_ROW, STATEMENT, &tag, 1, arena, &offset);
+    assert_non_null(strstr(sql, "CASE WHEN larder_found.larder_body IS NULL THEN 's.t(id)' END"));
+    assert_non_null(strstr(sql, ", NULL, ('s.t(id).id,\"ü\"=' "));
     arena_free(arena);
 }
 
@@ -127,4 +172,6 @@ static void a_write_is_wrapped_at_the_top(void **state)
 UNIT_MAIN(cmocka_unit_test(the_statement_stands_unchanged_at_the_offset),
           cmocka_unit_test(tags_are_a_second_column),
           cmocka_unit_test(an_optional_parameter_without_a_value_means_the_whole_table),
+          cmocka_unit_test(a_parameter_without_a_value_leaves_those_before_it),
+          cmocka_unit_test(values_of_rows_and_parameters_make_one_tag),
           cmocka_unit_test(a_write_is_wrapped_at_the_top))

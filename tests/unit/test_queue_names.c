@@ -16,6 +16,7 @@ static void names_keys(void **state)
     assert_name(QUEUE_KEY_LATER, "", "larder:q:later");
     assert_name(QUEUE_KEY_DEAD, "", "larder:q:dead");
     assert_name(QUEUE_KEY_NEWS, "", "larder:q:news");
+    assert_name(QUEUE_KEY_BELL, "", "larder:q:bell");
     assert_name(QUEUE_KEY_JOB, "x", "larder:q:j:x");
     assert_name(QUEUE_KEY_DEDUPE, "x", "larder:q:d:x");
     assert_name(QUEUE_KEY_BEHIND, "x", "larder:q:b:x");

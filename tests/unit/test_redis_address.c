@@ -18,6 +18,9 @@ static const struct good_row good_rows[] = {
      {.host = "h", .port = 1, .user = "ann", .password = "p@ss/word", .database = 3}},
     {"unix:/run/redis.sock", {.path = "/run/redis.sock"}},
     {"unix:///run/redis.sock", {.path = "/run/redis.sock"}},
+    {"unix://ann:p%40ss%2Fword@/run/redis.sock?db=4",
+     {.path = "/run/redis.sock", .user = "ann", .password = "p@ss/word", .database = 4}},
+    {"unix://:se@cret@/run/r@redis.sock", {.path = "/run/r@redis.sock", .password = "se@cret"}},
     {"unix:/run/redis.sock?db=4", {.path = "/run/redis.sock", .database = 4}},
 };
 
@@ -60,6 +63,17 @@ static const char *const bad_urls[] = {
     "redis://h/one",
     "redis://h/-1",
     "redis://user@h",
+    "redis://ann:hunter2/x@h:6379/0",
+    "redis://ann:12/hunter2@h:6379/0",
+    "redis://:12/hunter2@h:6379/0",
+    "redis://ann:hunter2",
+    "unix://hunter2/run/redis.sock",
+    "unix://ann:hunter2@",
+    "unix://ann:hunter2%0@/run/redis.sock",
+    "unix://ann@/run/redis.sock",
+    "redis://[::1",
+    "redis://[::1]x:6379",
+    "redis://[]",
     "redis://:%zz@hunter2.example",
     "redis://:hunter2%0@h",
     "redis://:hunter2%00@h",
@@ -72,11 +86,13 @@ static void bad_addresses_are_named_without_their_secret(void **state)
     struct arena *arena = arena_new();
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(bad_urls); i++) {
+        struct options options = {.values[OPTION_LIMIT_REDIS].text = bad_urls[i]};
         struct redis_address found;
         struct error error;
-        assert_false(redis_address_parse(bad_urls[i], arena, &found, &error));
+        assert_false(redis_address_of(&options, OPTION_LIMIT_REDIS, arena, &found, &error));
         assert_int_equal(error.kind, ERROR_INVALID);
-        assert_non_null(strstr(error.text, "LARDER_REDIS"));
+        assert_non_null(strstr(error.text, "LARDER_LIMIT_REDIS: "));
+        assert_null(strstr(error.text, "LARDER_REDIS"));
         assert_null(strstr(error.text, "hunter2"));
     }
     arena_free(arena);

@@ -76,7 +76,7 @@ static const char route_text[] =
     "-- @param n numeric min=1.5\n"
     "-- @cache ttl=5s\n"
     "-- @tags a b:{id}\n"
-    "-- @depends a.b = :id\n"
+    "-- @depends a.b = :id and c = :n for d, e\n"
     "SELECT (:id), :ids, :sort, :q, :n, :now, '" TEXT_1000 TEXT_1000 TEXT_1000 "'";
 
 static const char faulty_text[] = "-- @htp GET /a\n-- @param x int min=a\n-- @cache tll=5s\n"

@@ -166,24 +166,45 @@ static void shares_parameters_between_statements(void **state)
     assert_int_equal(route->statement.line, 4);
 }
 
+/* `value` has a colon where it is a parameter. */
+static void assert_depends(const struct route_depend *depend, size_t index, const char *column,
+                           const char *value)
+{
+    const struct route_depend_term *term = &depend->terms[index];
+    assert_true(span_is(term->column, column));
+    assert_int_equal(term->by_param, value[0] == ':');
+    assert_true(span_is(term->value, value + term->by_param));
+}
+
 static void reads_tags_and_depends(void **state)
 {
     struct parsed parsed CLEANUP(parsed_free) =
         parse_good("-- @http GET /a/{id}\n"
                    "-- @depends social.feeds.user_id = :id\n"
                    "-- @depends \"My Feeds\".id=\"x = y\"\n"
+                   "-- @depends a.\"=\" = :id AND a.b = and and \"c,\"=for For a.d,\"e, f\" , for\n"
                    "-- @tags feeds feed:{id}\n"
                    "-- @tags more\n"
                    "-- @nginx ttl=1m\n"
                    "SELECT 1");
     struct route *route = parsed.route;
     (void)state;
-    assert_int_equal(route->depend_count, 2);
+    assert_int_equal(route->depend_count, 3);
     assert_true(span_is(route->depends[0].table, "social.feeds"));
-    assert_true(span_is(route->depends[0].column, "user_id"));
-    assert_true(span_is(route->depends[0].value, "id") && route->depends[0].by_param);
+    assert_depends(&route->depends[0], 0, "user_id", ":id");
     assert_true(span_is(route->depends[1].table, "\"My Feeds\""));
-    assert_true(span_is(route->depends[1].value, "\"x = y\"") && !route->depends[1].by_param);
+    assert_depends(&route->depends[1], 0, "id", "\"x = y\"");
+    assert_int_equal(route->depends[1].term_count, 1);
+    assert_int_equal(route->depends[1].column_count, 0);
+    const struct route_depend *last = &route->depends[2];
+    assert_int_equal(last->term_count, 3);
+    assert_depends(last, 0, "\"=\"", ":id");
+    assert_depends(last, 1, "b", "and");
+    assert_depends(last, 2, "\"c,\"", "for");
+    assert_int_equal(last->column_count, 3);
+    assert_true(span_is(last->columns[0], "d"));
+    assert_true(span_is(last->columns[1], "\"e, f\""));
+    assert_true(span_is(last->columns[2], "for"));
     assert_int_equal(route->tag_count, 3);
     assert_true(span_is(route->tags[1].text, "feed:{id}"));
     assert_true(span_is(route->tags[2].text, "more"));
@@ -198,6 +219,8 @@ static const char *const good[] = {
     "-- @http GET /a\n-- @param a double precision\n-- @param b timestamp with time zone\n"
     "-- @param c numeric(10, 2)\n-- @param d my.enum []\nSELECT :a, :b, :c, :d",
     "-- @http GET /a\n-- @auth none\nSELECT 1",
+    "-- @http GET /a/{id}\n-- @auth optional\n-- @depends a.b = :auth.app.role and c=:id\nSELECT "
+    ":id",
     "-- @http GET /a\n-- @auth optional\nSELECT :auth.sub",
     "-- @http GET /a\n-- @auth required\n-- @control public, s-maxage=5\nSELECT 1",
     "-- @http GET /a\n-- @stream csv filename=\"my export.csv\"\nSELECT 1",
@@ -348,12 +371,32 @@ static const struct {
     {"@depends a.b.c.d = x", 2, 13, "@depends: \"a.b.c.d = x\" must be"},
     {"@depends a.b", 2, 13, "@depends: \"a.b\" must be"},
     {"@depends a.b = :id", 2, 20, "id: it has no source"},
+    {"@depends", 2, 0, "@depends: \"\" must be table.column = :param"},
+    {"@depends b = c", 2, 13, "@depends: \"b = c\" must be"},
+    {"@depends a.b = c, d", 2, 13, "@depends: \"a.b = c, d\" must be table.column"},
+    {"@depends a.b = c or d = e", 2, 13, "@depends: \"a.b = c or d = e\" must be"},
+    {"@depends a.b = c and", 2, 13, "@depends: \"a.b = c and\" must be"},
+    {"@depends a.b = c and d", 2, 13, "@depends: \"a.b = c and d\" must be"},
+    {"@depends a.b = c and d = :\"e\"", 2, 13, "@depends: \"a.b = c and d = :\"e\"\" must be"},
+    {"@depends a.b = c for", 2, 13, "@depends: \"a.b = c for\" must be"},
+    {"@depends a.b = c for d,", 2, 13, "@depends: \"a.b = c for d,\" must be"},
+    {"@depends a.b = c for d e", 2, 13, "@depends: \"a.b = c for d e\" must be"},
+    {"@depends a.b = c for \"d", 2, 13, "@depends: \"a.b = c for \"d\" must be"},
+    {"@depends a.b = c and x.d = e", 2, 25,
+     "@depends: a line is for one table, so \"d\" must be a column of a"},
+    {"@depends a.b = c for x.a.d", 2, 25, "@depends: a line is for one table, so \"d\" must be"},
+    {"@depends a.b = c and d = e and f = g and h = i", 2, 45,
+     "@depends: a line narrows by at most 3 columns"},
     {"-- @http POST /a\n-- @refreshes POST /a\nSELECT 1", 2, 0, "@refreshes needs GET and a path"},
     {"-- @http POST /a\n-- @behind batch=0 every=1s\nSELECT 1", 2, 18,
      "@behind: batch=0 must be a whole number from 1"},
     {"-- @http POST /a\n-- @behind batch=5\nSELECT 1", 2, 0, "@behind: every= is missing"},
     {"-- @http POST /a\n-- @behind batch=5 every=0s\nSELECT 1", 2, 26,
-     "@behind: every=0s must be a duration above 0"},
+     "@behind: every=0s must be from 1ms to 1h"},
+    {"-- @http POST /a\n-- @behind batch=5 every=999us\nSELECT 1", 2, 26,
+     "@behind: every=999us must be from 1ms to 1h"},
+    {"-- @http POST /a\n-- @behind batch=5 every=61m\nSELECT 1", 2, 26,
+     "@behind: every=61m must be from 1ms to 1h"},
     {"-- @http POST /a\n-- @behind batch=5 every=1s full=wait\nSELECT 1", 2, 34,
      "@behind: full=wait must be refuse or now"},
     {"-- @http POST /a\n-- @behind batch=5 every=1s bound=4\nSELECT 1", 2, 0,
@@ -366,6 +409,10 @@ static const struct {
     {"-- @http POST /a\n-- @async\n-- @behind batch=5 every=1s\nSELECT 1", 3, 0,
      "a route has @async or @behind, and line 2 has the other"},
     {"-- @http POST /a\n-- @async dedupe={b\nSELECT 1", 2, 18, "@async: a place is written {name}"},
+    {"-- @http POST /a\n-- @async timeout=1us\nSELECT 1", 2, 19,
+     "@async: timeout=1us must be from 1ms to 1d"},
+    {"-- @http POST /a\n-- @async timeout=25h\nSELECT 1", 2, 19,
+     "@async: timeout=25h must be from 1ms to 1d"},
     {"-- @http POST /a\n-- @async retries=x\nSELECT 1", 2, 19, "@async: retries=x must be a whole"},
     {"-- @http POST /a\n-- @location feeds\nSELECT 1", 2, 14,
      "@location: \"feeds\": a path begins"},
@@ -383,6 +430,10 @@ static const struct {
     {"@param", 2, 0, "@param needs a name"},
     {"@param Limit", 2, 11, "@param: \"Limit\" is no name"},
     {"@param auth", 2, 11, "@param: \"auth\" has a meaning of its own"},
+    {"@param body text", 2, 11,
+     "@param: \"body\" has a meaning of its own, as :now, :today, :auth.x and :body do; use "
+     "another "
+     "name, or :body::jsonb->>'body'"},
     {"-- @http GET /a\n-- @param x\n-- @param x int\nSELECT :x", 3, 11,
      "@param x is declared twice"},
     {"@param x int", 2, 11, "@param x is used nowhere"},

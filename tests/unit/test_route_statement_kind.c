@@ -35,6 +35,60 @@ static void finds_the_statement_behind_with(void **state)
     }
 }
 
+static void finds_what_changes_data(void **state)
+{
+    static const struct {
+        const char *sql, *word;
+    } rows[] = {
+        {"INSERT INTO t VALUES (1)", "INSERT"},
+        {" -- a\n((Delete FROM t))", "Delete"},
+        {"SELECT 1 FOR UPDATE", NULL},
+        {"SELECT insert FROM update", NULL},
+        {"TABLE merge", NULL},
+        {"WITH a AS (SELECT 1) SELECT * FROM a FOR UPDATE", NULL},
+        {"WITH a AS (SELECT 1), b(x) AS NOT MATERIALIZED (/* */ update t SET y = 1 RETURNING y) "
+         "SELECT * FROM b",
+         "update"},
+        {"WITH RECURSIVE delete AS (SELECT 1) MERGE INTO t", "MERGE"},
+        {"WITH a AS (SELECT 1) SEARCH DEPTH FIRST BY x SET y SELECT 1", NULL},
+        {"WITH a AS (INSERT", "INSERT"},
+        {"WITH", NULL},
+        {"", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct span word = statement_change(span_of(rows[i].sql));
+        if (rows[i].word)
+            assert_true(span_is(word, rows[i].word));
+        else
+            assert_int_equal(word.size, 0);
+    }
+}
+
+static void finds_an_order_by_a_value(void **state)
+{
+    static const struct {
+        const char *sql;
+        unsigned number;
+    } rows[] = {
+        {"SELECT a FROM t ORDER BY $2", 2},
+        {"SELECT a FROM t order /* */ by $12::text desc, a LIMIT $1", 12},
+        {"SELECT a FROM (SELECT b FROM t ORDER BY $3) AS u", 3},
+        {"SELECT a FROM t ORDER BY $1, a", 1},
+        {"SELECT a FROM t ORDER BY a, b LIMIT $1", 0},
+        {"SELECT a FROM t ORDER BY $1 = a", 0},
+        {"SELECT a FROM t ORDER BY $1::int - b", 0},
+        {"SELECT a FROM t ORDER BY $a$x$a$", 0},
+        {"SELECT ' ORDER BY $1'", 0},
+        {"SELECT a FROM t GROUP BY $1", 0},
+        {"SELECT a FROM t ORDER BY", 0},
+        {"SELECT a FROM t ORDER BY $", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        assert_int_equal(statement_order_parameter(span_of(rows[i].sql)), rows[i].number);
+}
+
 static void knows_what_can_be_a_relation(void **state)
 {
     (void)state;
@@ -103,5 +157,6 @@ static void tells_where_columns_may_become_null(void **state)
 UNIT_MAIN(cmocka_unit_test(finds_words_outside_of_brackets),
           cmocka_unit_test(tells_where_columns_may_become_null),
           cmocka_unit_test(finds_the_statement_behind_with),
+          cmocka_unit_test(finds_what_changes_data), cmocka_unit_test(finds_an_order_by_a_value),
           cmocka_unit_test(knows_what_can_be_a_relation),
           cmocka_unit_test(refuses_what_leaves_the_transaction))

@@ -20,12 +20,13 @@ struct reader {
     size_t calls;
     size_t room; /* bytes he still takes; then he is late, or gone */
     bool leaves;
+    int64_t waited; /* how long he was last waited for, µs */
 };
 
 static enum writer_outcome take(struct writer *writer, struct span *rest, int64_t until)
 {
     struct reader *reader = (struct reader *)writer;
-    (void)until;
+    reader->waited = until - clock_monotonic();
     reader->calls++;
     size_t size = rest->size < reader->room ? rest->size : reader->room;
     bytes_append_span(&reader->taken, span_first(*rest, size));
@@ -45,6 +46,7 @@ static struct outlet_terms terms_of(struct reader *reader)
                                  .head = SPAN_LITERAL("head\r\n\r\n"),
                                  .until = clock_monotonic() + 60 * INT64_C(1000000),
                                  .end = &no_end,
+                                 .notice = INT64_C(60) * 1000000,
                                  .stall = INT64_C(60) * 1000000};
 }
 
@@ -184,6 +186,72 @@ static void the_time_ends_for_one_and_for_all(void **state)
     }
 }
 
+/* A hundred slow readers are waited for at little cost, and an end is still noticed in time. */
+static void a_slow_reader_is_waited_for_as_long_as_nothing_ends(void **state)
+{
+    (void)state;
+    static const int64_t second = 1000000;
+    const struct {
+        int64_t until, stall, end, notice; /* µs; end: 0: not so far */
+        int64_t least, most;
+    } rows[] = {
+        {60 * second, 60 * second, 0, 60 * second, 4 * second, 5 * second},
+        {60 * second, 60 * second, 0, 2 * second, 1 * second, 2 * second},
+        {60 * second, 60 * second, 0, 0, 100000, 200000},
+        {3 * second, 60 * second, 0, 60 * second, 2 * second, 3 * second},
+        {60 * second, 3 * second, 0, 60 * second, 2 * second, 3 * second},
+        {60 * second, 60 * second, 3 * second, 60 * second, 2 * second, 3 * second},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct reader reader;
+        struct outlet_terms terms = terms_of(&reader);
+        int64_t begun = clock_monotonic();
+        _Atomic int64_t end = rows[i].end ? begun + rows[i].end : 0;
+        terms.until = begun + rows[i].until;
+        terms.stall = rows[i].stall;
+        terms.notice = rows[i].notice;
+        terms.end = &end;
+        struct outlet *outlet = outlet_new(&terms);
+        outlet_write(outlet, SPAN_LITERAL("body"));
+        outlet_flush(outlet);
+        assert_true(reader.waited > rows[i].least);
+        assert_true(reader.waited <= rows[i].most);
+        finish(outlet, &reader);
+    }
+}
+
+static void count(void *told)
+{
+    (*(int *)told)++;
+}
+
+/* … whatever becomes of it then: nobody waits for him before that. */
+static void a_reader_who_has_his_fill_is_told_of_once(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t room;
+        int told;
+        enum outlet_state state;
+    } rows[] = {{SIZE_MAX, 0, OUTLET_OPEN}, {10, 1, OUTLET_STALLED}, {3, 1, OUTLET_STALLED}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct reader reader;
+        int told = 0;
+        struct outlet_terms terms = terms_of(&reader);
+        terms.stall = 1000;
+        terms.full = count;
+        terms.context = &told;
+        struct outlet *outlet = outlet_new(&terms);
+        reader.room = rows[i].room;
+        outlet_write(outlet, SPAN_LITERAL("body"));
+        outlet_flush(outlet);
+        assert_int_equal(told, rows[i].told);
+        assert_int_equal(outlet_state(outlet), rows[i].state);
+        assert_true(told || reader.waited <= 0);
+        finish(outlet, &reader);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +262,8 @@ int main(void)
         cmocka_unit_test(a_reader_who_left_gets_no_more),
         cmocka_unit_test(a_reader_who_takes_nothing_has_stalled),
         cmocka_unit_test(the_time_ends_for_one_and_for_all),
+        cmocka_unit_test(a_slow_reader_is_waited_for_as_long_as_nothing_ends),
+        cmocka_unit_test(a_reader_who_has_his_fill_is_told_of_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

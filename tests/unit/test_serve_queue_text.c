@@ -46,9 +46,10 @@ static void passes_bodies_on_as_they_are(void **state)
     job.type = span_of("text/plain");
     job.location = (struct span){0};
     assert_text(&job, HEAD("done", "0") ",\"result\":\"[1.00,\\n 2]\"}");
-    job.state = QUEUE_FAILED;
     job.type = span_of("application/problem+json");
     job.body = span_of("{}");
+    assert_text(&job, HEAD("done", "0") ",\"result\":null,\"problem\":{}}");
+    job.state = QUEUE_FAILED;
     assert_text(&job, HEAD("failed", "0") ",\"problem\":{}}");
 }
 

@@ -67,7 +67,8 @@ static void input_that_another_task_read_wakes_all_the_same(void **state)
     (void)state;
     assert_int_equal(pipe(world.pipe), 0);
     assert_int_equal(write(world.pipe[1], "x", 1), 1);
-    assert_true(loop_run(tasks, 3, &world, 60, &error));
+    assert_true(loop_signals(60, &error));
+    assert_true(loop_run(tasks, 3, &world, &error));
     assert_true(world.heard);
     alarm(0);
     close(world.pipe[0]);

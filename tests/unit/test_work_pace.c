@@ -115,6 +115,18 @@ static void a_sleeper_that_finds_the_flag_cleared_lies_down_anew(void **state)
     assert_int_equal(pace.state, PACE_DROWSY);
 }
 
+/* The flag may be set all the same, and who saw it cleared must still be waited for. */
+static void a_sleeper_that_failed_to_lie_down_anew_tries_again(void **state)
+{
+    struct pace pace = sleeper(7);
+    (void)state;
+    assert_int_equal(pace_polled(&pace, &nothing), PACE_LIE_DOWN);
+    assert_int_equal(pace_polled(&pace, &nothing_asleep), PACE_LIE_DOWN);
+    assert_in_range(pace_wait(&pace, LONGEST), 0, PACE_AWAKE_MOST);
+    pace_lain_down(&pace, 20);
+    assert_int_equal(pace.state, PACE_DROWSY);
+}
+
 /* Else two larderds would set the flag against each other at every poll. */
 static void a_drowsy_one_leaves_a_peer_s_flag_alone(void **state)
 {
@@ -141,5 +153,6 @@ UNIT_MAIN(cmocka_unit_test(rows_are_followed_by_a_poll_soon_and_more_by_one_at_o
           cmocka_unit_test(a_single_row_does_not_end_the_sleep),
           cmocka_unit_test(load_ends_the_sleep),
           cmocka_unit_test(a_sleeper_that_finds_the_flag_cleared_lies_down_anew),
+          cmocka_unit_test(a_sleeper_that_failed_to_lie_down_anew_tries_again),
           cmocka_unit_test(a_drowsy_one_leaves_a_peer_s_flag_alone),
           cmocka_unit_test(no_wait_is_longer_than_the_longest))

@@ -186,6 +186,35 @@ static void fetches_come_before_looks(void **state)
     refresh_plan_free(plan);
 }
 
+static void fetch_hundred(struct refresh_plan *plan, uint64_t first, int64_t now)
+{
+    for (uint64_t key = first; key < first + 100; key++) {
+        assert_true(add(plan, key, 1, now));
+        refresh_plan_end(plan, begun(plan, REFRESH_FETCH, now), REFRESH_DONE, tag, now);
+    }
+}
+
+static void looks_take_no_fetch_s_turn(void **state)
+{
+    struct refresh_plan *plan = refresh_plan_new();
+    struct refresh_job *job;
+    int64_t now = NOW + 2 * SECOND;
+    size_t looks = 0;
+    (void)state;
+    fetch_hundred(plan, 1000, NOW);
+    fetch_hundred(plan, 2000, NOW + SECOND);
+    while ((job = refresh_plan_begin(plan, now)) != NULL) {
+        assert_int_equal(job->kind, REFRESH_LOOK);
+        refresh_plan_end(plan, job, REFRESH_GONE, none, now);
+        looks++;
+    }
+    assert_in_range(looks, 50, 150); /* no more at once, and others are due */
+    assert_in_range(refresh_plan_next(plan), now, now + 2 * SECOND / REFRESH_LOOKS_PER_SECOND);
+    assert_true(add(plan, 7, 1, now));
+    (void)begun(plan, REFRESH_FETCH, now);
+    refresh_plan_free(plan);
+}
+
 UNIT_MAIN(cmocka_unit_test(a_stale_page_is_fetched_and_then_looked_at_twice),
           cmocka_unit_test(an_older_version_in_nginx_is_fetched_again),
           cmocka_unit_test(a_page_is_in_the_plan_once),
@@ -194,4 +223,4 @@ UNIT_MAIN(cmocka_unit_test(a_stale_page_is_fetched_and_then_looked_at_twice),
           cmocka_unit_test(failures_are_tried_again_ever_later_until_nginx_forgets_the_page),
           cmocka_unit_test(a_page_that_is_gone_is_done_with),
           cmocka_unit_test(so_many_are_under_way_and_so_many_begin_in_a_second),
-          cmocka_unit_test(fetches_come_before_looks))
+          cmocka_unit_test(fetches_come_before_looks), cmocka_unit_test(looks_take_no_fetch_s_turn))

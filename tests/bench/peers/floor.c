@@ -3,6 +3,8 @@
  *
  *   floor THREADS bytes FILE            the page, read once at the start
  *   floor THREADS redis HOST PORT KEY   the page, fetched for every request with one GET
+ *   floor THREADS file HOST PORT KEY    no page: the body is put with one XADD in the stream of
+ * this name, among fields like a job's, and answered as a job is
  *
  * A page is its ETag, quotes included, followed by the body. The listening socket is fd 0.
  */
@@ -25,6 +27,7 @@ struct page {
 static struct page kept;
 static const char *redis_host, *redis_key;
 static int redis_port;
+static void (*answer)(FCGX_Request *request, redisContext *redis);
 
 static void fail(const char *what)
 {
@@ -51,12 +54,42 @@ static void page_write(FCGX_Request *request, struct page page)
         FCGX_PutStr(page.data + TAG_SIZE, (int)length, request->out);
 }
 
+static void answer_from_memory(FCGX_Request *request, redisContext *redis)
+{
+    (void)redis;
+    page_write(request, kept);
+}
+
 static void answer_from_redis(FCGX_Request *request, redisContext *redis)
 {
     redisReply *reply = redisCommand(redis, "GET %s", redis_key);
     if (!reply || reply->type != REDIS_REPLY_STRING || reply->len < TAG_SIZE)
         fail("Redis does not hold the page");
     page_write(request, (struct page){reply->str, (size_t)reply->len});
+    freeReplyObject(reply);
+}
+
+#define ID "q3Jx0wYvTtO5mBf1nZkL8g"
+
+/* What Larder writes of a job (queue/names.h), and what it answers. */
+static void answer_filed(FCGX_Request *request, redisContext *redis)
+{
+    static const char version[] = "0123456789abcdef0123456789abcdef";
+    static const char answered[] = "Status: 202 Accepted\r\nContent-Type: application/json\r\n"
+                                   "Cache-Control: no-store\r\nLocation: /jobs/" ID "\r\n"
+                                   "Retry-After: 1\r\nContent-Length: 23\r\n\r\n"
+                                   "{\"status\":\"processing\"}";
+    char body[4096];
+    int size = FCGX_GetStr(body, sizeof body, request->in);
+    redisReply *reply =
+        redisCommand(redis,
+                     "XADD %s * j " ID " s queued r %s v %s o %s d %b f 1700000000000000 a 0 w 5 "
+                     "x 10000000 n 0 p 0/1 y %s c 0",
+                     redis_key, FCGX_GetParam("REQUEST_URI", request->envp), version, "", body,
+                     (size_t)size, "");
+    if (!reply || reply->type != REDIS_REPLY_STRING)
+        fail("Redis takes no job");
+    FCGX_PutStr(answered, sizeof answered - 1, request->out);
     freeReplyObject(reply);
 }
 
@@ -69,10 +102,7 @@ static void *serve(void *argument)
     FCGX_Request request;
     FCGX_InitRequest(&request, 0, 0);
     while (FCGX_Accept_r(&request) == 0) {
-        if (redis)
-            answer_from_redis(&request, redis);
-        else
-            page_write(&request, kept);
+        answer(&request, redis);
         FCGX_Finish_r(&request);
     }
     return NULL;
@@ -93,12 +123,14 @@ static void arguments_read(int count, char **words)
 {
     if (count == 4 && strcmp(words[2], "bytes") == 0) {
         kept = page_read(words[3]);
-    } else if (count == 6 && strcmp(words[2], "redis") == 0) {
+        answer = answer_from_memory;
+    } else if (count == 6 && (strcmp(words[2], "redis") == 0 || strcmp(words[2], "file") == 0)) {
+        answer = words[2][0] == 'r' ? answer_from_redis : answer_filed;
         redis_host = words[3];
         redis_port = atoi(words[4]);
         redis_key = words[5];
     } else {
-        fail("usage: floor THREADS bytes FILE | floor THREADS redis HOST PORT KEY");
+        fail("usage: floor THREADS bytes FILE | floor THREADS redis|file HOST PORT KEY");
     }
 }
 

@@ -4,6 +4,7 @@
 -- @param page int default=1 min=1 max=1000
 -- @cache ttl=10m
 -- @depends bench.contents.user_id = :user
+-- @depends bench.contents.id = id for category, title, body
 SELECT id, category, title, body
 FROM bench.contents
 WHERE user_id = :user

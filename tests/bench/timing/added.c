@@ -21,11 +21,6 @@
 #define WARM_UP 200
 #define STATEMENT_MAX 65536
 
-struct way {
-    const char *target; /* null: libpq */
-    struct link link;
-};
-
 static PGconn *database;
 static const char *values[VALUES_MAX];
 static int value_count;
@@ -44,15 +39,6 @@ static bool ask(struct way *way)
         return ask_libpq();
     link_ask(&way->link, way->target);
     return link_status(&way->link) == 200;
-}
-
-static void way_open(char *words, struct way *ret_way)
-{
-    const char *address = strtok(words, " ");
-    ret_way->target = strtok(NULL, " ");
-    if (!ret_way->target)
-        fail("a way is ADDRESS TARGET, not", words);
-    link_open(address, &ret_way->link);
 }
 
 static void statement_read(const char *path, char *text)

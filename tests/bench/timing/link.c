@@ -88,7 +88,8 @@ void link_open(const char *address, struct link *ret_link)
         fail("an address is fastcgi:PATH or http:PORT, not", address);
     bool fastcgi = strncmp(address, "fastcgi:", 8) == 0;
     int fd = fastcgi ? connect_unix(place + 1) : connect_port(place + 1);
-    *ret_link = (struct link){.fd = fd, .fastcgi = fastcgi};
+    const char *host = fastcgi ? NULL : strchr(place + 1, ':');
+    *ret_link = (struct link){.fd = fd, .fastcgi = fastcgi, .host = host ? host + 1 : "larder"};
 }
 
 /* Sending */
@@ -120,6 +121,7 @@ static void pair_append(struct buffer *pairs, const char *name, const char *valu
 
 struct question {
     const char *method, *target, *body; /* null: none */
+    const char *host;
 };
 
 static void pairs_append_body(struct buffer *pairs, const char *body)
@@ -159,8 +161,8 @@ static void fastcgi_append(struct buffer *request, const struct question *questi
 static void http_append(struct buffer *request, const struct question *question)
 {
     char head[RECORD_MAX];
-    int size = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: larder\r\n", question->method,
-                        question->target);
+    int size = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s\r\n", question->method,
+                        question->target, question->host);
     buffer_append(request, head, (size_t)size);
     if (question->body) {
         size =
@@ -182,14 +184,23 @@ static void question_send(struct link *link, const struct question *question)
         fail("a request could not be sent", strerror(errno));
 }
 
+void way_open(char *words, struct way *ret_way)
+{
+    const char *address = strtok(words, " ");
+    ret_way->target = strtok(NULL, " ");
+    if (!ret_way->target)
+        fail("a way is ADDRESS TARGET, not", words);
+    link_open(address, &ret_way->link);
+}
+
 void link_send(struct link *link, const char *target)
 {
-    question_send(link, &(struct question){"GET", target, NULL});
+    question_send(link, &(struct question){"GET", target, NULL, link->host});
 }
 
 void link_send_json(struct link *link, const char *method, const char *target, const char *body)
 {
-    question_send(link, &(struct question){method, target, body});
+    question_send(link, &(struct question){method, target, body, link->host});
 }
 
 /* Receiving */

@@ -14,10 +14,11 @@ struct buffer {
     size_t size, room;
 };
 
-/* Zeroed but for `fd` and `fastcgi` between requests; see link_open. */
+/* Zeroed but for the first three between requests; see link_open. */
 struct link {
     int fd;
     bool fastcgi;
+    const char *host;     /* asked for, of http */
     struct buffer raw;    /* as received */
     struct buffer answer; /* status line or fields, an empty line, the body */
     size_t taken;         /* bytes of `raw` that have gone into `answer` */
@@ -32,8 +33,20 @@ int64_t now(void);
 /* Waits with a resolution of microseconds; at once when `time` (as of now()) is over. */
 void wait_for(int64_t time);
 
-/* `address` is fastcgi:PATH (a UNIX socket) or http:PORT (of 127.0.0.1). */
+/*
+ * `address` is fastcgi:PATH (a UNIX socket), http:PORT (of 127.0.0.1), or http:PORT:HOST where
+ * another host than "larder" is asked for; it stays the caller's while the link is used.
+ */
 void link_open(const char *address, struct link *ret_link);
+
+/* One of those that are measured in turn. */
+struct way {
+    const char *target; /* null: not by the link */
+    struct link link;
+};
+
+/* From "ADDRESS TARGET", which it takes apart and keeps pointing into. */
+void way_open(char *words, struct way *ret_way);
 
 /* Sends a GET of `target` with nothing but the fields that every request has. */
 void link_send(struct link *link, const char *target);

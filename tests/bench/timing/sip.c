@@ -1,11 +1,15 @@
 /*
  * Downloads that are read slowly.
  *
- *   sip PORT TARGET READERS RATE
+ *   sip http:PORT TARGET READERS RATE
+ *   sip libpq STATEMENT READERS RATE
  *
  * READERS connections to 127.0.0.1:PORT, each of which reads RATE bytes a second of TARGET, in
  * turn, until standard input ends. Then it prints how many bytes the readers have together. An
  * answer that is not 200, and a download that ends before, end the program with a message.
+ *
+ * With libpq they are sessions of PostgreSQL, as libpq's environment has it, and what is read of
+ * their sockets is what a COPY … TO STDOUT sends: nothing stands between.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,45 +20,65 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <libpq-fe.h>
+
 #include "link.h"
 
 /* With the kernel's own room it would take megabytes for each before its reader is slow. */
 enum { READERS_MAX = 1000, SIPS = 4 /* a second */, ROOM = 65536 };
 static const int64_t SECOND = 1000000000;
-static const char wanted[] = "HTTP/1.1 200 ";
+static const char wanted_http[] = "HTTP/1.1 200 ", wanted_rows[] = "H"; /* CopyOutResponse */
 
 struct reader {
-    struct link link;
+    int fd;
     size_t seen;
 };
 
 static struct reader readers[READERS_MAX];
+static const char *wanted = wanted_http;
 static size_t count, sip;
 
 /* What has come, but no more than a sip. */
 static void reader_sip(struct reader *reader)
 {
     static char bytes[(1 << 20) + 1];
-    ssize_t got = read(reader->link.fd, bytes, sip);
+    ssize_t got = read(reader->fd, bytes, sip);
     if (got < 0 && errno == EAGAIN)
         return;
     if (got <= 0)
         fail("a download", "it ended");
-    if (reader->seen == 0 && strncmp(bytes, wanted, sizeof wanted - 1) != 0)
-        fail("the answer is not 200", bytes);
+    if (reader->seen == 0 && strncmp(bytes, wanted, strlen(wanted)) != 0)
+        fail("the answer is no download", bytes);
     reader->seen += (size_t)got;
 }
 
-static void readers_open(const char *port, const char *target)
+static int open_http(const char *address, const char *target)
 {
-    char address[32];
+    static struct link links[READERS_MAX];
+    struct link *link = &links[count];
     int room = ROOM;
-    snprintf(address, sizeof address, "http:%s", port);
-    for (size_t i = 0; i < count; i++) {
-        link_open(address, &readers[i].link);
-        setsockopt(readers[i].link.fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-        link_send(&readers[i].link, target);
-        fcntl(readers[i].link.fd, F_SETFL, O_NONBLOCK);
+    link_open(address, link);
+    setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    link_send(link, target);
+    return link->fd;
+}
+
+static int open_rows(const char *statement)
+{
+    PGconn *session = PQconnectdb("");
+    if (PQstatus(session) != CONNECTION_OK || !PQsendQuery(session, statement) ||
+        PQflush(session) != 0)
+        fail("PostgreSQL", PQerrorMessage(session));
+    return PQsocket(session);
+}
+
+static void readers_open(size_t wished, const char *address, const char *target)
+{
+    bool rows = strcmp(address, "libpq") == 0;
+    wanted = rows ? wanted_rows : wanted_http;
+    for (; count < wished; count++) {
+        readers[count].fd = rows ? open_rows(target) : open_http(address, target);
+        fcntl(readers[count].fd, F_SETFL, O_NONBLOCK);
     }
 }
 
@@ -78,12 +102,12 @@ static void readers_sip(void)
 int main(int words, char **word)
 {
     if (words != 5)
-        fail("usage", "sip PORT TARGET READERS RATE");
-    count = (size_t)atol(word[3]);
+        fail("usage", "sip ADDRESS TARGET READERS RATE");
+    size_t wished = (size_t)atol(word[3]);
     sip = (size_t)atol(word[4]) / SIPS;
-    if (count < 1 || count > READERS_MAX || sip < sizeof wanted || sip > 1 << 20)
+    if (wished < 1 || wished > READERS_MAX || sip < sizeof wanted_http || sip > 1 << 20)
         fail("READERS or RATE", "out of bounds");
-    readers_open(word[1], word[2]);
+    readers_open(wished, word[1], word[2]);
     readers_sip();
     size_t total = 0;
     for (size_t i = 0; i < count; i++)

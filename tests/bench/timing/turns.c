@@ -1,32 +1,30 @@
 /*
  * Times a POST to several targets in turn.
  *
- *   turns ROUNDS FEEDS USERS ADDRESS TARGET...
+ *   turns ROUNDS FEEDS USERS FIRST WAY...
  *
- * Each is {"id":…,"liker":…} with a feed and a user drawn from 1 to FEEDS and to USERS, sent to
- * ADDRESS (see link.h) from rest, 5 ms after the answer before. Prints one line a round:
- * nanoseconds at each target.
+ * A WAY is "ADDRESS TARGET", the address as in link.h. Each POST is a like (likes.h), from the one
+ * numbered FIRST on, sent from rest, 5 ms after the answer before.
+ * Prints one line a round: nanoseconds of each way.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "likes.h"
 #include "link.h"
 
-enum { FIXED = 5, TARGETS_MAX = 8 };
+enum { FIXED = 5, WAYS_MAX = 8 };
 
-static struct link field;
-
-static int64_t post_time(const char *target, long feeds, long users)
+static int64_t post_time(struct way *way, struct likes *likes)
 {
-    char body[128];
-    snprintf(body, sizeof body, "{\"id\":%ld,\"liker\":%ld}", 1 + random() % feeds,
-             1 + random() % users);
+    char body[LIKE_SIZE];
+    likes_draw(likes, body);
     int64_t begin = now();
-    link_ask_json(&field, "POST", target, body);
+    link_ask_json(&way->link, "POST", way->target, body);
     int64_t taken = now() - begin;
-    if (link_status(&field) / 100 != 2)
-        fail("a write was refused", field.answer.data);
+    if (link_status(&way->link) / 100 != 2)
+        fail("a write was refused", way->link.answer.data);
     return taken;
 }
 
@@ -39,19 +37,23 @@ static void rest(void)
 
 int main(int count, char **words)
 {
-    int targets = count - FIXED;
-    if (targets < 1 || targets > TARGETS_MAX)
-        fail("usage", "turns ROUNDS FEEDS USERS ADDRESS TARGET...");
-    link_open(words[4], &field);
+    static struct way ways[WAYS_MAX];
+    int way_count = count - FIXED;
+    if (way_count < 1 || way_count > WAYS_MAX)
+        fail("usage", "turns ROUNDS FEEDS USERS FIRST WAY...");
+    struct likes likes = {strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10),
+                          strtoull(words[4], NULL, 10)};
+    for (int i = 0; i < way_count; i++)
+        way_open(words[FIXED + i], &ways[i]);
     for (int round = 0; round < atoi(words[1]); round++) {
-        int64_t times[TARGETS_MAX];
-        for (int i = 0; i < targets; i++) {
-            int way = (i + round) % targets;
+        int64_t times[WAYS_MAX];
+        for (int i = 0; i < way_count; i++) {
+            int way = (i + round) % way_count;
             rest();
-            times[way] = post_time(words[FIXED + way], atol(words[2]), atol(words[3]));
+            times[way] = post_time(&ways[way], &likes);
         }
-        for (int i = 0; i < targets; i++)
-            printf("%lld%c", (long long)times[i], i == targets - 1 ? '\n' : ' ');
+        for (int i = 0; i < way_count; i++)
+            printf("%lld%c", (long long)times[i], i == way_count - 1 ? '\n' : ' ');
     }
     return 0;
 }

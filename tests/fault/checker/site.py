@@ -97,11 +97,12 @@ class Site:
                    str(pace), str(seconds)]
         return Process("reader", command, f"{self.folder}/errors")
 
-    def wait_for_reads(self, count, deadline):
-        def recorded():
-            return sum(os.path.getsize(path) for path in self.logs("reader")) // history.RECORD.size
+    def recorded(self):
+        """So many reads until now."""
+        return sum(os.path.getsize(path) for path in self.logs("reader")) // history.RECORD.size
 
-        wait_until(lambda: recorded() >= count, deadline, f"{count} reads", every=0.2)
+    def wait_for_reads(self, count, deadline):
+        wait_until(lambda: self.recorded() >= count, deadline, f"{count} reads", every=0.2)
 
     # What was recorded
 

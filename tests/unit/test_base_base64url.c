@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "auth/base64url.h"
+#include "base/base64url.h"
 
 static struct arena *arena;
 

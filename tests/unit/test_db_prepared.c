@@ -1,0 +1,44 @@
+#include "unit.h"
+
+#include <unistd.h>
+
+#include "db/prepared.h"
+
+static struct db_connection connection;
+
+static uint64_t id_of(uint64_t number)
+{
+    return UINT64_C(0x6c61726465720000) + number;
+}
+
+static void a_connection_knows_what_was_prepared_on_it(void **state)
+{
+    (void)state;
+    prepared_clear(&connection);
+    assert_false(prepared_has(&connection, id_of(1)));
+    prepared_add(&connection, id_of(1));
+    prepared_add(&connection, id_of(1));
+    assert_true(prepared_has(&connection, id_of(1)));
+    assert_false(prepared_has(&connection, id_of(2)));
+    assert_false(connection.forget);
+}
+
+/* All in one transaction, so that they can't be forgotten in between. */
+static void more_than_it_can_remember_are_forgotten_next(void **state)
+{
+    (void)state;
+    prepared_clear(&connection);
+    alarm(60); /* a full table would be searched for ever */
+    for (uint64_t i = 0; i < 2 * PREPARED_MAX; i++)
+        prepared_add(&connection, id_of(i));
+    assert_false(prepared_has(&connection, id_of(2 * PREPARED_MAX)));
+    alarm(0);
+    assert_true(prepared_has(&connection, id_of(0)));
+    assert_true(connection.forget);
+    prepared_clear(&connection);
+    assert_false(prepared_has(&connection, id_of(0)));
+    assert_false(connection.forget);
+}
+
+UNIT_MAIN(cmocka_unit_test(a_connection_knows_what_was_prepared_on_it),
+          cmocka_unit_test(more_than_it_can_remember_are_forgotten_next))
