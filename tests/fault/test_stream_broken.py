@@ -192,7 +192,7 @@ def test_a_server_that_says_nothing_holds_nobody_when_the_client_leaves(stack):
 
 def test_the_statement_ends_behind_pgbouncer_too(stack, lazy_postgres, work_folder):
     name = lazy_postgres().create_database()
-    bouncer = PgBouncer(f"{work_folder}/pgbouncer-leaving", lazy_postgres(), name, pool=2)
+    bouncer = PgBouncer(work_folder, lazy_postgres(), name, pool=2)
     made = stack(ROUTES, schema=SCHEMA, database=name, redis=False, nginx=False,
                  env=bouncer.environment | {"LARDER_DB_POOLING": "transaction"})
     try:

@@ -112,7 +112,7 @@ def test_a_crash_of_another_session_is_not_known(server):
 
 @pytest.fixture
 def bouncer(server, work_folder):
-    made = PgBouncer(f"{work_folder}/lost-bouncer", server, "lost", pool=1)
+    made = PgBouncer(work_folder, server, "lost", pool=1)
     yield made
     made.stop()
 

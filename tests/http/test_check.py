@@ -327,7 +327,7 @@ def test_every_statement_is_asked_of_postgresql(folder, database):
 def test_behind_pgbouncer_the_commands_leave_nothing_to_the_next_client(folder, database, lazy_postgres, work_folder):
     """Neither a prepared statement, over which the next command would stumble, nor a time-out."""
     name = database["PGDATABASE"]
-    bouncer = PgBouncer(f"{work_folder}/pgbouncer", lazy_postgres(), name, pool=1)
+    bouncer = PgBouncer(work_folder, lazy_postgres(), name, pool=1)
     try:
         settings = database | bouncer.environment | {"LARDER_DB_POOLING": "transaction"}
         folder.write(good=GOOD)

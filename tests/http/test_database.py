@@ -289,7 +289,7 @@ def test_what_needs_no_query_is_served_while_the_pool_is_busy(narrow):
 @pytest.fixture(scope="module")
 def bounced(shared_stack, lazy_postgres, work_folder):
     name = lazy_postgres().create_database()
-    bouncer = PgBouncer(f"{work_folder}/pgbouncer", lazy_postgres(), name, pool=2)
+    bouncer = PgBouncer(work_folder, lazy_postgres(), name, pool=2)
     settings = bouncer.environment | {"LARDER_DB_POOLING": "transaction", "LARDER_DB_POOL": "8"}
     stack = shared_stack(ROUTES, schema=SCHEMA, database=name, redis=False, env=settings)
     stack.bouncer = bouncer

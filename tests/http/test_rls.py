@@ -347,7 +347,7 @@ def test_a_last_good_answer_stands_in_for_its_own_alone(stack, key_file, lazy_po
 # Elsewhere
 
 def test_behind_pgbouncer_roles_stay_apart_too(served, work_folder, key_file):
-    bouncer = PgBouncer(f"{work_folder}/rls-bouncer", served.postgres, served.database, pool=1)
+    bouncer = PgBouncer(work_folder, served.postgres, served.database, pool=1)
     try:
         with launched(served, f"{work_folder}/bounced", ROUTES, LARDER_DB_POOLING="transaction",
                       **bouncer.environment) as bounced:

@@ -17,8 +17,8 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_lesser') THEN
         CREATE ROLE rls_lesser; GRANT rls_lesser TO larder;
     END IF;
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_reader') THEN
-        CREATE ROLE rls_reader; GRANT rls_reader TO larder;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rls_onlooker') THEN
+        CREATE ROLE rls_onlooker; GRANT rls_onlooker TO larder;
     END IF;
 END $$;
 """
@@ -174,5 +174,5 @@ def test_a_kept_answer_is_that_of_the_role_it_was_made_for(served):
     first = send(served, "POST", "/who", writer("ann") | key)
     assert first.json()["who"] == "rls_writer"
     assert send(served, "POST", "/who", writer("ann", iat=1) | key).body == first.body, "with a later token"
-    send(served, "POST", "/who", bearer("ann", role="rls_reader") | key).problem(422)
-    assert send(served, "POST", "/who", bearer("bob", role="rls_reader") | key).json()["who"] == "rls_reader"
+    send(served, "POST", "/who", bearer("ann", role="rls_onlooker") | key).problem(422)
+    assert send(served, "POST", "/who", bearer("bob", role="rls_onlooker") | key).json()["who"] == "rls_onlooker"

@@ -357,7 +357,7 @@ def test_they_are_counted(served):
 
 def test_behind_pgbouncer(shared_stack, lazy_postgres, work_folder):
     name = lazy_postgres().create_database()
-    bouncer = PgBouncer(f"{work_folder}/pgbouncer-stream", lazy_postgres(), name, pool=2)
+    bouncer = PgBouncer(work_folder, lazy_postgres(), name, pool=2)
     settings = bouncer.environment | {"LARDER_DB_POOLING": "transaction", "LARDER_DB_POOL": "8"}
     stack = shared_stack(ROUTES, schema=SCHEMA + SEQUENCE, database=name, redis=False, export=True, env=settings)
     try:

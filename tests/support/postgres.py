@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import psycopg2
 
@@ -163,12 +164,13 @@ def send(pid, number):
 
 
 class PgBouncer:
-    """PgBouncer in transaction pooling before one database, with as many server connections as `pool`."""
+    """PgBouncer in transaction pooling before one database, with as many server connections as `pool`.
+
+    Its own folder is made below `folder`, for all files of a session share that one."""
 
     def __init__(self, folder, postgres, database, pool=2):
-        self.folder = str(folder)
+        self.folder = tempfile.mkdtemp(prefix="pgbouncer-", dir=folder)
         self.port = free_port()
-        os.makedirs(self.folder)
         with open(f"{self.folder}/users.txt", "w", encoding="utf-8") as users:
             users.write('"larder" ""\n')
         with open(f"{self.folder}/pgbouncer.ini", "w", encoding="utf-8") as configuration:
