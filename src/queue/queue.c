@@ -5,9 +5,6 @@
 #include "base/clock.h"
 #include "queue/queue_base.h"
 
-/* That Redis refuses (it is full) is told at most this often: µs. */
-#define REFUSAL_QUIET (10 * INT64_C(1000000))
-
 static bool same_text(const char *one, const char *other)
 {
     return one == other || (one && other && strcmp(one, other) == 0);
@@ -189,10 +186,7 @@ enum queue_run queue_run_plain(struct queue *queue, struct redis_connection *con
 
 void queue_refused(struct queue *queue, struct span why, struct error *ret_event)
 {
-    int64_t now = clock_monotonic();
-    int64_t told = atomic_load(&queue->refusal_told);
     counters_add(queue->settings.counters, COUNTER_QUEUE_REFUSALS, 1);
-    if ((!told || now - told > REFUSAL_QUIET) &&
-        atomic_compare_exchange_strong(&queue->refusal_told, &told, now))
+    if (quiet_over(&queue->refusal_quiet, clock_monotonic()))
         error_set(ret_event, ERROR_BUSY, "a write was not kept for later: %.*s", SPAN_PRINTF(why));
 }
