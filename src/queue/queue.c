@@ -115,6 +115,13 @@ bool queue_resolve(struct queue *queue, int64_t now, struct error *error)
     return redis_resolver_tick(queue->resolver, breaker_is_open(&queue->breaker), now, error);
 }
 
+bool queue_is_found(const struct queue *queue)
+{
+    char number[REDIS_NUMBER_SIZE];
+    return !redis_resolver_needed(queue->resolver) ||
+           redis_resolver_number(queue->resolver, number);
+}
+
 struct redis_connection *queue_connection(const struct queue *queue)
 {
     return redis_connection_new(&queue->settings.address, queue->resolver);
