@@ -146,17 +146,30 @@ load_pack() {
     echo "$loaded" >"$mark"
 }
 
-# The packs' own folders where the responders can read them, so that an edit is one SIGHUP away; else copies. What else
-# lies there is the user's own and stays.
+# Copies of a pack's routes that differ from what they were made of.
+routes_edited() {
+    local copies=$state/routes/$1 origin=$state/routes-copied/$1
+    [[ -d $copies && ! -L $copies ]] || return 1
+    [[ -d $origin ]] || origin=$tree/sql/$1/routes
+    ! diff -qr "$origin" "$copies" >/dev/null
+}
+
+# The packs' own folders where the responders can read them, so that an edit is one SIGHUP away; else copies, which are
+# made anew until one of them is edited. What else lies there is the user's own and stays.
 gather_routes() {
     local name source
-    mkdir -p "$state/routes"
+    mkdir -p "$state/routes" "$state/routes-copied"
     for name in "${packs[@]}"; do
         source=$tree/sql/$name/routes
-        rm -rf "${state:?}/routes/$name"
+        if routes_edited "$name"; then
+            say "$state/routes/$name has edits of yours and stays as it is; remove it to have the pack's own again"
+            continue
+        fi
+        rm -rf "${state:?}/routes/$name" "${state:?}/routes-copied/$name"
         if (exec_as "$web_user" sh -c 'cat "$0"/*.sql' "$source") >/dev/null 2>&1; then
             ln -s "$source" "$state/routes/$name"
         else
+            cp -r "$source" "$state/routes-copied/$name"
             cp -r "$source" "$state/routes/$name"
         fi
     done

@@ -7,9 +7,6 @@
 #include "base/clock.h"
 #include "cache/store_base.h"
 
-/* A refused store (a full Redis) is told at most this often. */
-#define REFUSAL_QUIET (10 * INT64_C(1000000))
-
 static void names_make(struct cache_store *store)
 {
     const char *prefix = store->settings.prefix;
@@ -110,10 +107,7 @@ void store_failed(struct cache_store *store, size_t requests, const struct error
 
 void store_refused(struct cache_store *store, struct span why, struct error *ret_event)
 {
-    int64_t now = clock_monotonic();
-    int64_t told = atomic_load(&store->refusal_told);
-    if (now - told > REFUSAL_QUIET &&
-        atomic_compare_exchange_strong(&store->refusal_told, &told, now))
+    if (quiet_over(&store->refusal_quiet, clock_monotonic()))
         error_set(ret_event, ERROR_BUSY, "an entry was not kept: %.*s", SPAN_PRINTF(why));
 }
 

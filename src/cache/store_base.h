@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "base/quiet.h"
 #include "cache/scripts.h"
 #include "cache/store.h"
 #include "redis/script.h"
@@ -43,7 +44,7 @@ struct cache_store {
     struct redis_script lookup;
     uint64_t process;             /* random: this process among all lease holders */
     _Atomic uint64_t leases;      /* wanted so far */
-    _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
+    struct quiet refusal_quiet;
     char clock[STORE_NAME_SIZE], beat[STORE_NAME_SIZE], journal[STORE_NAME_SIZE];
     char tags[STORE_NAME_SIZE]; /* what stands before a tag */
 };

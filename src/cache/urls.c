@@ -273,19 +273,20 @@ static void found_fill(const struct record *record, struct url_found *ret_found)
     ret_found->target[record->target_size] = '\0';
 }
 
-/* From *place to the bucket's end. */
+/* From the look's place to the bucket's end. */
 static bool bucket_stale_next(struct bucket *bucket, const struct clocks *clocks, int64_t now,
-                              size_t *place, struct url_found *ret_found)
+                              struct urls_look *look, struct url_found *ret_found)
 {
     int64_t token;
     bool found = false;
-    size_t end = *place - *place % BUCKET_SIZE + BUCKET_SIZE;
+    size_t end = look->place - look->place % BUCKET_SIZE + BUCKET_SIZE;
     if (!bucket_lock(bucket, &token)) {
-        *place = end;
+        look->place = end;
+        look->passed_over = true;
         return false;
     }
-    while (!found && *place < end) {
-        const struct record *record = &bucket->records[(*place)++ % BUCKET_SIZE];
+    while (!found && look->place < end) {
+        const struct record *record = &bucket->records[look->place++ % BUCKET_SIZE];
         found = record_is_stale(record, clocks, now);
         if (found)
             found_fill(record, ret_found);
@@ -294,14 +295,14 @@ static bool bucket_stale_next(struct bucket *bucket, const struct clocks *clocks
     return found;
 }
 
-bool urls_stale_next(struct urls *urls, const struct clocks *clocks, int64_t now, size_t *place,
-                     struct url_found *ret_found)
+bool urls_stale_next(struct urls *urls, const struct clocks *clocks, int64_t now,
+                     struct urls_look *look, struct url_found *ret_found)
 {
-    while (*place < BUCKET_COUNT * BUCKET_SIZE) {
-        size_t number = *place / BUCKET_SIZE;
+    while (look->place < BUCKET_COUNT * BUCKET_SIZE) {
+        size_t number = look->place / BUCKET_SIZE;
         if (!atomic_load(&urls->shared->used[number]))
-            *place = (number + 1) * BUCKET_SIZE;
-        else if (bucket_stale_next(&urls->shared->buckets[number], clocks, now, place, ret_found))
+            look->place = (number + 1) * BUCKET_SIZE;
+        else if (bucket_stale_next(&urls->shared->buckets[number], clocks, now, look, ret_found))
             return true;
     }
     return false;

@@ -73,11 +73,17 @@ struct url_found {
     char target[URLS_TARGET_MAX + 1];
 };
 
+/* One look at all records; all zeros at first. */
+struct urls_look {
+    size_t place;
+    bool passed_over; /* some were held by another process: this look says nothing of them */
+};
+
 /*
- * The next record that nginx may still serve and of which a tag was struck after its clock. *place
- * is 0 at first and kept by the caller. False: no more.
+ * The next record that nginx may still serve and of which a tag was struck after its clock. False:
+ * no more.
  */
 MUST_CHECK bool urls_stale_next(struct urls *urls, const struct clocks *clocks, int64_t now,
-                                size_t *place, struct url_found *ret_found);
+                                struct urls_look *look, struct url_found *ret_found);
 
 #endif

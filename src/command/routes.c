@@ -1,5 +1,7 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "command/command.h"
@@ -122,11 +124,56 @@ static void widths_take(const struct command_folder *folder, struct bytes cells[
     }
 }
 
+/* What stands between two columns. */
+#define GAP 2
+
+/* So wide are the parameters at least: a narrower terminal breaks the lines itself. */
+#define PARAMETERS_LEAST ((size_t)24)
+
+/* 0: standard output is no terminal, and its lines may be as long as they are. */
+static size_t terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* The parameters, whose column is mostly the widest, take what the others leave. */
+static void widths_fit(size_t widths[COLUMN_COUNT])
+{
+    size_t width = terminal_width(), others = (COLUMN_COUNT - 1) * (size_t)GAP;
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        others += i == COLUMN_PARAMETERS ? 0 : widths[i];
+    size_t left = width > others + PARAMETERS_LEAST ? width - others : PARAMETERS_LEAST;
+    if (width && left < widths[COLUMN_PARAMETERS])
+        widths[COLUMN_PARAMETERS] = left;
+}
+
+/* As many whole parameters as fit, one at least. */
+static struct span line_take(struct span *rest, size_t width)
+{
+    struct span all = *rest;
+    size_t end = 0;
+    for (size_t i = 0; all.size > width && i + 1 < all.size && (!end || i < width); i++)
+        if (all.data[i] == ',' && all.data[i + 1] == ' ')
+            end = i + 1;
+    *rest = end ? span_from(all, end + 1) : (struct span){0};
+    return end ? span_first(all, end) : all;
+}
+
 static void print_row(const char *const texts[COLUMN_COUNT], const size_t widths[COLUMN_COUNT])
 {
-    for (size_t i = 0; i < COLUMN_COUNT; i++)
-        printf("%-*s%s", i + 1 < COLUMN_COUNT ? (int)widths[i] : 0, texts[i],
-               i + 1 < COLUMN_COUNT ? "  " : "\n");
+    size_t indent = widths[COLUMN_METHOD] + widths[COLUMN_PATH] + (size_t)2 * GAP;
+    struct span parameters = span_of(texts[COLUMN_PARAMETERS]);
+    struct span line = line_take(&parameters, widths[COLUMN_PARAMETERS]);
+    for (size_t i = 0; i < COLUMN_COUNT; i++) {
+        struct span text = i == COLUMN_PARAMETERS ? line : span_of(texts[i]);
+        bool last = i + 1 == COLUMN_COUNT;
+        printf("%-*.*s%s", last ? 0 : (int)widths[i], SPAN_PRINTF(text), last ? "\n" : "  ");
+    }
+    while (parameters.size) {
+        line = line_take(&parameters, widths[COLUMN_PARAMETERS]);
+        printf("%*s%.*s\n", (int)indent, "", SPAN_PRINTF(line));
+    }
 }
 
 static void print_table(const struct command_folder *folder)
@@ -134,6 +181,7 @@ static void print_table(const struct command_folder *folder)
     struct bytes cells[COLUMN_COUNT] = {0};
     size_t widths[COLUMN_COUNT];
     widths_take(folder, cells, widths);
+    widths_fit(widths);
     print_row(titles, widths);
     for (size_t i = 0; i < route_table_count(folder->table); i++) {
         const char *texts[COLUMN_COUNT];

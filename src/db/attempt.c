@@ -342,9 +342,18 @@ static bool is_uninstalled(const struct db_failure *failure)
     return false;
 }
 
+/* May functions and triggers of the application's own be what refused? */
+static bool is_applications(enum purpose purpose)
+{
+    return purpose == PURPOSE_PREPARE || purpose == PURPOSE_STATEMENT ||
+           purpose == PURPOSE_CONSTRAINTS || purpose == PURPOSE_COMMIT;
+}
+
 /* A refusal of one of the write's own commands is another thing than one of a statement. */
 static void explain_purpose(enum purpose purpose, struct db_failure *failure)
 {
+    if (!is_applications(purpose))
+        failure->raised = 0;
     if (purpose == PURPOSE_IDENTITY && failure->kind == DB_FAILURE_VALUE)
         failure->kind = DB_FAILURE_FORBIDDEN; /* there is no such role */
     if (purpose == PURPOSE_BEGIN && strcmp(failure->sqlstate, "0A000") == 0)
@@ -389,6 +398,7 @@ static void explain(const struct attempt *attempt, struct db_failure *failure)
     const struct attempt_command *command = &attempt->commands[attempt->replies.done];
     if (!certainly_undone(attempt, failure)) {
         failure->kind = DB_FAILURE_UNKNOWN;
+        failure->raised = 0;
         return;
     }
     if (!attempt->replies.refused)

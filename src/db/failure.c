@@ -40,6 +40,23 @@ enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate)
     return DB_FAILURE_STATEMENT;
 }
 
+#define RAISE_EXCEPTION "P0001"
+
+unsigned db_failure_raised_status(const char *sqlstate)
+{
+    unsigned status = 0;
+    if (strcmp(sqlstate, RAISE_EXCEPTION) == 0)
+        return 400;
+    if (strncmp(sqlstate, "PT", 2) != 0)
+        return 0;
+    for (const char *digit = sqlstate + 2; *digit; digit++) {
+        if (*digit < '0' || *digit > '9')
+            return 0;
+        status = status * 10 + (unsigned)(*digit - '0');
+    }
+    return status >= 400 && status <= 599 ? status : 0;
+}
+
 /* The first row that the SQLSTATE begins with; what has none is the statement's own. */
 static const struct servers_row {
     const char *prefix;

@@ -33,15 +33,17 @@ enum db_failure_kind {
 #define DB_FAILURE_COLUMNS 8
 
 /*
- * For the log and for `larder check`; the message is never for a client. The names are of what a
- * constraint's violation is about, empty where PostgreSQL doesn't say.
+ * For the log and for `larder check`; the message is for a client only where `raised` is set. The
+ * names are of what a constraint's violation is about, empty where PostgreSQL doesn't say.
  */
 struct db_failure {
     enum db_failure_kind kind;
     char sqlstate[6]; /* empty: the failure is not PostgreSQL's */
+    unsigned raised;  /* db_failure_raised_status, where one of the route's statements did */
     size_t position;  /* 1-based character in the SQL as sent; 0: none */
     size_t statement; /* of a write: which one of its statements, from 0 */
     char message[ERROR_TEXT_MAX];
+    char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX]; /* of what was raised; else empty */
     char schema[DB_NAME_SIZE], table[DB_NAME_SIZE], constraint[DB_NAME_SIZE];
     char column[DB_NAME_SIZE]; /* of NOT NULL */
     /* Of a write: the constraint's columns, the first ones. Of a foreign key the referring ones. */
@@ -56,6 +58,12 @@ struct db_failure {
 
 /* The kind behind five characters of SQLSTATE (PostgreSQL's manual, appendix A). */
 enum db_failure_kind db_failure_of_sqlstate(const char *sqlstate);
+
+/*
+ * The status that a RAISE of the application's own asks for: 400 for one without an ERRCODE
+ * (P0001), n for PTn of 400 to 599, as PostgREST has it; 0: it is no such RAISE.
+ */
+unsigned db_failure_raised_status(const char *sqlstate);
 
 /*
  * Is it the server that is in trouble, and not the statement? A full disk, no memory, too many

@@ -8,12 +8,19 @@
 
 #include "base/clock.h"
 
+/* As much as there is room for; a character of UTF-8 is never cut. */
+static void text_copy(char ret_text[static ERROR_TEXT_MAX], const char *text, size_t size)
+{
+    if (size >= ERROR_TEXT_MAX)
+        for (size = ERROR_TEXT_MAX - 1; size > 0 && (text[size] & 0xc0) == 0x80;)
+            size--;
+    snprintf(ret_text, ERROR_TEXT_MAX, "%.*s", (int)size, text ? text : "");
+}
+
 /* libpq ends its messages with a newline and may have several lines: the first says it. */
 static void message_copy(struct db_failure *failure, const char *message)
 {
-    size_t length = message ? strcspn(message, "\n") : 0;
-    snprintf(failure->message, sizeof failure->message, "%.*s", (int)length,
-             message ? message : "");
+    text_copy(failure->message, message, message ? strcspn(message, "\n") : 0);
 }
 
 bool db_lost(struct db_connection *connection, struct db_failure *failure)
@@ -126,6 +133,18 @@ static void key_copy(const char *detail, struct db_failure *failure)
     failure->key_within = names(strrchr(close, ')'), failure->table);
 }
 
+/* What the author of a function says to whoever asks. */
+static void raised_copy(const PGresult *result, struct db_failure *failure)
+{
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    failure->raised = db_failure_raised_status(failure->sqlstate);
+    if (!failure->raised)
+        return;
+    text_copy(failure->detail, detail, detail ? strlen(detail) : 0);
+    text_copy(failure->hint, hint, hint ? strlen(hint) : 0);
+}
+
 void db_failure_of_result(const PGresult *result, struct db_failure *failure)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -142,6 +161,7 @@ void db_failure_of_result(const PGresult *result, struct db_failure *failure)
     field_copy(result, PG_DIAG_CONSTRAINT_NAME, failure->constraint);
     field_copy(result, PG_DIAG_COLUMN_NAME, failure->column);
     key_copy(PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL), failure);
+    raised_copy(result, failure);
 }
 
 /* The outcome of one round: the last result with rows, or the first failure. */

@@ -43,6 +43,8 @@ void problem_write(const struct problem *problem, struct bytes *out)
     bytes_append_number(out, problem->status);
     member_write("detail", span_of(problem->detail), out);
     member_write("instance", problem->instance, out);
+    member_write("details", span_of(problem->details), out);
+    member_write("hint", span_of(problem->hint), out);
     if (problem->item_count)
         items_write(problem, out);
     bytes_append_byte(out, '}');

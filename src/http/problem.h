@@ -22,6 +22,8 @@ struct problem {
     const char *title;    /* null: the status's reason phrase */
     const char *detail;   /* null: left out */
     struct span instance; /* the request's path; data null: left out */
+    const char *details;  /* further members of what a function of the application's raised, as */
+    const char *hint;     /* PostgREST has them; null: left out */
     const struct problem_item *items;
     size_t item_count; /* 0: no "errors" member */
 };

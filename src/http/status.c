@@ -39,21 +39,31 @@ static const char *const reasons[] = {
     [417] = "Expectation Failed",
     [421] = "Misdirected Request",
     [422] = "Unprocessable Content",
+    [423] = "Locked",
+    [424] = "Failed Dependency",
+    [425] = "Too Early",
     [426] = "Upgrade Required",
     [428] = "Precondition Required",
     [429] = "Too Many Requests",
     [431] = "Request Header Fields Too Large",
+    [451] = "Unavailable For Legal Reasons",
     [500] = "Internal Server Error",
     [501] = "Not Implemented",
     [502] = "Bad Gateway",
     [503] = "Service Unavailable",
     [504] = "Gateway Timeout",
     [505] = "HTTP Version Not Supported",
+    [507] = "Insufficient Storage",
+    [508] = "Loop Detected",
     [511] = "Network Authentication Required",
 };
 
 const char *status_reason(unsigned status)
 {
     const char *reason = status < ARRAY_COUNT(reasons) ? reasons[status] : 0;
-    return reason ? reason : "Unknown";
+    if (reason)
+        return reason;
+    if (status < 400 || status > 599)
+        return "Unknown";
+    return status < 500 ? "Client Error" : "Server Error";
 }

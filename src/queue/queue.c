@@ -5,9 +5,6 @@
 #include "base/clock.h"
 #include "queue/queue_base.h"
 
-/* That Redis refuses (it is full) is told at most this often: µs. */
-#define REFUSAL_QUIET (10 * INT64_C(1000000))
-
 static bool same_text(const char *one, const char *other)
 {
     return one == other || (one && other && strcmp(one, other) == 0);
@@ -118,6 +115,13 @@ bool queue_resolve(struct queue *queue, int64_t now, struct error *error)
     return redis_resolver_tick(queue->resolver, breaker_is_open(&queue->breaker), now, error);
 }
 
+bool queue_is_found(const struct queue *queue)
+{
+    char number[REDIS_NUMBER_SIZE];
+    return !redis_resolver_needed(queue->resolver) ||
+           redis_resolver_number(queue->resolver, number);
+}
+
 struct redis_connection *queue_connection(const struct queue *queue)
 {
     return redis_connection_new(&queue->settings.address, queue->resolver);
@@ -189,10 +193,7 @@ enum queue_run queue_run_plain(struct queue *queue, struct redis_connection *con
 
 void queue_refused(struct queue *queue, struct span why, struct error *ret_event)
 {
-    int64_t now = clock_monotonic();
-    int64_t told = atomic_load(&queue->refusal_told);
     counters_add(queue->settings.counters, COUNTER_QUEUE_REFUSALS, 1);
-    if ((!told || now - told > REFUSAL_QUIET) &&
-        atomic_compare_exchange_strong(&queue->refusal_told, &told, now))
+    if (quiet_over(&queue->refusal_quiet, clock_monotonic()))
         error_set(ret_event, ERROR_BUSY, "a write was not kept for later: %.*s", SPAN_PRINTF(why));
 }

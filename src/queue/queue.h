@@ -46,6 +46,9 @@ void queue_free(struct queue *queue);
 /* As cache_store_resolve. */
 MUST_CHECK bool queue_resolve(struct queue *queue, int64_t now, struct error *error);
 
+/* Is there a number to connect to: no name, or one that was found? From any thread. */
+bool queue_is_found(const struct queue *queue);
+
 /* A thread's own connection. Null: memory. */
 struct redis_connection *queue_connection(const struct queue *queue) MUST_CHECK;
 

@@ -4,6 +4,7 @@
 #ifndef LARDER_QUEUE_QUEUE_BASE_H
 #define LARDER_QUEUE_QUEUE_BASE_H
 
+#include "base/quiet.h"
 #include "queue/names.h"
 #include "queue/queue.h"
 #include "redis/breaker.h"
@@ -15,7 +16,7 @@ struct queue {
     struct redis_resolver *resolver;
     struct redis_script file, look, cancel;
     struct redis_script behind_add, behind_look, behind_take, behind_bury;
-    _Atomic int64_t refusal_told; /* monotonic µs of the last refusal in the log */
+    struct quiet refusal_quiet;
 };
 
 enum queue_run {

@@ -127,7 +127,8 @@ static bool unix_credentials_parse(struct span *rest, struct arena *arena,
         return true;
     if (rest->size == 0 || authority.data[authority.size - 1] != '@')
         return error_set(error, ERROR_INVALID,
-                         "unix:// is followed by /path or user:password@/path");
+                         "unix:// is followed by /path or user:password@/path, as in "
+                         "unix:///run/redis.sock");
     return credentials_parse(span_first(authority, authority.size - 1), arena, address, error);
 }
 

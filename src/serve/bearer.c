@@ -90,10 +90,15 @@ struct span bearer_token(struct span authorization)
     return token.data ? token : SPAN_LITERAL("");
 }
 
+void bearer_challenge(struct exchange *exchange)
+{
+    exchange_header(exchange, "WWW-Authenticate", REALM);
+}
+
 void bearer_ask(struct exchange *exchange, const char *detail)
 {
     exchange_problem(exchange, 401, detail);
-    exchange_header(exchange, "WWW-Authenticate", REALM);
+    bearer_challenge(exchange);
 }
 
 /* What the field's text may be made of (RFC 6750, section 3). */

@@ -29,6 +29,9 @@ struct span bearer_token(struct span authorization);
  * for one that does not count. */
 void bearer_take(struct exchange *exchange, bool required);
 
+/* Adds to a settled 401 what it must say of how to sign in. */
+void bearer_challenge(struct exchange *exchange);
+
 /* 401: nobody is signed in. */
 void bearer_ask(struct exchange *exchange, const char *detail);
 

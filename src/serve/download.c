@@ -135,10 +135,13 @@ static void failed(struct download *download, struct db_failure *failure)
     if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count == 0)
         failure->kind = DB_FAILURE_STATEMENT;
     const struct failure_row *row = failure_row_of(failure->kind);
-    failure_log(download, row, failure);
+    bool opened = download->outlet && outlet_opened(download->outlet);
     count(exchange, COUNTER_QUERY_ERRORS, failure->kind != DB_FAILURE_BUSY);
     count(exchange, COUNTER_QUERY_TIMEOUTS, failure->kind == DB_FAILURE_TIMEOUT);
-    if (download->outlet && outlet_opened(download->outlet))
+    if (!opened && failure_answer_raised(exchange, "stream", failure))
+        return;
+    failure_log(download, row, failure);
+    if (opened)
         broken(download, row->status, COUNTER_STREAMS_BROKEN);
     else if (failure->kind == DB_FAILURE_VALUE)
         failure_answer_value(exchange, row, failure);

@@ -177,6 +177,38 @@ void failure_answer_value(struct exchange *exchange, const struct failure_row *r
     exchange_problem_items(exchange, row->status, row->detail, items, count);
 }
 
+bool failure_problem_raised(const struct db_failure *failure, struct problem *ret_problem)
+{
+    *ret_problem = (struct problem){.status = failure->raised,
+                                    .detail = failure->message,
+                                    .details = failure->detail[0] ? failure->detail : NULL,
+                                    .hint = failure->hint[0] ? failure->hint : NULL};
+    return failure->raised != 0;
+}
+
+/* What HTTP wants beside the status, where it is the same for every route. */
+static void append_raised(struct exchange *exchange, unsigned status)
+{
+    if (status == 401)
+        bearer_challenge(exchange);
+    else if (status == 503)
+        exchange_header(exchange, "Retry-After", "1");
+}
+
+bool failure_answer_raised(struct exchange *exchange, const char *event,
+                           const struct db_failure *failure)
+{
+    struct problem problem;
+    if (!failure_problem_raised(failure, &problem))
+        return false;
+    log_event(problem.status < 500 ? LOG_INFO : LOG_ERROR, event, "%s: %s (SQLSTATE %s)",
+              exchange->served->route->name, failure->message, failure->sqlstate);
+    problem.instance = exchange->path;
+    exchange_problem_whole(exchange, &problem);
+    append_raised(exchange, problem.status);
+    return true;
+}
+
 void failure_answer_unlearned(struct exchange *exchange, const char *event)
 {
     if (exchange->learned->write.refused) {

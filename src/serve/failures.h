@@ -1,6 +1,6 @@
 /*
  * What a client and the log are told of a failed statement. The detail never holds PostgreSQL's
- * words.
+ * words, but for what a function of the application's own raised for whoever asks.
  */
 #ifndef LARDER_SERVE_FAILURES_H
 #define LARDER_SERVE_FAILURES_H
@@ -29,6 +29,13 @@ void failure_answer(struct exchange *exchange, const struct failure_row *row);
  */
 void failure_answer_value(struct exchange *exchange, const struct failure_row *row,
                           const struct db_failure *failure);
+
+/* The problem that it raised, which lies in *failure. False: it raised none. */
+bool failure_problem_raised(const struct db_failure *failure, struct problem *ret_problem);
+
+/* Settles the exchange with that, and logs it as of `event`. False: it raised none. */
+bool failure_answer_raised(struct exchange *exchange, const char *event,
+                           const struct db_failure *failure);
 
 /* How important it is to the log. */
 enum log_level failure_level(const struct exchange *exchange, const struct failure_row *row);

@@ -37,6 +37,8 @@ static void answer_failure(struct exchange *exchange, struct db_failure *failure
     /* A route without parameters has nobody else to blame. */
     if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count == 0)
         failure->kind = DB_FAILURE_STATEMENT;
+    if (failure_answer_raised(exchange, "query", failure))
+        return;
     const struct failure_row *row = failure_row_of(failure->kind);
     log_event(failure_level(exchange, row), "query",
               failure->sqlstate[0] ? "%s: %s (SQLSTATE %s)" : "%s: %s%s",

@@ -155,6 +155,8 @@ void write_failure_answer(struct exchange *exchange, const struct db_failure *fa
         write_answer_missing(exchange);
         return;
     }
+    if (failure_answer_raised(exchange, "write", failure))
+        return;
     log_event(violation ? LOG_INFO : failure_level(exchange, row), "write",
               failure->sqlstate[0] ? "%s: %s (SQLSTATE %s)" : "%s: %s%s",
               exchange->served->route->name, failure->message, failure->sqlstate);

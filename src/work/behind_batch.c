@@ -9,6 +9,7 @@
 #include "http/problem.h"
 #include "queue/record.h"
 #include "serve/answer.h"
+#include "serve/failures.h"
 #include "serve/strike.h"
 #include "work/split.h"
 
@@ -79,17 +80,10 @@ static void count_end(const struct making *making, size_t at, enum counter_job w
 
 /* Dead letters */
 
-static bool problem_text(const char *why, struct bytes *out)
-{
-    const struct problem problem = {.status = 500, .detail = why};
-    problem_write(&problem, out);
-    return !out->failed;
-}
-
-static bool bury(struct making *making, size_t at, const char *why)
+static bool bury(struct making *making, size_t at, const struct problem *problem)
 {
     const struct behind_tools *tools = making->tools;
-    struct bytes problem CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
     const struct queue_behind_dead dead = {
         .stream = making->stream->name,
         .entry = &making->taken.entries[at],
@@ -100,9 +94,10 @@ static bool bury(struct making *making, size_t at, const char *why)
         .kept = options_number(tools->options, OPTION_DEAD_TTL),
     };
     char id[QUEUE_ID_SIZE];
-    if (!problem_text(why, &problem))
+    problem_write(problem, &text);
+    if (text.failed)
         return memory(making);
-    if (!queue_behind_bury(tools->queue, tools->redis, &dead, bytes_span(&problem),
+    if (!queue_behind_bury(tools->queue, tools->redis, &dead, bytes_span(&text),
                            redis_deadline(), id, making->error))
         return false;
     making->writes[at].dead = true;
@@ -110,8 +105,22 @@ static bool bury(struct making *making, size_t at, const char *why)
     count_end(making, at, COUNTER_JOB_FAILED);
     log_event(LOG_ERROR, "behind",
               "%s: a write can't be made, and lies with the dead letters (%s): %s",
-              making->route->name, id, why);
+              making->route->name, id, problem->detail);
     return true;
+}
+
+static bool bury_unfit(struct making *making, size_t at)
+{
+    return bury(making, at,
+                &(struct problem){.status = 500, .detail = making->writes[at].unfit});
+}
+
+static bool bury_failed(struct making *making, size_t at, const struct db_failure *failure)
+{
+    struct problem problem;
+    if (!failure_problem_raised(failure, &problem))
+        problem.status = 500;
+    return bury(making, at, &problem);
 }
 
 /* From entries to statements */
@@ -198,7 +207,7 @@ static bool unfit_bury(struct turn *turn)
         bool open =
             write->unfit && !write->dead &&
             queue_behind_number_compare(&making->taken.entries[i].number, &turn->reached) > 0;
-        turn->unburied = open && !bury(making, i, write->unfit);
+        turn->unburied = open && !bury_unfit(making, i);
     }
     return !turn->unburied;
 }
@@ -364,7 +373,7 @@ static bool failed(struct making *making, struct split *split, const struct turn
         return later(making, failure);
     if (is_doubtful(making->stream, &making->taken.entries[from].number, failure))
         return later(making, failure);
-    if (!bury(making, from, failure->message))
+    if (!bury_failed(making, from, failure))
         return false;
     split_given_up(split);
     return true;

@@ -282,9 +282,6 @@ static bool is_ended(const struct batch *batch, enum jobs_end until)
     return atomic_load(&batch->worker->jobs->end) >= until;
 }
 
-/* Of the log: µs. */
-#define TROUBLE_QUIET (10 * INT64_C(1000000))
-
 /*
  * It may be in trouble for all jobs, or for this one alone, which then stands in no other's way. So
  * it is where the record of jobs can't be asked, and no statement of the job was begun.
@@ -294,12 +291,10 @@ static void server_failed(struct batch *batch, struct jobs_task *task,
 {
     struct jobs *jobs = batch->worker->jobs;
     struct queue_end *end = end_add(batch, task->filed, QUEUE_QUEUED);
-    int64_t now = clock_monotonic(), told = atomic_load(&jobs->trouble_told);
     end->delay = again_after(task->filed->troubles + 1);
     end->trouble = true;
     count_end(batch, task, COUNTER_JOB_AGAIN);
-    if ((!told || now - told > TROUBLE_QUIET) &&
-        atomic_compare_exchange_strong(&jobs->trouble_told, &told, now))
+    if (quiet_over(&jobs->trouble_quiet, clock_monotonic()))
         log_event(LOG_WARNING, "jobs", "%.*s: PostgreSQL is in trouble, the job waits: %s",
                   SPAN_PRINTF(task->filed->route), failure->message);
 }

@@ -100,7 +100,7 @@ void *jobs_bell_run(void *argument)
     struct jobs *jobs = argument;
     struct bell bell = {.jobs = jobs, .line = queue_subscription(jobs->settings.queue, SILENCE)};
     while (atomic_load(&jobs->end) == JOBS_GO_ON) {
-        if (bell.line && !bell.heard)
+        if (bell.line && !bell.heard && queue_is_found(jobs->settings.queue))
             subscribe(&bell);
         if (bell.heard)
             listen(&bell);

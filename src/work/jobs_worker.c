@@ -9,7 +9,7 @@
 #define CLAIM_PAUSE INT64_C(1000000)
 
 /* How often it looks whether the routes have been loaded: µs. */
-#define ROUTES_PAUSE INT64_C(5000)
+#define BEGINNING_PAUSE INT64_C(5000)
 
 /* A worker takes so many jobs that they need about this long: µs. */
 #define HAND_TIME INT64_C(100000)
@@ -113,10 +113,14 @@ static bool look(struct jobs_worker *worker, bool *ret_none, struct error *error
     return count == 0 || work(worker, places, count, error);
 }
 
-/* A job that is taken before would be put back, and wait. */
-static void routes_await(struct jobs *jobs)
+/*
+ * A job that is taken before the routes are known would be put back, and wait; that the queue's
+ * host is not found is the keeper's to tell, who looks it up.
+ */
+static void beginning_await(struct jobs *jobs)
 {
-    while (!routes_tried(jobs->settings.routes) && jobs_pause(jobs, ROUTES_PAUSE, JOBS_ENDING))
+    while (!(routes_tried(jobs->settings.routes) && queue_is_found(jobs->settings.queue)) &&
+           jobs_pause(jobs, BEGINNING_PAUSE, JOBS_ENDING))
         ;
 }
 
@@ -126,7 +130,7 @@ void *jobs_worker_run(void *argument)
     struct jobs *jobs = worker->jobs;
     struct backoff backoff = {0};
     struct error error;
-    routes_await(jobs);
+    beginning_await(jobs);
     while (atomic_load(&jobs->end) == JOBS_GO_ON) {
         uint64_t rings = jobs_rings(jobs);
         bool none = false, looked = look(worker, &none, &error);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/quiet.h"
 #include "db/stop.h"
 #include "queue/take.h"
 #include "serve/later.h"
@@ -62,8 +63,8 @@ struct jobs {
     struct jobs_worker *workers;
     size_t worker_count;
     _Atomic enum jobs_end end;
-    _Atomic int64_t claim_next;   /* monotonic µs: when one of the workers looks for dead peers' */
-    _Atomic int64_t trouble_told; /* monotonic µs: of the last line of log on it; 0: none */
+    _Atomic int64_t claim_next; /* monotonic µs: when one of the workers looks for dead peers' */
+    struct quiet trouble_quiet;
     _Atomic int64_t queue_failed; /* monotonic µs: when a call to the queue failed last */
     struct thread keeper, bell;
     bool keeper_ended;

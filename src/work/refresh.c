@@ -49,6 +49,7 @@ struct refresh {
 
     uint64_t changes, notes; /* at the last scan */
     bool ended_one;          /* since the last scan a job has ended */
+    bool passed_over;        /* the last scan could not look at all records */
     int64_t scan_next;       /* monotonic µs */
     bool failing;            /* the log says so */
 };
@@ -248,7 +249,8 @@ static bool scan_due(struct refresh *refresh, int64_t now)
 {
     uint64_t changes = clocks_changes(refresh->clocks), notes = urls_notes(refresh->urls);
     if (now < refresh->scan_next ||
-        (changes == refresh->changes && notes == refresh->notes && !refresh->ended_one))
+        (changes == refresh->changes && notes == refresh->notes && !refresh->ended_one &&
+         !refresh->passed_over))
         return false;
     refresh->changes = changes;
     refresh->notes = notes;
@@ -271,13 +273,14 @@ static void scan(struct refresh *refresh)
 {
     int64_t begin = clock_monotonic(), now = clock_wall();
     struct url_found found;
-    size_t place = 0;
+    struct urls_look look = {0};
     if (!scan_due(refresh, begin))
         return;
-    while (urls_stale_next(refresh->urls, refresh->clocks, now, &place, &found))
+    while (urls_stale_next(refresh->urls, refresh->clocks, now, &look, &found))
         if (!refresh_plan_add(refresh->plan, &found, found.until - now, begin))
             told_in_vain(refresh);
     int64_t end = clock_monotonic();
+    refresh->passed_over = look.passed_over;
     refresh->scan_next = end + (SCAN_PART - 1) * (end - begin);
 }
 

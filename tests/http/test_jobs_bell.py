@@ -64,3 +64,12 @@ def test_what_redis_says_of_a_ring_does_not_hide_that_it_was_restarted(served):
     for number in range(8):
         answer = post(served, "/soon", {"text": str(number)})
         assert answer.status == 202, answer
+
+
+def test_a_queue_whose_host_is_not_found_is_told_of_once(served):
+    """By who looks it up; those who wait for that say nothing."""
+    daemon = served.start_larderd("lost", {"LARDER_QUEUE": "redis://queue.invalid:6380/0"})
+    wait_until(lambda: "looking up" in daemon.log_text(), 60, "the resolver's word")
+    served.larderd.stop()  # some hundred looks of the other one's bell later
+    told = [line for line in daemon.log_text().splitlines() if " jobs: " in line or " queue: " in line]
+    assert len(told) == 1 and 'LARDER_QUEUE: jobs wait: Redis: looking up "queue.invalid"' in told[0], told

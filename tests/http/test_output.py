@@ -1,9 +1,13 @@
 """Where the programs print: an output that takes nothing, and one that is not there at all."""
 
 import contextlib
+import fcntl
 import os
+import pty
 import socket
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -91,3 +95,39 @@ def links(pid):
         with contextlib.suppress(OSError):  # closed meanwhile
             found[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
     return found
+
+
+# A terminal
+
+WIDE = "-- @http GET /wide\n-- @param first int\n-- @param second_of_them int\n-- @param third int\nSELECT :first, :second_of_them, :third"
+
+
+def shown(columns, command, environment):
+    """What a terminal of so many columns is given."""
+    own, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(command, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+            while part := os.read(own, 65536):
+                text += part
+        os.close(own)
+        assert process.wait(20) == 0
+    return text.decode().replace("\r\n", "\n").splitlines()
+
+
+def test_the_table_of_routes_is_as_wide_as_the_terminal(base, tmp_path):
+    (tmp_path / "wide.sql").write_text(WIDE)
+    command = [program("larder"), "routes", "--offline", str(tmp_path)]
+    piped = subprocess.run(command, env=base.environment(), capture_output=True, text=True, timeout=20, check=True).stdout
+    whole = "GET     /wide  first integer, second_of_them integer, third integer  -     -      no-cache"
+    assert piped.splitlines()[1] == whole
+    assert shown(200, command, base.environment()) == piped.splitlines()
+    assert shown(78, command, base.environment())[1:] == [
+        "GET     /wide  first integer, second_of_them integer,    -     -      no-cache",
+        "               third integer"]
+    assert shown(40, command, base.environment())[1:] == [
+        "GET     /wide  first integer,            -     -      no-cache",
+        "               second_of_them integer,",
+        "               third integer"]

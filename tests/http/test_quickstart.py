@@ -393,6 +393,38 @@ def test_a_folder_that_cannot_hold_the_state_is_replaced(tmp_path):
         assert "/var/tmp/larder-0-" in Quickstart(tmp_path / "closed/state")("--stop").stdout
 
 
+# Routes, where the services may not read the checkout
+
+def gather(folder, pack):
+    """The packs' routes gathered as at a start; what is said."""
+    script = f'''set -euo pipefail
+        source {TREE}/packaging/lib/stack.sh
+        exec_as() {{ false; }}
+        say() {{ echo "$1"; }}
+        tree={folder}/tree state={folder}/state web_user=nobody packs=({pack})
+        gather_routes'''
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0 and not told.stderr, told
+    return told.stdout
+
+
+def test_an_edit_of_a_packs_copied_routes_stays(tmp_path):
+    pack, copy = (tmp_path / name / "one.sql" for name in ("tree/sql/pack/routes", "state/routes/pack"))
+    pack.parent.mkdir(parents=True)
+    pack.write_text("first")
+    assert gather(tmp_path, "pack") == "" and copy.read_text() == "first"
+    pack.write_text("second")
+    assert gather(tmp_path, "pack") == "" and copy.read_text() == "second", "nobody edited it"
+    copy.write_text("mine")
+    pack.write_text("third")
+    for _ in range(2):
+        assert f"{copy.parent} has edits of yours" in gather(tmp_path, "pack")
+        assert copy.read_text() == "mine"
+    copy.unlink()
+    copy.parent.rmdir()
+    assert gather(tmp_path, "pack") == "" and copy.read_text() == "third"
+
+
 # Packages, with a dpkg-query and an apt-get that only take notes
 
 class Machine:

@@ -65,7 +65,7 @@ INSERT INTO pairs VALUES (1), (2);
 CREATE TABLE twins (id int, name text);
 INSERT INTO twins VALUES (3, 'x'), (1, 'y'), (1, 'y'), (2, NULL);
 CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'telltale message' USING HINT = 'telltale hint', DETAIL = 'telltale detail'; END $$;
+    $$ BEGIN RAISE internal_error USING MESSAGE = 'telltale message', HINT = 'telltale hint', DETAIL = 'telltale detail'; END $$;
 """
 
 

@@ -33,7 +33,7 @@ END $$;
 CREATE TRIGGER leave BEFORE INSERT ON marked FOR EACH ROW EXECUTE FUNCTION public.leave_word();
 CREATE FUNCTION public.hold() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(8); RETURN 8; END $$;
 CREATE FUNCTION public.hold_and_fail() RETURNS int LANGUAGE plpgsql AS
-    $$ BEGIN PERFORM pg_advisory_lock(9); RAISE EXCEPTION 'no'; END $$;
+    $$ BEGIN PERFORM pg_advisory_lock(9); RAISE internal_error; END $$;
 """
 
 

@@ -16,7 +16,7 @@ CREATE FUNCTION rename(who int, new text) RETURNS text LANGUAGE sql AS
     $$ UPDATE authors SET name = new WHERE id = who RETURNING name $$;
 CREATE FUNCTION refuse(what text) RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN RAISE check_violation USING COLUMN = 'what', MESSAGE = 'telltale ' || what; END $$;
-CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'telltale message'; END $$;
+CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE internal_error USING MESSAGE = 'telltale message'; END $$;
 """
 ROWS = """
 TRUNCATE authors, posts, history RESTART IDENTITY;

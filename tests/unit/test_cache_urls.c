@@ -1,8 +1,10 @@
 #include "unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #define NOW (1000 * SECOND)
 #define PROCESSES 4
 #define NOTES 20000
+#define BUCKETS ((size_t)1024)
 
 static const struct span feeds = {"public.feeds(id)", 16}, users = {"public.users(id)", 16};
 
@@ -32,6 +35,13 @@ static int folder_remove(void **state)
     (void)state;
     unlink(file);
     return rmdir(folder);
+}
+
+static off_t file_size(void)
+{
+    struct stat status;
+    assert_int_equal(stat(file, &status), 0);
+    return status.st_size;
 }
 
 static struct urls *opened(void)
@@ -63,9 +73,11 @@ static int64_t noted(struct urls *urls, const struct url_note *note, int64_t now
 static size_t stale(struct urls *urls, const struct clocks *clocks, int64_t now,
                     struct url_found *ret_last)
 {
-    size_t count = 0, place = 0;
-    while (urls_stale_next(urls, clocks, now, &place, ret_last))
+    size_t count = 0;
+    struct urls_look look = {0};
+    while (urls_stale_next(urls, clocks, now, &look, ret_last))
         count++;
+    assert_false(look.passed_over);
     return count;
 }
 
@@ -175,8 +187,9 @@ static void when_it_is_full_those_stay_that_were_asked_for_last(void **state)
         noted(urls, &note, NOW + i);
     }
     clocks_bump(clocks, clocks_hash(feeds), 60);
-    size_t place = 0, count = 0;
-    while (urls_stale_next(urls, clocks, NOW, &place, &found)) {
+    struct urls_look look = {0};
+    size_t count = 0;
+    while (urls_stale_next(urls, clocks, NOW, &look, &found)) {
         assert_true(atoi(found.target + strlen("/feeds/")) > 10000);
         count++;
     }
@@ -226,8 +239,8 @@ static void writers_that_are_killed_leave_neither_locks_nor_torn_records(void **
         kill(children[i], SIGKILL);
         waitpid(children[i], NULL, 0);
     }
-    size_t place = 0;
-    while (urls_stale_next(urls, clocks, NOW, &place, &found))
+    struct urls_look look = {0};
+    while (urls_stale_next(urls, clocks, NOW, &look, &found))
         assert_memory_equal(found.target, "/feeds/", 7);
     for (int i = 0; i < 50; i++) {
         char target[32];
@@ -236,6 +249,36 @@ static void writers_that_are_killed_leave_neither_locks_nor_torn_records(void **
         noted_in_the_end(urls, &note);
     }
     assert_int_equal(stale(urls, clocks, NOW, &found), 0);
+    urls_close(urls);
+    clocks_close(clocks);
+}
+
+/* What a process that was stopped or killed there has left: the file's head, then the buckets. */
+static void hold_all(int64_t since)
+{
+    const size_t head = 2 * sizeof(uint64_t) + BUCKETS, size = (size_t)file_size() - head;
+    int written = open(file, O_WRONLY);
+    for (size_t i = 0; i < BUCKETS; i++)
+        assert_int_equal(pwrite(written, &since, sizeof since, (off_t)(head + i * (size / BUCKETS))),
+                         sizeof since);
+    close(written);
+}
+
+static void what_another_holds_is_said_to_be_passed_over(void **state)
+{
+    struct urls *urls = opened();
+    struct clocks *clocks = clocks_open_private();
+    struct url_found found;
+    struct url_note note = note_of("/feeds", &feeds, 50);
+    struct urls_look look = {0};
+    (void)state;
+    noted(urls, &note, NOW);
+    clocks_bump(clocks, clocks_hash(feeds), 60);
+    hold_all(clock_monotonic());
+    assert_false(urls_stale_next(urls, clocks, NOW, &look, &found));
+    assert_true(look.passed_over);
+    hold_all(0);
+    assert_int_equal(stale(urls, clocks, NOW, &found), 1);
     urls_close(urls);
     clocks_close(clocks);
 }
@@ -257,6 +300,7 @@ UNIT_MAIN(IN_FOLDER(an_answer_is_stale_once_one_of_its_tags_is_struck),
           IN_FOLDER(a_record_ends_when_nginx_may_not_serve_it_any_more),
           IN_FOLDER(refreshes_do_not_keep_alive_what_nobody_reads),
           IN_FOLDER(what_can_not_be_asked_for_is_not_noted),
+          IN_FOLDER(what_another_holds_is_said_to_be_passed_over),
           IN_FOLDER(when_it_is_full_those_stay_that_were_asked_for_last),
           IN_FOLDER(writers_that_are_killed_leave_neither_locks_nor_torn_records),
           cmocka_unit_test(only_nginxs_own_texts_are_codings))

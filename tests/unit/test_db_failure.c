@@ -29,6 +29,22 @@ static void a_sqlstate_has_one_kind(void **state)
         assert_int_equal(db_failure_of_sqlstate(rows[i].sqlstate), rows[i].kind);
 }
 
+static void a_raise_asks_for_a_status(void **state)
+{
+    static const struct {
+        const char *sqlstate;
+        unsigned status;
+    } raises[] = {
+        {"P0001", 400}, {"PT400", 400}, {"PT402", 402}, {"PT503", 503}, {"PT599", 599},
+        {"PT399", 0},   {"PT600", 0},   {"PT200", 0},   {"PT000", 0},   {"PT4xx", 0},
+        {"PTABC", 0},   {"PT+40", 0},   {"PT", 0},      {"P0000", 0},   {"P0002", 0},
+        {"P0003", 0},   {"P0004", 0},   {"42P01", 0},   {"XX000", 0},   {"", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(raises); i++)
+        assert_int_equal(db_failure_raised_status(raises[i].sqlstate), raises[i].status);
+}
+
 static void the_servers_trouble_is_told_from_the_statements(void **state)
 {
     static const char *const servers[] = {"53100", "53200", "53300", "57P01", "57P02", "57P03",
@@ -48,5 +64,5 @@ static void the_servers_trouble_is_told_from_the_statements(void **state)
     }
 }
 
-UNIT_MAIN(cmocka_unit_test(a_sqlstate_has_one_kind),
+UNIT_MAIN(cmocka_unit_test(a_sqlstate_has_one_kind), cmocka_unit_test(a_raise_asks_for_a_status),
           cmocka_unit_test(the_servers_trouble_is_told_from_the_statements))

@@ -98,5 +98,17 @@ static void bad_addresses_are_named_without_their_secret(void **state)
     arena_free(arena);
 }
 
+static void two_slashes_before_a_path_are_told_of_by_an_example(void **state)
+{
+    struct arena *arena = arena_new();
+    struct redis_address found;
+    struct error error;
+    (void)state;
+    assert_false(redis_address_parse("unix://run/redis.sock", arena, &found, &error));
+    assert_non_null(strstr(error.text, "as in unix:///run/redis.sock"));
+    arena_free(arena);
+}
+
 UNIT_MAIN(cmocka_unit_test(good_addresses_are_read),
+          cmocka_unit_test(two_slashes_before_a_path_are_told_of_by_an_example),
           cmocka_unit_test(bad_addresses_are_named_without_their_secret))
