@@ -160,6 +160,7 @@ const isFolder = (key) => key === "." || key === "..";
 async function submit(form, request, show) {
   const turn = ++latest;
   if (isFolder(form.elements.key.value)) {
+    element("answer").setAttribute("aria-busy", "false"); // no older answer is shown any more
     markFields(form, [{ name: "key", detail: "can't be “.” or “..”, which browsers take for folders" }]);
     return;
   }

@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "db/complaint.h"
+#include "db/learn_array.h"
 #include "db/learn_stream.h"
 #include "db/learn_unasked.h"
 #include "db/session.h"
@@ -154,25 +155,31 @@ static void check_columns(struct asking *asking, const struct db_description *de
 }
 
 /* The learned type decides how defaults and choices are written and which constraints fit. */
-static void param_take(struct asking *asking, struct param *param, uint32_t oid)
+static bool param_take(struct asking *asking, struct param *param, uint32_t oid)
 {
     const char *problem;
     if (param->type != TYPE_UNKNOWN)
-        return;
+        return true;
     param->type = param_type_of_oid(oid, &param->array);
+    if (param->type == TYPE_OTHER &&
+        !learn_is_array(asking->connection, oid, ASK_TIMEOUT, &param->array, asking->failure))
+        return false;
     if (!param_settle(param, asking->arena, &problem))
         fault_add(asking->faults, asking->route->file, param->line, 0,
                   "@param %s, which PostgreSQL takes for %s: %s", param->name,
                   param_types[param->type].name, problem ? problem : "out of memory");
+    return true;
 }
 
-static void types_take(struct asking *asking, const struct db_description *description)
+static bool types_take(struct asking *asking, const struct db_description *description)
 {
-    for (int i = 0; i < description->parameter_count; i++) {
+    bool taken = true;
+    for (int i = 0; i < description->parameter_count && taken; i++) {
         asking->types[i] = description->parameter_types[i];
-        param_take(asking, &asking->learned->params[asking->statement->param_of[i]],
-                   description->parameter_types[i]);
+        taken = param_take(asking, &asking->learned->params[asking->statement->param_of[i]],
+                           description->parameter_types[i]);
     }
+    return taken;
 }
 
 /* Where the answer depends on values, its statement tells their tags. */
@@ -433,9 +440,10 @@ static bool ask_bare(struct asking *asking, struct db_description *ret_bare, boo
         return db_failure_set(asking->failure, DB_FAILURE_MEMORY, "out of memory");
     if (!describe(asking, &bare, ret_bare, ret_described))
         return false;
-    if (*ret_described)
-        types_take(asking, ret_bare);
-    return true;
+    if (!*ret_described || types_take(asking, ret_bare))
+        return true;
+    db_description_free(ret_bare);
+    return false;
 }
 
 /* A write's statements before the last: only their parameters' types are of interest. */

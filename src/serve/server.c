@@ -9,6 +9,7 @@
 #include "db/write.h"
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
+#include "serve/chores.h"
 #include "serve/flight.h"
 #include "serve/gate.h"
 #include "serve/installed.h"
@@ -267,7 +268,7 @@ bool server_open(const struct options *options, struct server **ret_server, stru
         queue_begin(server, error) && limiter_begin(server, error) && memory_begin(server, error) &&
         body_tag_key(options, &server->etag_key, error) &&
         bearer_open(options, &server->auth, error) && routes_begin(server, error) &&
-        feed_begin(server, error)) {
+        feed_begin(server, error) && chores_start(server, &server->chores, error)) {
         *ret_server = server;
         return true;
     }
@@ -279,6 +280,7 @@ void server_close(struct server *server)
 {
     if (!server)
         return;
+    chores_stop(server->chores);
     feed_stop(server->feed);
     if (server->pool)
         db_pool_struck_tell(server->pool);
@@ -484,6 +486,4 @@ void server_tick(struct server *server)
     tick_learn(server);
     tick_definitions(server);
     tick_installed(server);
-    db_pool_struck_tell(server->pool);
-    bearer_tick(server);
 }

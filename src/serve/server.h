@@ -22,6 +22,7 @@
 #include "serve/live.h"
 
 struct auth;
+struct chores;
 struct crew;
 struct flights;
 struct queue_events;
@@ -45,7 +46,7 @@ struct server {
     struct networks *proxies;      /* whose X-Forwarded-For is believed */
     struct digest_key *etag_key;
     struct auth *auth;         /* null: tokens are off, and no route asks for one */
-    int64_t auth_next;         /* monotonic µs: when to look at the key file; the main thread's */
+    int64_t auth_next;         /* monotonic µs: when to look at the key file; its chore's */
     struct urls *urls;         /* null: nothing that nginx keeps is refreshed */
     struct arena *arena;       /* the Redis address's texts */
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
@@ -60,6 +61,7 @@ struct server {
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
+    struct chores *chores;
     struct gate *gate;               /* where downloads begin */
     _Atomic int64_t downloads_until; /* monotonic µs: when they are broken off; 0: not so far */
     struct route_counters *unrouted; /* requests that no route matches */

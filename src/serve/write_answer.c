@@ -33,6 +33,17 @@ static struct span place_value(const struct exchange *exchange, struct span name
     return value && value->state == VALUE_TEXT ? value->text : (struct span){0};
 }
 
+/* Segments that lead elsewhere, however they are written (RFC 3986, section 5.2.4). */
+static bool has_dots(struct span path)
+{
+    while (path.data) {
+        struct span segment = span_split(&path, '/');
+        if (span_is(segment, ".") || span_is(segment, ".."))
+            return true;
+    }
+    return false;
+}
+
 bool write_path(const struct exchange *exchange, struct span path, struct bytes *out)
 {
     struct span literal, name;
@@ -43,7 +54,7 @@ bool write_path(const struct exchange *exchange, struct span path, struct bytes 
             return false;
         write_path_segment(value, out);
     }
-    return !out->failed;
+    return !out->failed && !has_dots(bytes_span(out));
 }
 
 /* Did the statement give a row, or is it one that gives none? */
@@ -67,7 +78,8 @@ static const char *location(const struct exchange *exchange)
         return NULL;
     if (write_path(exchange, route->location, &path))
         return arena_text(exchange->desk->arena, bytes_span(&path));
-    log_event(LOG_WARNING, "write", "%s: @location: a place has no value, so no Location is sent",
+    log_event(LOG_WARNING, "write",
+              "%s: @location: a place has no value that a path can have, so no Location is sent",
               route->name);
     return NULL;
 }

@@ -14,7 +14,7 @@ void write_answer_missing(struct exchange *exchange);
 
 /*
  * Appends a path with its places filled, each percent-encoded: by the first row's column of that
- * name, or else by the parameter. False: one has no value.
+ * name, or else by the parameter. False: one has no value, or a segment is "." or "..".
  */
 MUST_CHECK bool write_path(const struct exchange *exchange, struct span path, struct bytes *out);
 

@@ -76,7 +76,7 @@ static void refresh(struct exchange *exchange, struct span template)
     if (left <= 0)
         left_out(exchange, template, "the write's time is over");
     else if (!path.data)
-        left_out(exchange, template, "a place has no value");
+        left_out(exchange, template, "a place has no value that a path can have");
     else if (!read_begin(exchange, path, &read))
         left_out(exchange, template, "there is no such route");
     else {

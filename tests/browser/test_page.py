@@ -194,6 +194,15 @@ def test_a_key_that_browsers_take_for_a_folder(page, key):
     assert page.focused() == "get-key"
 
 
+def test_a_key_that_is_not_sent_ends_what_was_waited_for(page):
+    """Its answer will not be shown, and a screen reader passes over what is busy."""
+    page.run("window.fetch = () => new Promise(() => {})")
+    page.get("slow")
+    assert page.element("answer").get_attribute("aria-busy") == "true"
+    page.get(".")
+    assert page.element("answer").get_attribute("aria-busy") == "false"
+
+
 def test_one_who_asks_too_often(browser, stack):
     served = stack({"set": routes("set").replace("120/min", "1/min"), "get": routes("get")})
     browser.open(f"{served.url}/kv/")

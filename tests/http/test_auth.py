@@ -8,6 +8,7 @@ import pytest
 
 from support import fastcgi, tokens
 from support.coherent import detail, is_hit
+from support.gate import learning
 from support.launch import launched, settings
 from support.paths import program
 from support.stack import metrics, queries
@@ -249,6 +250,23 @@ def test_a_set_of_keys_is_rotated_while_running(served, work_folder):
         tokens.write_key(path, b"{}")
         wait_until(lambda: "the old keys stay" in rotated.log_text(), 5, "a complaint")
         assert ask(new, "new").status == 200
+
+
+def test_a_key_that_went_counts_no_more_while_postgresql_is_asked_about_routes(served, work_folder):
+    """The main thread may wait for PostgreSQL for seconds; who revokes a key counts on one."""
+    old, new = tokens.Secret(), tokens.Secret(b"another secret of 32 bytes or so")
+    path, folder = f"{work_folder}/revoked.key", f"{work_folder}/revoked"
+    served.sql("CREATE TABLE held (word text)")
+    routes = ROUTES | {"held": "-- @http GET /held\nSELECT word FROM held"}
+    with launched(served, folder, routes, **tokens.settings(path, old)) as revoked:
+        def status(key):
+            return fastcgi.ask(revoked.socket, "/me", headers=bearer(7, key)).status
+
+        assert status(old) == 200
+        with learning(served, revoked, "held"):
+            tokens.write_key(path, new)
+            wait_until(lambda: status(old) == 401, 20, "the old key's end")
+            assert status(new) == 200
 
 
 # Starting

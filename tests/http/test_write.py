@@ -148,11 +148,18 @@ def test_deleted_rows_are_an_array(served):
 @pytest.mark.parametrize("target, status, place", [
     ("/located/a%20%2F%C3%BC~", 201, "/things/a%20%2F%C3%BC~/x"), ("/located?n=2", 201, "/things/5"),
     ("/located?n=0", 200, None), ("/located-none?what=a.b", 201, "/things/7/a.b"),
+    ("/located-none?what=...", 201, "/things/7/..."),
     ("/located-value", 201, "/things/8")])
 def test_location_names_parameters_and_columns_of_the_first_row(served, target, status, place):
     answer = post(served, target)
     assert (answer.status, answer["Location"]) == (status, place)
     assert answer["Content-Length"] == str(len(answer.body))
+
+
+@pytest.mark.parametrize("what", [".", "..", "%2e%2E"])
+def test_no_location_leads_elsewhere(served, what):
+    answer = post(served, f"/located-none?what={what}")
+    assert (answer.status, answer["Location"]) == (204, None)
 
 
 def test_the_routes_own_cache_control_is_sent(served):

@@ -9,6 +9,7 @@ import pytest
 
 from support import fastcgi
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep, outbox_unread, wait_for_body
+from support.gate import learning
 from support.host import Host
 from support.stack import metrics, queries
 from support.waiting import wait_until
@@ -140,6 +141,19 @@ def test_what_the_responder_bumped_is_not_bumped_again(served):
     assert after.sum("larder_bumped_tags_total") - before.sum("larder_bumped_tags_total") < 5, "those of the barrier"
     assert after.sum("larder_struck_tags_total") - before.sum("larder_struck_tags_total") >= 20
     assert after.sum("larder_strikes_left_total") == before.sum("larder_strikes_left_total")
+
+
+def test_nor_while_postgresql_is_asked_about_routes(served):
+    """The main thread may wait for PostgreSQL for seconds; larderd takes what has been left for half a second."""
+    barrier(served)
+    before = metrics(served)
+    with learning(served, served.api, "elsewhere"):
+        for number in range(20):
+            put(served, f"/users/12?name=l{number}")
+        wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, 20, "nothing waiting")
+    barrier(served)
+    after = metrics(served)
+    assert after.sum("larder_bumped_tags_total") - before.sum("larder_bumped_tags_total") < 5, "those of the barrier"
 
 
 # On another host: by the feed

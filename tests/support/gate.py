@@ -1,5 +1,8 @@
 """A gate that statements wait at, so that a test decides when a request in work goes on."""
 
+import contextlib
+import signal
+
 from .waiting import wait_until
 
 NUMBER = 7
@@ -17,6 +20,22 @@ class Held:
     def open(self):
         self.connection.rollback()
         self.connection.close()
+
+
+@contextlib.contextmanager
+def learning(stack, responder, table):
+    """After SIGHUP every process of the responder waits for PostgreSQL to tell of routes that read the table."""
+    before = responder.reloads_told()
+    held = Held(stack, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    try:
+        responder.signal(signal.SIGHUP)
+        wait_until(lambda: stack.sql(f"SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted")
+                   == [(len(responder.pids),)], 20, "each process waiting for the table")
+        yield
+        assert responder.reloads_told() == before, "they do not wait any more"
+    finally:
+        held.open()
+    wait_until(lambda: responder.reloads_told() >= before + len(responder.pids), 20, "a log line after SIGHUP")
 
 
 class Gate:

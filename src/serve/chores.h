@@ -1,0 +1,21 @@
+/*
+ * What a process does ten times a second beside its requests, each such thing in a thread of its
+ * own: the main thread may wait for PostgreSQL for seconds, while it learns of the routes, and what
+ * has a bound of its own can't wait for that.
+ */
+#ifndef LARDER_SERVE_CHORES_H
+#define LARDER_SERVE_CHORES_H
+
+#include "base/error.h"
+
+struct chores;
+struct server;
+
+/* Of a server that has its pool. */
+MUST_CHECK bool chores_start(struct server *server, struct chores **ret_chores,
+                             struct error *error);
+
+/* Waits for those at work. Null is allowed. */
+void chores_stop(struct chores *chores);
+
+#endif
