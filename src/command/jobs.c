@@ -77,6 +77,7 @@ static void json_write(const struct queue_listed *job, bool whole, struct bytes 
         json_member("progress", job->progress, out);
         json_member("document", job->document, out);
         json_member("answer", job->body, out);
+        json_member("failure", job->why, out);
     }
     bytes_append_byte(out, '}');
 }
@@ -145,6 +146,7 @@ static bool whole_print(void *context, const struct queue_listed *job)
     field_print("document", job->document);
     field_print("status", job->status);
     field_print("answer", job->body);
+    field_print("failure", job->why);
     return true;
 }
 

@@ -13,7 +13,7 @@
  * where, how many. Replies where to go on, empty at the end, then of each job its id and fields.
  */
 static const char list_text[] =
-    "local names = {'s', 'r', 'a', 'f', 'n', 'rs', 'd', 'p', 'rt', 'rb'}\n"
+    "local names = {'s', 'r', 'a', 'f', 'n', 'rs', 'd', 'p', 'rt', 'rb', 'rw'}\n"
     "local place, from, most = ARGV[1], ARGV[2], tonumber(ARGV[3])\n"
     "local ids, go_on = {}, ''\n"
     "if place == 'one' then\n"
@@ -62,7 +62,7 @@ static const char change_text[] =
     "if change == 'retry' then\n"
     "  if state ~= 'failed' then return state end\n"
     "  bury()\n"
-    "  redis.call('HDEL', key, 'e', 'b', 'rs', 'rt', 'rl', 'rb', 'z')\n"
+    "  redis.call('HDEL', key, 'e', 'b', 'rs', 'rt', 'rl', 'rb', 'rw', 'z')\n"
     "  redis.call('HSET', key, 's', 'queued', 'a', '0', 'n', '0', 'c', '0')\n"
     "  redis.call('PERSIST', key)\n"
     "  redis.call('XADD', KEYS[1], '*', 'j', id)\n"
@@ -85,7 +85,7 @@ static const char change_text[] =
 
 #define PAGE "500"
 #define KEY_COUNT 5
-#define FIELD_COUNT 11
+#define FIELD_COUNT 12
 
 struct queue_manager {
     char names[KEY_COUNT][QUEUE_NAME_SIZE];
@@ -163,6 +163,7 @@ static bool listed_read(const struct redis_reply *fields, struct queue_listed *r
         .progress = redis_reply_element(fields, 8),
         .type = redis_reply_element(fields, 9),
         .body = redis_reply_element(fields, 10),
+        .why = redis_reply_element(fields, 11),
     };
     memcpy(ret_job->id, id.data, id.size);
     return true;

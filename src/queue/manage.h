@@ -30,7 +30,8 @@ enum queue_place_kind {
 /* Texts are the reply's; empty where the job has none. */
 struct queue_listed {
     char id[QUEUE_ID_SIZE];
-    struct span state, route, tries, filed, next, status, document, progress, type, body;
+    struct span state, route, tries, filed, next, status, document, progress, type, body,
+        why;
 };
 
 /* False: no more is wanted. */

@@ -92,6 +92,7 @@ static void end_answered(struct batch *batch, struct jobs_task *task, enum queue
     end->type = exchange->settled_type;
     end->location = later_location(&task->later);
     end->body = exchange->settled_body;
+    end->why = task->why;
 }
 
 static void give_up(struct batch *batch, struct jobs_task *task)
@@ -120,7 +121,9 @@ static void task_failed(struct batch *batch, struct jobs_task *task, bool may_pa
         give_up(batch, task);
         return;
     }
-    end_add(batch, filed, QUEUE_QUEUED)->delay = again_after(filed->tries);
+    struct queue_end *end = end_add(batch, filed, QUEUE_QUEUED);
+    end->delay = again_after(filed->tries);
+    end->why = task->why;
     count_end(batch, task, COUNTER_JOB_AGAIN);
 }
 
@@ -297,6 +300,7 @@ static void server_failed(struct batch *batch, struct jobs_task *task,
     int64_t now = clock_monotonic(), told = atomic_load(&jobs->trouble_told);
     end->delay = again_after(task->filed->troubles + 1);
     end->trouble = true;
+    end->why = task->why;
     count_end(batch, task, COUNTER_JOB_AGAIN);
     if ((!told || now - told > TROUBLE_QUIET) &&
         atomic_compare_exchange_strong(&jobs->trouble_told, &told, now))
@@ -304,10 +308,20 @@ static void server_failed(struct batch *batch, struct jobs_task *task,
                   SPAN_PRINTF(task->filed->route), failure->message);
 }
 
+/* The answer says nothing of it, since it may tell what is no client's business. */
+static struct span why_of(const struct batch *batch, const struct db_failure *failure)
+{
+    return span_of(arena_format(batch->worker->desk->arena,
+                                failure->sqlstate[0] ? "%s (SQLSTATE %s)" : "%s%s",
+                                failure->message, failure->sqlstate));
+}
+
 static void alone_failed(struct batch *batch, const struct jobs_group *group,
                          const struct db_failure *failure)
 {
     struct jobs_task *task = group->tasks[0];
+    if (group->unfit > 0)
+        task->why = why_of(batch, failure);
     if (group->unfit == 0)
         give_up(batch, task);
     else if (!group->begun || db_failure_is_servers(failure))
