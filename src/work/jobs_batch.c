@@ -155,11 +155,19 @@ static void ends_tell_surely(struct batch *batch)
 
 /* From what was filed to statements */
 
-static void refuse(struct batch *batch, struct jobs_task *task, const char *why)
+static void refuse(const struct batch *batch, struct jobs_task *task, const char *why)
 {
     task->later.exchange.desk = batch->worker->desk;
     exchange_problem(&task->later.exchange, 500, why);
-    give_up(batch, task);
+}
+
+/* By the routes as they are here: its responder may have newer ones, and so may another larderd. */
+static void unfit(struct batch *batch, struct jobs_task *task, const char *why)
+{
+    refuse(batch, task, why);
+    task->why = arena_span(batch->worker->desk->arena, span_of(why));
+    log_event(LOG_WARNING, "jobs", "job %s: %s", task->filed->place.id, why);
+    task_failed(batch, task, true);
 }
 
 static void task_make(struct batch *batch, struct jobs_task *task, const struct queue_task *filed)
@@ -172,12 +180,13 @@ static void task_make(struct batch *batch, struct jobs_task *task, const struct 
     *task = (struct jobs_task){.filed = filed};
     if (filed->deaths >= DEATHS_MOST) {
         refuse(batch, task, "The workers that had the job did not come to its end.");
+        give_up(batch, task);
         return;
     }
     if (later_make(batch->live, batch->worker->desk, &text, &task->later, &error))
         batch->ready[batch->ready_count++] = task;
     else if (error.kind == ERROR_INVALID)
-        refuse(batch, task, error.text);
+        unfit(batch, task, error.text);
     else
         give_back(batch, filed, NOT_YET);
 }
