@@ -321,7 +321,7 @@ static int row_run(struct call *call, const struct row *row, struct queue *queue
 {
     if (!queue_resolve(queue, clock_monotonic(), &call->error))
         return failed(call);
-    call->manager = queue_manager_new(queue);
+    call->manager = queue_manager_new(queue, options_number(call->options, OPTION_JOB_TTL));
     call->connection = queue_connection(queue);
     int status = 1;
     if (call->manager && call->connection)

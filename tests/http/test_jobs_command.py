@@ -18,7 +18,7 @@ GONE = "A" * 22
 
 @pytest.fixture
 def served(stack):
-    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False)
+    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False, env={"LARDER_JOB_TTL": "2h"})
     made.sql("INSERT INTO notes VALUES (1, 'there'), (2, 'there')")
     return made
 
@@ -98,6 +98,7 @@ def test_jobs_are_dropped(served):
     served.larderds[0].start()
     wait_until(lambda: left(served) == 0, 20, "an empty queue")
     assert record(served, waiting)["s"] == "cancelled"
+    assert 3600 < served.queue.client().ttl(f"larder:q:j:{waiting[6:]}") <= 7200
     assert served.sql("SELECT count(*) FROM notes WHERE id = 9") == [(0,)]
 
 

@@ -1,6 +1,7 @@
 """Queued jobs, run by larderd: what becomes of them, and what their owner is told."""
 
 import json
+import time
 from signal import SIGHUP
 
 import pytest
@@ -178,6 +179,14 @@ def test_a_job_whose_route_is_gone_says_so(served):
     served.larderds[0].start()
     assert ended(served, path)["status"] == "failed"
     assert "no route POST /was/{id}" in json.loads(record(served, path)["rb"])["detail"]
+
+
+def test_the_page_says_to_look_again_when_the_job_is_tried_again(served):
+    path = file_job(served, "/flaky", {"well": 9})
+    wait_until(lambda: int(record(served, path)["a"]) >= 3 and record(served, path)["n"] != "0", 60, "a pause of seconds")
+    answer = served.direct(path)
+    left = int(record(served, path)["n"]) / 1e6 - time.time()
+    assert answer.json()["next"] and left <= int(answer["Retry-After"]) <= left + 2
 
 
 LATER = "-- @http POST /later\n-- @async\n-- @result row\nSELECT :well::int AS fine"
