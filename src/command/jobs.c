@@ -77,6 +77,7 @@ static void json_write(const struct queue_listed *job, bool whole, struct bytes 
         json_member("progress", job->progress, out);
         json_member("document", job->document, out);
         json_member("answer", job->body, out);
+        json_member("failure", job->why, out);
     }
     bytes_append_byte(out, '}');
 }
@@ -145,6 +146,7 @@ static bool whole_print(void *context, const struct queue_listed *job)
     field_print("document", job->document);
     field_print("status", job->status);
     field_print("answer", job->body);
+    field_print("failure", job->why);
     return true;
 }
 
@@ -319,7 +321,7 @@ static int row_run(struct call *call, const struct row *row, struct queue *queue
 {
     if (!queue_resolve(queue, clock_monotonic(), &call->error))
         return failed(call);
-    call->manager = queue_manager_new(queue);
+    call->manager = queue_manager_new(queue, options_number(call->options, OPTION_JOB_TTL));
     call->connection = queue_connection(queue);
     int status = 1;
     if (call->manager && call->connection)

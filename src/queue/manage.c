@@ -13,7 +13,7 @@
  * where, how many. Replies where to go on, empty at the end, then of each job its id and fields.
  */
 static const char list_text[] =
-    "local names = {'s', 'r', 'a', 'f', 'n', 'rs', 'd', 'p', 'rt', 'rb'}\n"
+    "local names = {'s', 'r', 'a', 'f', 'n', 'rs', 'd', 'p', 'rt', 'rb', 'rw'}\n"
     "local place, from, most = ARGV[1], ARGV[2], tonumber(ARGV[3])\n"
     "local ids, go_on = {}, ''\n"
     "if place == 'one' then\n"
@@ -38,7 +38,7 @@ static const char list_text[] =
     "end\n"
     "return jobs\n";
 
-/* KEYS as above. ARGV: "retry" or "drop", the id. Replies "changed", or the state. */
+/* KEYS as above. ARGV: "retry" or "drop", the id, the ms that an end is kept. Replies "changed", or the state. */
 static const char change_text[] =
     "local change, id = ARGV[1], ARGV[2]\n"
     "local key = KEYS[4] .. id\n"
@@ -62,7 +62,7 @@ static const char change_text[] =
     "if change == 'retry' then\n"
     "  if state ~= 'failed' then return state end\n"
     "  bury()\n"
-    "  redis.call('HDEL', key, 'e', 'b', 'rs', 'rt', 'rl', 'rb', 'z')\n"
+    "  redis.call('HDEL', key, 'e', 'b', 'rs', 'rt', 'rl', 'rb', 'rw', 'z')\n"
     "  redis.call('HSET', key, 's', 'queued', 'a', '0', 'n', '0', 'c', '0')\n"
     "  redis.call('PERSIST', key)\n"
     "  redis.call('XADD', KEYS[1], '*', 'j', id)\n"
@@ -75,7 +75,7 @@ static const char change_text[] =
     "elseif state == 'queued' then\n"
     "  redis.call('ZREM', KEYS[2], id)\n"
     "  redis.call('HSET', key, 's', 'cancelled', 'e', now, 'n', '0')\n"
-    "  redis.call('EXPIRE', key, 3600)\n"
+    "  redis.call('PEXPIRE', key, ARGV[3])\n"
     "  if alike and alike ~= '' then redis.call('DEL', alike) end\n"
     "  redis.call('PUBLISH', KEYS[5], id .. ' cancelled')\n"
     "else\n"
@@ -85,11 +85,12 @@ static const char change_text[] =
 
 #define PAGE "500"
 #define KEY_COUNT 5
-#define FIELD_COUNT 11
+#define FIELD_COUNT 12
 
 struct queue_manager {
     char names[KEY_COUNT][QUEUE_NAME_SIZE];
     struct redis_script list, change;
+    char kept[24]; /* ms */
 };
 
 static const char *const place_words[QUEUE_PLACE_COUNT] = {
@@ -103,7 +104,7 @@ static const char *const change_words[] = {
     [QUEUE_CHANGE_DROP] = "drop",
 };
 
-struct queue_manager *queue_manager_new(const struct queue *queue)
+struct queue_manager *queue_manager_new(const struct queue *queue, int64_t job_ttl)
 {
     static const enum queue_key order[KEY_COUNT] = {QUEUE_KEY_JOBS, QUEUE_KEY_LATER, QUEUE_KEY_DEAD,
                                                     QUEUE_KEY_JOB, QUEUE_KEY_NEWS};
@@ -112,6 +113,7 @@ struct queue_manager *queue_manager_new(const struct queue *queue)
         return NULL;
     for (size_t i = 0; i < KEY_COUNT; i++)
         queue_name(queue_prefix(queue), order[i], (struct span){0}, manager->names[i]);
+    snprintf(manager->kept, sizeof manager->kept, "%" PRId64, job_ttl / 1000);
     if (redis_script_init(&manager->list, list_text, NULL) &&
         redis_script_init(&manager->change, change_text, NULL))
         return manager;
@@ -163,6 +165,7 @@ static bool listed_read(const struct redis_reply *fields, struct queue_listed *r
         .progress = redis_reply_element(fields, 8),
         .type = redis_reply_element(fields, 9),
         .body = redis_reply_element(fields, 10),
+        .why = redis_reply_element(fields, 11),
     };
     memcpy(ret_job->id, id.data, id.size);
     return true;
@@ -215,7 +218,8 @@ bool queue_change(const struct queue_manager *manager, struct redis_connection *
                   enum queue_change change, const char *id, int64_t patience, bool *ret_changed,
                   enum queue_state *ret_state, struct error *error)
 {
-    const struct span arguments[] = {span_of(change_words[change]), span_of(id)};
+    const struct span arguments[] = {span_of(change_words[change]), span_of(id),
+                                     span_of(manager->kept)};
     struct redis_reply *reply;
     if (!run(manager, connection, &manager->change, arguments, ARRAY_COUNT(arguments), patience,
              &reply, error))

@@ -13,8 +13,8 @@
 
 struct queue_manager;
 
-/* The queue must outlive it. Null: memory. */
-struct queue_manager *queue_manager_new(const struct queue *queue) MUST_CHECK;
+/* The queue must outlive it. `job_ttl`: µs that a job which has ended is kept. Null: memory. */
+struct queue_manager *queue_manager_new(const struct queue *queue, int64_t job_ttl) MUST_CHECK;
 
 /* Null is allowed. */
 void queue_manager_free(struct queue_manager *manager);
@@ -30,7 +30,8 @@ enum queue_place_kind {
 /* Texts are the reply's; empty where the job has none. */
 struct queue_listed {
     char id[QUEUE_ID_SIZE];
-    struct span state, route, tries, filed, next, status, document, progress, type, body;
+    struct span state, route, tries, filed, next, status, document, progress, type, body,
+        why;
 };
 
 /* False: no more is wanted. */

@@ -42,6 +42,7 @@
 #define QUEUE_TYPE "rt"     /* … its Content-Type, … */
 #define QUEUE_LOCATION "rl" /* … its Location … */
 #define QUEUE_BODY "rb"     /* … and its body; of a failed job the problem */
+#define QUEUE_WHY "rw"      /* why its last try failed, for who runs the server alone */
 
 enum queue_state {
     QUEUE_QUEUED,

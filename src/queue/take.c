@@ -271,7 +271,7 @@ bool queue_begin(const struct queue_taker *taker, struct redis_connection *conne
     return true;
 }
 
-#define END_ARGUMENTS 9
+#define END_ARGUMENTS 10
 
 bool queue_end(const struct queue_taker *taker, struct redis_connection *connection,
                const struct queue_end *ends, size_t count, int64_t deadline, struct error *error)
@@ -296,6 +296,7 @@ bool queue_end(const struct queue_taker *taker, struct redis_connection *connect
             end->type,
             end->location,
             end->body,
+            end->why,
         };
         memcpy(&arguments[2 + END_ARGUMENTS * i], words, sizeof words);
     }

@@ -87,6 +87,7 @@ struct queue_end {
     bool trouble;           /* … for the server was in trouble: counted by itself */
     unsigned status;        /* of an end: the answer's; 0: none */
     struct span type, location, body;
+    struct span why; /* a try failed: QUEUE_WHY; empty: that stays as it is */
 };
 
 MUST_CHECK bool queue_end(const struct queue_taker *taker, struct redis_connection *connection,

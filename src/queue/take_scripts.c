@@ -47,7 +47,7 @@ const char take_begin_text[] =
               "return jobs\n";
 
 const char take_end_text[] = CLOCK END
-    "for i = 3, #ARGV, 9 do\n"
+    "for i = 3, #ARGV, 10 do\n"
     "  local entry, id, state = ARGV[i], ARGV[i + 1], ARGV[i + 2]\n"
     "  local key = KEYS[2] .. id\n"
     "  local was = redis.call('HGET', key, 's')\n"
@@ -58,6 +58,8 @@ const char take_end_text[] = CLOCK END
     "  if open and of then\n"
     "    redis.call('HSET', key, 'p', (state == 'done' and of or '0') .. '/' .. of)\n"
     "  end\n"
+    "  if open and ARGV[i + 9] ~= '' then redis.call('HSET', key, 'rw', ARGV[i + 9])\n"
+    "  elseif open and state == 'done' then redis.call('HDEL', key, 'rw') end\n"
     "  if open and state == 'queued' then\n"
     "    local at = now + ARGV[i + 3]\n"
     "    redis.call('HSET', key, 's', 'queued', 'n', text(at))\n"

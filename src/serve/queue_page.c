@@ -161,6 +161,13 @@ static void append_vary(const struct exchange *exchange, struct bytes *head)
     bytes_append_text(head, "\r\n");
 }
 
+/* Seconds: nothing comes of it before its next try. */
+static int64_t look_again_after(const struct queue_job *job)
+{
+    int64_t left = job->state == QUEUE_QUEUED ? job->next - clock_wall() : 0;
+    return left > 1000000 ? (left + 999999) / 1000000 : 1;
+}
+
 /* What a 200 and its 304 share. */
 static void append_lines(const struct exchange *exchange, struct bytes *head)
 {
@@ -168,7 +175,8 @@ static void append_lines(const struct exchange *exchange, struct bytes *head)
     bytes_append_format(head, "ETag: \"%s\"\r\nCache-Control: private, no-cache\r\n", watch->tag);
     append_vary(exchange, head);
     if (!has_ended(watch))
-        bytes_append_text(head, "Retry-After: 1\r\n");
+        bytes_append_format(head, "Retry-After: %lld\r\n",
+                            (long long)look_again_after(&watch->look.job));
     if (watch->kind == QUEUE_WATCH_WAIT)
         bytes_append_format(head, "Preference-Applied: wait=%lld\r\n", (long long)watch->wait);
 }

@@ -92,6 +92,7 @@ static void end_answered(struct batch *batch, struct jobs_task *task, enum queue
     end->type = exchange->settled_type;
     end->location = later_location(&task->later);
     end->body = exchange->settled_body;
+    end->why = task->why;
 }
 
 static void give_up(struct batch *batch, struct jobs_task *task)
@@ -120,7 +121,9 @@ static void task_failed(struct batch *batch, struct jobs_task *task, bool may_pa
         give_up(batch, task);
         return;
     }
-    end_add(batch, filed, QUEUE_QUEUED)->delay = again_after(filed->tries);
+    struct queue_end *end = end_add(batch, filed, QUEUE_QUEUED);
+    end->delay = again_after(filed->tries);
+    end->why = task->why;
     count_end(batch, task, COUNTER_JOB_AGAIN);
 }
 
@@ -152,11 +155,19 @@ static void ends_tell_surely(struct batch *batch)
 
 /* From what was filed to statements */
 
-static void refuse(struct batch *batch, struct jobs_task *task, const char *why)
+static void refuse(const struct batch *batch, struct jobs_task *task, const char *why)
 {
     task->later.exchange.desk = batch->worker->desk;
     exchange_problem(&task->later.exchange, 500, why);
-    give_up(batch, task);
+}
+
+/* By the routes as they are here: its responder may have newer ones, and so may another larderd. */
+static void unfit(struct batch *batch, struct jobs_task *task, const char *why)
+{
+    refuse(batch, task, why);
+    task->why = arena_span(batch->worker->desk->arena, span_of(why));
+    log_event(LOG_WARNING, "jobs", "job %s: %s", task->filed->place.id, why);
+    task_failed(batch, task, true);
 }
 
 static void task_make(struct batch *batch, struct jobs_task *task, const struct queue_task *filed)
@@ -169,12 +180,13 @@ static void task_make(struct batch *batch, struct jobs_task *task, const struct 
     *task = (struct jobs_task){.filed = filed};
     if (filed->deaths >= DEATHS_MOST) {
         refuse(batch, task, "The workers that had the job did not come to its end.");
+        give_up(batch, task);
         return;
     }
     if (later_make(batch->live, batch->worker->desk, &text, &task->later, &error))
         batch->ready[batch->ready_count++] = task;
     else if (error.kind == ERROR_INVALID)
-        refuse(batch, task, error.text);
+        unfit(batch, task, error.text);
     else
         give_back(batch, filed, NOT_YET);
 }
@@ -293,16 +305,27 @@ static void server_failed(struct batch *batch, struct jobs_task *task,
     struct queue_end *end = end_add(batch, task->filed, QUEUE_QUEUED);
     end->delay = again_after(task->filed->troubles + 1);
     end->trouble = true;
+    end->why = task->why;
     count_end(batch, task, COUNTER_JOB_AGAIN);
     if (quiet_over(&jobs->trouble_quiet, clock_monotonic()))
         log_event(LOG_WARNING, "jobs", "%.*s: PostgreSQL is in trouble, the job waits: %s",
                   SPAN_PRINTF(task->filed->route), failure->message);
 }
 
+/* The answer says nothing of it, since it may tell what is no client's business. */
+static struct span why_of(const struct batch *batch, const struct db_failure *failure)
+{
+    return span_of(arena_format(batch->worker->desk->arena,
+                                failure->sqlstate[0] ? "%s (SQLSTATE %s)" : "%s%s",
+                                failure->message, failure->sqlstate));
+}
+
 static void alone_failed(struct batch *batch, const struct jobs_group *group,
                          const struct db_failure *failure)
 {
     struct jobs_task *task = group->tasks[0];
+    if (group->unfit > 0)
+        task->why = why_of(batch, failure);
     if (group->unfit == 0)
         give_up(batch, task);
     else if (!group->begun || db_failure_is_servers(failure))

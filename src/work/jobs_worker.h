@@ -32,6 +32,7 @@ struct jobs_task {
     const struct queue_task *filed;
     struct later later;
     struct span record; /* what it is answered; data null: not made */
+    struct span why;    /* its try failed: QUEUE_WHY */
     bool cancelled;
 };
 

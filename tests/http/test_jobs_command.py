@@ -10,13 +10,15 @@ from support.paths import program
 from support.waiting import wait_until
 
 SCHEMA = "CREATE TABLE notes (id int PRIMARY KEY, text text NOT NULL);"
-ROUTES = {"note": "-- @http POST /notes/{id}\n-- @async retries=0\n-- @result none\nINSERT INTO notes VALUES (:id, 'x')"}
+ROUTES = {"note": "-- @http POST /notes/{id}\n-- @async retries=0\n-- @result none\nINSERT INTO notes VALUES (:id, 'x')",
+          "share": "-- @http POST /shares/{of}\n-- @async retries=5\n-- @result row\nSELECT 100 / (:of::int - 1) AS share",
+          "none": "-- @http POST /none/{id}\n-- @async retries=0\n-- @result row\nSELECT id FROM notes WHERE id = :id"}
 GONE = "A" * 22
 
 
 @pytest.fixture
 def served(stack):
-    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False)
+    made = stack(ROUTES, schema=SCHEMA, queue=True, install=True, larderd=1, nginx=False, env={"LARDER_JOB_TTL": "2h"})
     made.sql("INSERT INTO notes VALUES (1, 'there'), (2, 'there')")
     return made
 
@@ -63,6 +65,28 @@ def test_a_dead_letter_is_tried_again(served):
     assert status == 1 and f"{job} is done: only failed jobs are tried again" in errors
 
 
+def test_why_a_job_failed_is_told_to_the_operator_alone(served):
+    job = fail(served, 1)
+    why = 'duplicate key value violates unique constraint "notes_pkey" (SQLSTATE 23505)'
+    assert json.loads(run(served, "show", job, "--json")[1])["failure"] == why
+    assert f"failure   {why}\n" in run(served, "show", job)[1]
+    assert "notes_pkey" not in served.direct(f"/jobs/{job}").body.decode()
+    served.sql("DELETE FROM notes")
+    assert run(served, "retry", job)[0] == 0
+    assert ended(served, f"/jobs/{job}")["status"] == "done"
+    assert json.loads(run(served, "show", job, "--json")[1])["failure"] == ""
+    path = file_job(served, "/none/7")
+    assert ended(served, path)["status"] == "failed"
+    assert "failure" not in run(served, "show", path[6:])[1], "its answer says all there is"
+
+
+def test_a_job_that_waits_for_its_next_try_tells_why(served):
+    path = file_job(served, "/shares/1")
+    wait_until(lambda: record(served, path).get("rw"), 20, "the first failure")
+    assert "failure   division by zero (SQLSTATE 22012)\n" in run(served, "show", path[6:])[1]
+    assert "division" not in served.direct(path).body.decode()
+
+
 def test_jobs_are_dropped(served):
     job = fail(served, 1)
     assert run(served, "drop", job)[0] == 0
@@ -74,6 +98,7 @@ def test_jobs_are_dropped(served):
     served.larderds[0].start()
     wait_until(lambda: left(served) == 0, 20, "an empty queue")
     assert record(served, waiting)["s"] == "cancelled"
+    assert 3600 < served.queue.client().ttl(f"larder:q:j:{waiting[6:]}") <= 7200
     assert served.sql("SELECT count(*) FROM notes WHERE id = 9") == [(0,)]
 
 

@@ -1,13 +1,14 @@
 """Queued jobs, run by larderd: what becomes of them, and what their owner is told."""
 
 import json
+import time
 from signal import SIGHUP
 
 import pytest
 
 from support import tokens
 from support.gate import Held
-from support.jobs import dead, ended, file_job, left, record
+from support.jobs import dead, ended, file_job, left, look, record
 from support.stack import metrics
 from support.tokens import bearer
 from support.waiting import wait_until
@@ -178,6 +179,35 @@ def test_a_job_whose_route_is_gone_says_so(served):
     served.larderds[0].start()
     assert ended(served, path)["status"] == "failed"
     assert "no route POST /was/{id}" in json.loads(record(served, path)["rb"])["detail"]
+
+
+def test_the_page_says_to_look_again_when_the_job_is_tried_again(served):
+    path = file_job(served, "/flaky", {"well": 9})
+    wait_until(lambda: int(record(served, path)["a"]) >= 3 and record(served, path)["n"] != "0", 60, "a pause of seconds")
+    answer = served.direct(path)
+    left = int(record(served, path)["n"]) / 1e6 - time.time()
+    assert answer.json()["next"] and left <= int(answer["Retry-After"]) <= left + 2
+
+
+LATER = "-- @http POST /later\n-- @async\n-- @result row\nSELECT :well::int AS fine"
+
+
+@pytest.mark.parametrize("before, why", [
+    (None, "no route POST /later"), (LATER.replace("\nSELECT", "\n-- @param more int\nSELECT :more,"), "the route needs more")])
+def test_a_job_waits_for_routes_that_larderd_has_yet_to_load(served, before, why):
+    """Of a responder that loaded them before."""
+    served.larderds[0].stop()
+    path = file_job(served, "/flaky", {"well": 0})
+    served.queue.client().hset(f"larder:q:j:{path[6:]}", "r", "POST /later")
+    if before:
+        served.write_route("later", before)
+    served.larderds[0].start()
+    wait_until(lambda: record(served, path)["n"] != "0", 20, "a try that does not fit the routes")
+    assert look(served, path)["status"] == "queued" and dead(served) == []
+    assert why in record(served, path)["rw"]
+    served.write_route("later", LATER)
+    served.larderds[0].process.signal(SIGHUP)
+    assert ended(served, path)["result"] == {"fine": 0}
 
 
 def test_a_reload_makes_jobs_by_the_new_route(served):

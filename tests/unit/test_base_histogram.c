@@ -60,6 +60,23 @@ static void quantiles_are_near(void **state)
     assert_true(fabs(histogram_mean(&histogram) - 50000.5) < 0.01);
 }
 
+/* All of one duration, with one longer, so that the longest bounds nothing. */
+static void no_quantile_is_a_quarter_too_high_or_a_fifth_too_low(void **state)
+{
+    (void)state;
+    for (int64_t duration = 10; duration <= 10000000; duration += duration / 50 + 1) {
+        struct histogram histogram = {.sum = 0};
+        for (int i = 0; i < 100; i++)
+            histogram_add(&histogram, duration);
+        histogram_add(&histogram, 60000000);
+        for (int percent = 1; percent < 99; percent++) {
+            double got = histogram_quantile(&histogram, percent / 100.0);
+            assert_true(duration == 10 || got >= 0.8 * (double)duration);
+            assert_true(got <= 1.25 * (double)duration);
+        }
+    }
+}
+
 static void no_quantile_is_above_the_longest(void **state)
 {
     struct histogram histogram = {.sum = 0};
@@ -76,4 +93,5 @@ static void no_quantile_is_above_the_longest(void **state)
 UNIT_MAIN(cmocka_unit_test(bounds_rise_from_10_us_to_10_s),
           cmocka_unit_test(a_duration_counts_up_to_its_bound),
           cmocka_unit_test(nothing_counted_is_zero), cmocka_unit_test(quantiles_are_near),
+          cmocka_unit_test(no_quantile_is_a_quarter_too_high_or_a_fifth_too_low),
           cmocka_unit_test(no_quantile_is_above_the_longest))
