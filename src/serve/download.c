@@ -177,16 +177,19 @@ static void shut(struct download *download)
     broken(download, 200, COUNTER_STREAMS_LEFT);
 }
 
-/* No row came for a moment: what is at hand goes, and then the time is looked at. */
+/*
+ * No row came for a moment: what is at hand goes, and then the time is looked at. A header alone
+ * waits for the first row, which may fail.
+ */
 static void pause_take(struct download *download)
 {
-    if (download->count)
+    if (row_count(download))
         outlet_flush(download->outlet);
     if (outlet_state(download->outlet) != OUTLET_OPEN)
         shut(download);
     else if (outlet_time_over(download->outlet))
         out_of_time(download, "the download took longer than it may");
-    else if (!download->count && clock_monotonic() >= download->first_until)
+    else if (!row_count(download) && clock_monotonic() >= download->first_until)
         out_of_time(download, "no row came in time");
 }
 
@@ -217,7 +220,7 @@ static void rows_send(struct download *download)
     struct db_failure failure;
     struct span bytes;
     while (exchange->phase == PHASE_SEEKING) {
-        int64_t wait = download->count && outlet_holds(download->outlet) ? GATHER : LOOK;
+        int64_t wait = row_count(download) && outlet_holds(download->outlet) ? GATHER : LOOK;
         switch (db_stream_next(download->rows, exchange->writer->peer, wait, &bytes, &failure)) {
         case DB_STREAM_ROW:
             row_take(download, bytes);

@@ -15,6 +15,7 @@ from support.crowd import Background
 from support.download import Download
 from support.gate import ROUTE as GATE, Gate
 from support.postgres import PgBouncer
+from support.proxy import Proxy
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -371,6 +372,19 @@ def test_behind_pgbouncer(shared_stack, lazy_postgres, work_folder):
     finally:
         stack.stop(quietly=True)
         bouncer.stop()
+
+
+def test_a_header_that_comes_alone_is_not_sent_before_the_first_row(stack, lazy_postgres):
+    """PostgreSQL gathers 8 kB, but what stands between may cut that anywhere."""
+    between = Proxy(("127.0.0.1", lazy_postgres().port))
+    between.part(b"d\0\0\0\x06a\n", 0.5)
+    try:
+        cut = stack({"bad": ROUTES["bad"]}, schema=SCHEMA, redis=False, nginx=False,
+                    env={"PGHOST": "127.0.0.1", "PGPORT": str(between.port)})
+        cut.direct("/bad").problem(500)
+        assert between.delayed
+    finally:
+        between.stop()
 
 
 def test_a_download_says_that_it_is_not_cached(served):

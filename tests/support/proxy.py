@@ -54,6 +54,10 @@ class Proxy:
         seconds later. `kept_back` and `delayed` count them."""
         self.behave("keep", seconds, pattern=pattern)
 
+    def part(self, pattern, seconds):
+        """Of an answer with `pattern` in it, what stands behind that comes so many seconds later."""
+        self.behave("part", seconds, pattern=pattern)
+
     def hold(self):
         """Nothing comes through the connections that are open now, until release; new ones are as always."""
         with self.lock:
@@ -143,13 +147,19 @@ class Proxy:
             if self.mode == "keep" and upstream and self.pattern in data:
                 self.kept_back += 1
                 self.changed.wait_for(lambda: self.mode != "keep")
-            mode, seconds, reply = self.mode, self.seconds, self.reply
+            mode, seconds, reply, pattern = self.mode, self.seconds, self.reply, self.pattern
         if mode == "answer":
             if upstream:
                 source.sendall(reply * max(1, len(COMMAND.findall(data))))
             return
         if mode in ("delay", "keep") and seconds and not upstream:
             self.delayed += 1
+            time.sleep(seconds)
+        if mode == "part" and not upstream and pattern in data:
+            self.delayed += 1
+            end = data.index(pattern) + len(pattern)
+            sink.sendall(data[:end])
+            data = data[end:]
             time.sleep(seconds)
         sink.sendall(data)
 
