@@ -108,7 +108,7 @@ class Postgres:
         return name
 
     def cheaply(self):
-        """Files copied cost half of what pages logged do, for there is no waiting for the disk; before 15 it is so anyway."""
+        """Copied as files it costs little over half of what logging its pages does; before 15 it is so anyway."""
         return "STRATEGY file_copy" if self.version >= 15 else ""
 
     def drop_database(self, name):
