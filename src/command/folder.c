@@ -24,12 +24,13 @@ static bool database_configured(void)
 
 static bool ask(struct command_folder *folder, struct db_connection *connection)
 {
+    struct session_look look = {0};
     for (size_t i = 0; i < route_table_count(folder->table); i++) {
         const struct route *route = route_table_at(folder->table, i);
         if (!route->statement.sql.size || !route_reads(route, NULL))
             continue;
-        if (!learn_route(connection, route, folder->arena, &folder->faults, &folder->learned[i],
-                         &folder->failure))
+        if (!learn_route(connection, route, &look, folder->arena, &folder->faults,
+                         &folder->learned[i], &folder->failure))
             return false;
         if (folder->learned[i])
             folder->refusals[i] =

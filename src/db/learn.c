@@ -482,9 +482,9 @@ static bool ask(struct asking *asking)
     return taken;
 }
 
-bool learn_route(struct db_connection *connection, const struct route *route, struct arena *arena,
-                 struct fault_list *faults, struct learned **ret_learned,
-                 struct db_failure *failure)
+bool learn_route(struct db_connection *connection, const struct route *route,
+                 struct session_look *look, struct arena *arena, struct fault_list *faults,
+                 struct learned **ret_learned, struct db_failure *failure)
 {
     struct db_failure local = {0};
     struct fault_list own = {.arena = faults->arena};
@@ -497,8 +497,8 @@ bool learn_route(struct db_connection *connection, const struct route *route, st
                             .failure = &local};
     if (!asking.learned)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    bool asked = ask(&asking) &&
-                 session_ask_plain(connection, route, ASK_TIMEOUT, &asking.learned->plain, &local);
+    bool asked = ask(&asking) && session_ask_plain(connection, route, ASK_TIMEOUT, look,
+                                                   &asking.learned->plain, &local);
     learn_identify(asking.learned, route);
     for (size_t i = 0; i < own.count; i++)
         fault_add(faults, own.faults[i].file, own.faults[i].line, own.faults[i].column, "%s",

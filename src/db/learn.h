@@ -8,6 +8,7 @@
 #include "db/connection.h"
 #include "db/depends.h"
 #include "db/page.h"
+#include "db/session.h"
 #include "db/shape.h"
 #include "route/route.h"
 
@@ -82,10 +83,12 @@ struct learned *learn_unasked(const struct route *route, struct arena *arena) MU
  * Asks PostgreSQL, of a write about each statement. When it complains, or the columns don't fit
  * @result (one column for value and json, no two of one name for rows and row), or a @depends does
  * not fit, the complaint is in `faults` with file, line and column, and *ret_learned is null. False
- * only when PostgreSQL could not be asked.
+ * only when PostgreSQL could not be asked. `look` is shared by the routes asked about in one go
+ * (db/session.h).
  */
 MUST_CHECK bool learn_route(struct db_connection *connection, const struct route *route,
-                            struct arena *arena, struct fault_list *faults,
-                            struct learned **ret_learned, struct db_failure *failure);
+                            struct session_look *look, struct arena *arena,
+                            struct fault_list *faults, struct learned **ret_learned,
+                            struct db_failure *failure);
 
 #endif

@@ -57,16 +57,26 @@ static bool kept_by_text(const struct route *route)
     return kept;
 }
 
-bool session_ask_plain(struct db_connection *connection, const struct route *route, int64_t timeout,
-                       bool *ret_plain, struct db_failure *failure)
+static bool look_now(struct db_connection *connection, int64_t timeout, struct session_look *look,
+                     struct db_failure *failure)
 {
     struct db_result *result;
+    if (!db_execute(connection, question, NULL, 0, timeout, &result, failure))
+        return false;
+    *look =
+        (struct session_look){.looked = true, .plain = span_is(db_result_value(result, 0, 0), "f")};
+    db_result_free(result);
+    return true;
+}
+
+bool session_ask_plain(struct db_connection *connection, const struct route *route, int64_t timeout,
+                       struct session_look *look, bool *ret_plain, struct db_failure *failure)
+{
     *ret_plain = false;
     if (kept_by_text(route))
         return true;
-    if (!db_execute(connection, question, NULL, 0, timeout, &result, failure))
+    if (!look->looked && !look_now(connection, timeout, look, failure))
         return false;
-    *ret_plain = span_is(db_result_value(result, 0, 0), "f");
-    db_result_free(result);
+    *ret_plain = look->plain;
     return true;
 }

@@ -9,13 +9,21 @@
 #include "db/connection.h"
 #include "route/route.h"
 
+/* What one look at the definitions told: good for all routes that are asked about in one go. */
+struct session_look {
+    bool looked;
+    bool plain;
+};
+
 /*
  * Do the route's statements leave nothing there? Not if one may by its own text, or if there is
  * anything in the database that may when a statement sets it off: a function whose text says so, or
  * that makes up statements; a default, a condition, a view or a policy that calls what does.
- * Functions in C are taken at their word.
+ * Functions in C are taken at their word. The database is asked unless `look`, all 0 at first, has
+ * its answer.
  */
 MUST_CHECK bool session_ask_plain(struct db_connection *connection, const struct route *route,
-                                  int64_t timeout, bool *ret_plain, struct db_failure *failure);
+                                  int64_t timeout, struct session_look *look, bool *ret_plain,
+                                  struct db_failure *failure);
 
 #endif

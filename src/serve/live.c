@@ -210,6 +210,7 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
                 struct db_failure *failure)
 {
     bool all = true;
+    struct session_look look = {0};
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
         struct learned *learned;
@@ -218,7 +219,7 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
         if (!goes_on(live, failure))
             return false;
         served->asked =
-            learn_route(connection, served->route, live->arena, faults, &learned, failure);
+            learn_route(connection, served->route, &look, live->arena, faults, &learned, failure);
         if (served->asked && learned)
             atomic_store(&served->learned, learned);
         else if (served->asked && !learned_refuse(live, served))
@@ -283,18 +284,19 @@ static bool same(const struct route *route, const struct learned *left, const st
 
 /* Learnt in memory that goes again: only what differs is learnt into the live's own. */
 static bool learn_anew(struct live *live, struct served *served, struct db_connection *connection,
-                       struct fault_list *faults, bool *changed, struct db_failure *failure)
+                       struct session_look *look, struct fault_list *faults, bool *changed,
+                       struct db_failure *failure)
 {
     struct arena *scratch = arena_new();
     struct learned *learned = NULL;
     if (!scratch)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    bool asked = learn_route(connection, served->route, scratch, faults, &learned, failure);
+    bool asked = learn_route(connection, served->route, look, scratch, faults, &learned, failure);
     bool differs = asked && learned && !same(served->route, learned, atomic_load(&served->learned));
     arena_free(scratch);
     if (!differs)
         return asked;
-    if (!learn_route(connection, served->route, live->arena, faults, &learned, failure))
+    if (!learn_route(connection, served->route, look, live->arena, faults, &learned, failure))
         return false;
     if (learned) {
         atomic_store(&served->learned, learned);
@@ -307,13 +309,14 @@ bool live_learn_anew(struct live *live, struct db_connection *connection, struct
                      bool *ret_changed, struct db_failure *failure)
 {
     bool all = true;
+    struct session_look look = {0};
     *ret_changed = false;
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
         if (!goes_on(live, failure))
             return false;
         if (served->route->statement.sql.size == 0 ||
-            learn_anew(live, served, connection, faults, ret_changed, failure))
+            learn_anew(live, served, connection, &look, faults, ret_changed, failure))
             continue;
         all = false;
         if (!only_this_route(connection, failure))

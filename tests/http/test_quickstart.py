@@ -32,6 +32,7 @@ class Quickstart:
         self.folder = folder
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LARDER_"))}
         self.environment |= {"LARDER_STATE": str(folder), "LARDER_PORT": str(free_port()), "LARDER_SCALE": "0.01"}
+        self.environment["CFLAGS"] = "-O0"  # built sooner; the programs' speed is of no interest here
 
     @property
     def url(self):
