@@ -1,9 +1,7 @@
 """A server that goes while a write is under way: either nothing happened and it is tried again, or nobody can know, and
 that is said."""
 
-import os
 import time
-from signal import SIGKILL
 
 import pytest
 
@@ -102,10 +100,10 @@ def test_a_crash_of_another_session_is_not_known(server):
             cursor.execute("SELECT pg_backend_pid()")
             other = cursor.fetchone()[0]
         assert other != pid
-        os.kill(other, SIGKILL)
+        wait_crash = server.crash(other)
         answer = write.answer()
         assert answer.outcome == "failed" and answer.kind in ("unknown", "away")
-        wait_until(server.answers, 20, "PostgreSQL after its crash")
+        wait_crash()
 
 
 # Behind PgBouncer
@@ -121,9 +119,9 @@ def test_what_pgbouncer_says_of_a_server_it_lost_is_not_known(server, bouncer):
     with writer(server, "transaction", **bouncer.environment) as write:
         write.send(*SLOW)
         pid = wait_until(lambda: running(server), what="the statement")[0][0]
-        os.kill(pid, SIGKILL)
+        wait_crash = server.crash(pid)
         answer = write.answer()
         assert (answer.outcome, answer.kind) == ("failed", "unknown"), answer
-        wait_until(server.answers, 20, "PostgreSQL after its crash")
+        wait_crash()
         wait_written(write)
         assert rows(server) == 1

@@ -120,6 +120,13 @@ class Postgres:
                                   capture_output=True, text=True).stdout.split()
         return [self.process.pid] + [int(pid) for pid in children]
 
+    def crash(self, pid):
+        """Kills one of its sessions, for which it ends all others and begins anew, and gives a function that waits for
+        that: until it has noticed, the old ones answer."""
+        before = set(self.everyone()[1:])
+        send(pid, signal.SIGKILL)
+        return lambda: wait_until(lambda: not before & set(self.everyone()) and self.answers(), 20, "PostgreSQL after its crash")
+
     def pause(self):
         """SIGSTOP to the postmaster, so that it makes no more, and to every backend: connections stay open, nothing
         answers."""
