@@ -1,13 +1,14 @@
 /*
  * Times the same write by a bare libpq connection and through Larder, in turn.
  *
- *   posts ROUNDS STATEMENT KEYS TARGET ADDRESS...
+ *   posts ROUNDS STATEMENT KEYS PLAIN TARGET ADDRESS...
  *
  * STATEMENT is prepared; its $1 is a key from 1 to KEYS, $2 a text. By libpq it is run in the three
- * calls that a program makes of a transaction (BEGIN, the statement, COMMIT), and once more with
- * all of them in one pipeline. Each begins at rest, 5 ms after the one before. At each ADDRESS (see
- * link.h) it is a POST of {"key":…,"text":…} to TARGET. Prints one line a round: nanoseconds of the
- * calls, of the pipeline, and at each address.
+ * calls that a program makes of a transaction (BEGIN, the statement, COMMIT), first in the database
+ * PLAIN, and once more with all of them in one pipeline. Each begins at rest, 5 ms after the one
+ * before. At each ADDRESS (see link.h) it is a POST of {"key":…,"text":…} to TARGET. Prints one
+ * line a round: nanoseconds of the calls in PLAIN and in PGDATABASE, of the pipeline, and at each
+ * address.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,27 +19,27 @@
 
 #include "link.h"
 
-enum { ADDRESSES_MAX = 4, WAYS_MAX = ADDRESSES_MAX + 2 };
+enum { ADDRESSES_MAX = 4, LIBPQ_WAYS = 3, WAYS_MAX = ADDRESSES_MAX + LIBPQ_WAYS };
 
 static struct field {
-    PGconn *database;
+    PGconn *plain, *database;
     struct link links[ADDRESSES_MAX];
-    int count; /* ways: two of libpq, and the addresses */
+    int count; /* ways: those of libpq, and the addresses */
     const char *target;
 } field;
 
 static void good(PGresult *result, ExecStatusType wanted)
 {
     if (PQresultStatus(result) != wanted)
-        fail("PostgreSQL", PQerrorMessage(field.database));
+        fail("PostgreSQL", PQresultErrorMessage(result));
     PQclear(result);
 }
 
-static void write_by_calls(const char *const *values)
+static void write_by_calls(PGconn *database, const char *const *values)
 {
-    good(PQexec(field.database, "BEGIN"), PGRES_COMMAND_OK);
-    good(PQexecPrepared(field.database, "write", 2, values, NULL, NULL, 0), PGRES_TUPLES_OK);
-    good(PQexec(field.database, "COMMIT"), PGRES_COMMAND_OK);
+    good(PQexec(database, "BEGIN"), PGRES_COMMAND_OK);
+    good(PQexecPrepared(database, "write", 2, values, NULL, NULL, 0), PGRES_TUPLES_OK);
+    good(PQexec(database, "COMMIT"), PGRES_COMMAND_OK);
 }
 
 static void result_take(ExecStatusType wanted)
@@ -76,12 +77,12 @@ static void write_by_post(struct link *link, const char *const *values)
 static int64_t write_time(int way, const char *const *values)
 {
     int64_t begin = now();
-    if (way == 0)
-        write_by_calls(values);
-    else if (way == 1)
+    if (way < 2)
+        write_by_calls(way == 0 ? field.plain : field.database, values);
+    else if (way < LIBPQ_WAYS)
         write_by_pipeline(values);
     else
-        write_by_post(&field.links[way - 2], values);
+        write_by_post(&field.links[way - LIBPQ_WAYS], values);
     return now() - begin;
 }
 
@@ -109,18 +110,33 @@ static void round_run(int round, long keys)
         printf("%lld%c", (long long)times[i], i == field.count - 1 ? '\n' : ' ');
 }
 
+/* To the database, PGDATABASE's where it is null. */
+static PGconn *connect_to(const char *name, const char *statement)
+{
+    const char *const keys[] = {"dbname", NULL};
+    const char *const values[] = {name, NULL};
+    PGconn *database = PQconnectdbParams(keys, values, 0);
+    if (PQstatus(database) != CONNECTION_OK)
+        fail("PostgreSQL", PQerrorMessage(database));
+    good(PQprepare(database, "write", statement, 2, NULL), PGRES_COMMAND_OK);
+    return database;
+}
+
+enum { FIXED = 6 }; /* words before the addresses */
+
 int main(int count, char **words)
 {
-    if (count < 6 || count > 5 + ADDRESSES_MAX)
-        fail("usage", "posts ROUNDS STATEMENT KEYS TARGET ADDRESS...");
-    field.target = words[4];
-    field.count = count - 3;
-    field.database = PQconnectdb("");
-    good(PQprepare(field.database, "write", words[2], 2, NULL), PGRES_COMMAND_OK);
-    for (int i = 5; i < count; i++)
-        link_open(words[i], &field.links[i - 5]);
+    if (count <= FIXED || count > FIXED + ADDRESSES_MAX)
+        fail("usage", "posts ROUNDS STATEMENT KEYS PLAIN TARGET ADDRESS...");
+    field.target = words[5];
+    field.count = count - FIXED + LIBPQ_WAYS;
+    field.plain = connect_to(words[4], words[2]);
+    field.database = connect_to(NULL, words[2]);
+    for (int i = FIXED; i < count; i++)
+        link_open(words[i], &field.links[i - FIXED]);
     for (int round = 0; round < atoi(words[1]); round++)
         round_run(round, atol(words[3]));
+    PQfinish(field.plain);
     PQfinish(field.database);
     return 0;
 }
