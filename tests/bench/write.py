@@ -1,6 +1,7 @@
 """Writes through Larder: what they cost beside the bare transaction, and whether the next read is fresh."""
 
 import os
+import shutil
 import subprocess
 from contextlib import nullcontext
 from statistics import median
@@ -9,6 +10,7 @@ from support import fastcgi as wire
 from support.responder import Responder
 from support.waiting import wait_until
 
+from . import likes
 from .replay import fastcgi, http, percentile
 from .report import Target, show_table
 from .site import Site
@@ -20,9 +22,8 @@ PAIRS, QUICK_PAIRS = 100000, 2000
 HOST_PAIRS, QUICK_HOST_PAIRS = 20000, 1000
 WRITERS, KEYS = 4, 200
 RATIO_MOST = 1.3
-STATEMENT = ("INSERT INTO social.comments (feed_id, user_id, content) VALUES ($1::bigint, 1, $2::text) "
-             "RETURNING id")
-WAYS = ("libpq: BEGIN, INSERT, COMMIT, no triggers", "libpq: the same with the triggers", "libpq: that in one pipeline",
+TARGET = "/bench/like-now"
+WAYS = ("libpq: BEGIN, like, count, COMMIT, no triggers", "libpq: the same with the triggers", "libpq: that in one pipeline",
         "POST at Larder's socket", "POST through nginx")
 BARE, SOCKET = 0, 3
 
@@ -34,21 +35,37 @@ def run(field, program, *words):
     return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
 
 
-def posts(field, site, rounds, keys):
+def routes(field):
+    """The bench's, and the social pack's like, which is made before it is answered."""
+    folder = f"{field.work}/write-routes"
+    shutil.copytree(field.routes(), folder)
+    with open(f"{folder}/like.sql", "w", encoding="utf-8") as output:
+        output.write(likes.route(TARGET, False))
+    return folder
+
+
+def statements():
+    """Those of the like, as libpq has parameters."""
+    text = "".join(line for line in likes.route(TARGET, False).splitlines(True) if not line.startswith("--"))
+    return text.replace(":id", "$1::bigint").replace(":liker", "$2").split(";\n")
+
+
+def posts(field, site, rounds, drawn):
     """Of each way the microseconds of all rounds."""
-    rows = run(field, "posts", rounds, STATEMENT, keys, PLAIN, "/bench/comments", fastcgi(site), http(site))
+    sizes = field.postgres.execute("SELECT (SELECT count(*) FROM social.feeds), (SELECT count(*) FROM social.users)",
+                                   database="bench")[0]
+    rows = run(field, "posts", rounds, *statements(), *sizes, drawn, PLAIN, TARGET, fastcgi(site), http(site))
     return [[value / 1000 for value in way] for way in zip(*rows, strict=True)]
 
 
 def measure_cost(field, site, quick):
-    keys = field.postgres.execute("SELECT count(*) FROM social.feeds", database="bench")[0][0]
     rounds = QUICK_ROUNDS if quick else ROUNDS
     found = []
     for disk in (True, False):
         with durable(field) if disk else nullcontext():
-            ways = posts(field, site, rounds, keys)
+            ways = posts(field, site, rounds, 0 if disk else rounds * len(WAYS))
         bare = median(ways[BARE])
-        print(f"\nOne INSERT, {'on the disk' if disk else 'no disk waited for'}; {rounds} rounds in turn, each from rest")
+        print(f"\nA like, {'on the disk' if disk else 'no disk waited for'}; {rounds} rounds in turn, each from rest")
         show_table([("", "p50 µs", "p99 µs", "/ bare")] + [
             (name, f"{median(way):.0f}", f"{percentile(way, 99):.0f}", f"{median(way) / bare:.2f}")
             for name, way in zip(WAYS, ways, strict=True)])
@@ -90,7 +107,7 @@ def measure_other_host(field, site, quick):
 def measure(field, quick):
     print(f"\nwrite: {PROCESSES} processes of one responder and one larderd")
     make_plain(field)
-    with Site(field, "write", processes=PROCESSES) as site:
+    with Site(field, "write", {"LARDER_ROUTES": routes(field)}, processes=PROCESSES) as site:
         found = measure_cost(field, site, quick)
         found += measure_pairs(field, site, quick)
         return found + measure_other_host(field, site, quick)
