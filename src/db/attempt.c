@@ -86,17 +86,6 @@ void attempt_send_writer(struct attempt *attempt, bool writer)
     }
 }
 
-void attempt_send_time_left(struct attempt *attempt)
-{
-    char sql[240];
-    snprintf(sql, sizeof sql,
-             "SELECT pg_catalog.set_config('statement_timeout', GREATEST(1, %" PRId64
-             " - 1000 * EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - "
-             "pg_catalog.transaction_timestamp()))::int::text, true)",
-             db_milliseconds(attempt->timeout));
-    attempt_send(attempt, PURPOSE_SETTING, sql);
-}
-
 void attempt_send_identity(struct attempt *attempt, const struct db_identity *identity)
 {
     if (!identity)
@@ -191,6 +180,23 @@ void attempt_send_begin(struct attempt *attempt)
     snprintf(limit, sizeof limit, "SET LOCAL statement_timeout = %" PRId64,
              db_milliseconds(attempt->timeout));
     attempt_send(attempt, PURPOSE_SETTING, limit);
+}
+
+/* Prepared: to parse and plan it each time took longer than many a statement that it is for. */
+static const struct db_statement time_left_statement = {
+    .id = UINT64_C(0x6c61726465726d2a),
+    .sql = "SELECT pg_catalog.set_config('statement_timeout', GREATEST(1, $1::int8"
+           " - 1000 * EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()"
+           " - pg_catalog.transaction_timestamp()))::int8::text, true)",
+    .parameter_count = 1};
+
+void attempt_send_time_left(struct attempt *attempt)
+{
+    struct db_statement statement = time_left_statement;
+    char limit[32];
+    snprintf(limit, sizeof limit, "%" PRId64, db_milliseconds(attempt->timeout));
+    statement.values = (const char *const[]){limit};
+    attempt_send_statement(attempt, &statement, PURPOSE_SETTING, 0);
 }
 
 void attempt_send_flush(struct attempt *attempt)

@@ -12,7 +12,7 @@
 #include "db/write_known.h"
 
 /* Beside the items: what opens, closes and resets, with its preparing. */
-#define COMMANDS_AROUND (22 + ATTEMPT_RESET_COMMANDS)
+#define COMMANDS_AROUND (23 + ATTEMPT_RESET_COMMANDS)
 #define COMMANDS_EACH 3 /* an item's own: its identity */
 #define COMMANDS_STATEMENT 3
 

@@ -3,7 +3,7 @@
 #include "db/struck.h"
 
 /* Beside the statements, of which each may need a setting, its preparing, and itself. */
-#define COMMANDS_AROUND (18 + ATTEMPT_RESET_COMMANDS)
+#define COMMANDS_AROUND (19 + ATTEMPT_RESET_COMMANDS)
 #define COMMANDS_EACH 3
 
 struct writing {
