@@ -165,12 +165,14 @@ gather_routes() {
             say "$state/routes/$name has edits of yours and stays as it is; remove it to have the pack's own again"
             continue
         fi
-        rm -rf "${state:?}/routes/$name" "${state:?}/routes-copied/$name"
+        rm -rf "${state:?}/routes/$name" "${state:?}/routes-copied/$name"{,.new}
         if (exec_as "$web_user" sh -c 'cat "$0"/*.sql' "$source") >/dev/null 2>&1; then
             ln -s "$source" "$state/routes/$name"
         else
+            # By mv, or a copy that a full disk broke off would pass for an edit.
             cp -r "$source" "$state/routes-copied/$name"
-            cp -r "$source" "$state/routes/$name"
+            cp -r "$source" "$state/routes-copied/$name.new"
+            mv "$state/routes-copied/$name.new" "$state/routes/$name"
         fi
     done
 }

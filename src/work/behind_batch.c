@@ -19,8 +19,8 @@
 /* A whole batch may take so long at least, µs. */
 #define BATCH_PATIENCE (30 * INT64_C(1000000))
 
-/* How often a write whose time is over is tried alone. */
-#define SLOW_TRIES 5
+/* How often a write whose time is over, or that had an internal error, is tried alone. */
+#define DOUBTFUL_TRIES 5
 
 /* How long one waits whose tables are not as its statement wants them: a migration's moment. µs. */
 #define DEFINITIONS_PATIENCE (60 * INT64_C(1000000))
@@ -291,11 +291,20 @@ static bool turn_run(struct turn *turn, size_t from, size_t count, size_t *ret_f
     return false;
 }
 
+/*
+ * internal_error: what a function raises for the log alone, or trouble of PostgreSQL's own, which
+ * may pass. XX001 and XX002 are damaged data.
+ */
+static bool is_internal(const struct db_failure *failure)
+{
+    return strcmp(failure->sqlstate, "XX000") == 0;
+}
+
 /* Classes of SQLSTATE that say nothing of the write itself. */
 static bool is_passing(const struct db_failure *failure)
 {
     static const char *const classes[] = {"08", "25", "40", "53", "55", "57", "58", "XX"};
-    for (size_t i = 0; i < ARRAY_COUNT(classes); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(classes) && !is_internal(failure); i++)
         if (strncmp(failure->sqlstate, classes[i], 2) == 0)
             return true;
     switch (failure->kind) {
@@ -338,8 +347,8 @@ static bool is_doubtful(struct behind_stream *stream, const struct queue_behind_
         stream->doubtful_since = now;
     }
     stream->doubtful_tries++;
-    if (failure->kind == DB_FAILURE_TIMEOUT)
-        return stream->doubtful_tries < SLOW_TRIES;
+    if (failure->kind == DB_FAILURE_TIMEOUT || is_internal(failure))
+        return stream->doubtful_tries < DOUBTFUL_TRIES;
     return is_of_definitions(failure) && now - stream->doubtful_since < DEFINITIONS_PATIENCE;
 }
 

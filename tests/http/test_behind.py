@@ -19,6 +19,8 @@ CREATE TABLE looks (number bigint GENERATED ALWAYS AS IDENTITY, page text NOT NU
 CREATE TABLE counts (page text PRIMARY KEY, count int NOT NULL);
 CREATE TABLE mine (owner text NOT NULL DEFAULT current_user, claims text);
 CREATE TABLE waits (seconds float);
+CREATE FUNCTION check_page(page text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN IF page = 'ill' THEN RAISE internal_error; END IF; RETURN page; END $$;
 GRANT INSERT ON mine TO PUBLIC;
 """
 
@@ -49,6 +51,9 @@ INSERT INTO mine (claims) VALUES (current_setting('request.jwt.claims')::json ->
 -- @behind batch=10 every=20ms
 -- @timeout 200ms
 INSERT INTO looks (page, note) SELECT :page, pg_sleep(:seconds)""",
+    "internal.sql": """-- @http POST /internal/{page}
+-- @behind batch=5 every=20ms
+INSERT INTO looks (page) VALUES (check_page(:page))""",
     "two.sql": """-- @http POST /two/{page}
 -- @param seconds float default=0
 -- @behind batch=10 every=20ms
@@ -180,6 +185,17 @@ def test_one_whose_time_is_over_does_not_hold_up_the_others_for_ever(served):
         accepted(post(served, f"/sleep/{name}", {"seconds": seconds}))
     wait_until(lambda: pages(served, "after") == ["after"], 30)
     assert pages(served, "before") == ["before"] and pages(served, "slow") == []
+    assert client.xlen("larder:q:dead") == dead + 1
+
+
+def test_one_that_fails_for_the_log_alone_does_not_hold_up_the_others_for_ever(served):
+    """internal_error may be PostgreSQL's own trouble, which passes; it is what the manual has functions raise, too."""
+    client = served.queue.client()
+    dead = client.xlen("larder:q:dead")
+    for name in ("well", "ill", "better"):
+        accepted(post(served, f"/internal/{name}"))
+    wait_until(lambda: pages(served, "better") == ["better"], 30)
+    assert pages(served, "well") == ["well"] and pages(served, "ill") == []
     assert client.xlen("larder:q:dead") == dead + 1
 
 

@@ -396,17 +396,32 @@ def test_a_folder_that_cannot_hold_the_state_is_replaced(tmp_path):
 
 # Routes, where the services may not read the checkout
 
-def gather(folder, pack):
+def gather(folder, pack, before=":", status=0):
     """The packs' routes gathered as at a start; what is said."""
     script = f'''set -euo pipefail
         source {TREE}/packaging/lib/stack.sh
+        {before}
         exec_as() {{ false; }}
         say() {{ echo "$1"; }}
         tree={folder}/tree state={folder}/state web_user=nobody packs=({pack})
         gather_routes'''
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
-    assert told.returncode == 0 and not told.stderr, told
+    assert told.returncode == status and not told.stderr, told
     return told.stdout
+
+
+# A disk that is full after so many of the copies, of which some of the last one is there.
+FULL = "cp() {{ (($(ls {0}/state/routes-copied | wc -l) < {1})) && command cp \"$@\" || {{ mkdir \"$3\"; false; }}; }}"
+
+
+@pytest.mark.parametrize("copies", [0, 1])
+def test_a_copy_that_was_broken_off_is_no_edit(tmp_path, copies):
+    pack, copy = (tmp_path / name / "one.sql" for name in ("tree/sql/pack/routes", "state/routes/pack"))
+    pack.parent.mkdir(parents=True)
+    pack.write_text("first")
+    gather(tmp_path, "pack", FULL.format(tmp_path, copies), status=1)
+    assert not copy.exists()
+    assert gather(tmp_path, "pack") == "" and copy.read_text() == "first"
 
 
 def test_an_edit_of_a_packs_copied_routes_stays(tmp_path):
