@@ -33,7 +33,7 @@ def runs(stack):
 
 
 def sleeping(stack):
-    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND state = 'active' "
+    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND wait_event = 'PgSleep' "
                      "AND pid <> pg_backend_pid()")[0][0]
 
 

@@ -162,7 +162,7 @@ def test_a_running_job_is_cancelled_within_a_second(served):
 
 
 def sleeping(stack):
-    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND state = 'active' "
+    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND wait_event = 'PgSleep' "
                      "AND pid <> pg_backend_pid()")[0][0]
 
 
