@@ -38,7 +38,10 @@ static const char list_text[] =
     "end\n"
     "return jobs\n";
 
-/* KEYS as above. ARGV: "retry" or "drop", the id, the ms that an end is kept. Replies "changed", or the state. */
+/*
+ * KEYS as above. ARGV: "retry" or "drop", the id, the ms that an end is kept. Replies "changed", or
+ * the state.
+ */
 static const char change_text[] =
     "local change, id = ARGV[1], ARGV[2]\n"
     "local key = KEYS[4] .. id\n"

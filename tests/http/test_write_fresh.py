@@ -129,13 +129,18 @@ def test_others_rows_stay_kept(served):
     assert queries(served) == before
 
 
+def write_often(served, user, patience):
+    """Until nothing waits to be struck."""
+    for number in range(20):
+        put(served, f"/users/{user}?name=n{number}")
+    wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, patience, "nothing waiting")
+
+
 def test_what_the_responder_bumped_is_not_bumped_again(served):
     barrier(served)
     before = metrics(served)
     with outbox_unread(served):
-        for number in range(20):
-            put(served, f"/users/10?name=n{number}")
-        wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, 10, "nothing waiting")
+        write_often(served, 10, 10)
     barrier(served)
     after = metrics(served)
     assert after.sum("larder_bumped_tags_total") - before.sum("larder_bumped_tags_total") < 5, "those of the barrier"
@@ -148,9 +153,7 @@ def test_nor_while_postgresql_is_asked_about_routes(served):
     barrier(served)
     before = metrics(served)
     with learning(served, served.api, "elsewhere"):
-        for number in range(20):
-            put(served, f"/users/12?name=l{number}")
-        wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, 20, "nothing waiting")
+        write_often(served, 12, 20)
     barrier(served)
     after = metrics(served)
     assert after.sum("larder_bumped_tags_total") - before.sum("larder_bumped_tags_total") < 5, "those of the barrier"
