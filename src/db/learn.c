@@ -229,14 +229,6 @@ static bool shaped_check(struct asking *asking, const struct db_shaped *shaped)
     return true;
 }
 
-static bool offers_objects(const struct route_stream *stream)
-{
-    for (size_t i = 0; i < stream->format_count; i++)
-        if (stream->formats[i] != FORMAT_CSV)
-            return true;
-    return false;
-}
-
 static bool stream_check(struct asking *asking)
 {
     struct db_shaped shaped = {0};
@@ -255,7 +247,7 @@ static bool stream_take(struct asking *asking, const struct db_description *bare
     else if (!statement_is_relation(asking->statement->sql))
         fault_add(asking->faults, route->file, asking->statement->line, 0,
                   "@stream needs a SELECT, VALUES, TABLE or WITH");
-    else if (offers_objects(&route->stream))
+    else if (learn_stream_has_objects(&route->stream))
         check_columns_differ(asking, bare);
     if (asking->faults->count == 0 && !stream_check(asking))
         return false;
@@ -309,14 +301,6 @@ static bool read_take(struct asking *asking, const struct db_description *bare)
     return shaped_check(asking, &shaped) && (!paged || pages_check(asking));
 }
 
-static bool param_known(const struct route *route, struct span name)
-{
-    for (size_t i = 0; i < route->param_count; i++)
-        if (span_is(name, route->params[i].name))
-            return true;
-    return false;
-}
-
 static bool column_add(struct asking *asking, struct span name)
 {
     struct learned_write *write = &asking->learned->write;
@@ -348,7 +332,7 @@ static bool places_learn(struct asking *asking, const struct db_description *bar
                 return false;
             continue;
         }
-        if (param_known(route, name))
+        if (route_param_find(route, name) >= 0)
             continue;
         struct place place = place_of(route->text, (size_t)(name.data - route->text.data));
         fault_add(asking->faults, route->file, place.line, place.column,

@@ -64,6 +64,14 @@ static const char *settings_make(unsigned count, struct arena *arena)
     return sql.failed ? NULL : arena_text(arena, bytes_span(&sql));
 }
 
+bool learn_stream_has_objects(const struct route_stream *stream)
+{
+    for (size_t i = 0; i < stream->format_count; i++)
+        if (stream->formats[i] != FORMAT_CSV)
+            return true;
+    return false;
+}
+
 const char *learn_stream_probe(const struct route *route, struct arena *arena, size_t *ret_offset)
 {
     static const char before[] = "SELECT FROM (";

@@ -6,6 +6,9 @@
 
 #include "db/learn.h"
 
+/* Does it offer rows as objects, whose columns must differ in name? */
+bool learn_stream_has_objects(const struct route_stream *stream);
+
 /*
  * A statement around the route's that PostgreSQL can't describe where that is none to select from:
  * an INSERT with RETURNING. Null: memory.

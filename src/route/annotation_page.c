@@ -53,14 +53,6 @@ void annotate_page(struct draft *draft, struct span rest)
         draft->route->page.column_count = 0;
 }
 
-static int param_find(const struct route *route, const char *name)
-{
-    for (size_t i = 0; i < route->param_count; i++)
-        if (strcmp(route->params[i].name, name) == 0)
-            return (int)i;
-    return -1;
-}
-
 /* The size of a page as the file's own @param has it. */
 static const char *size_problem(const struct param *param)
 {
@@ -108,13 +100,13 @@ void page_params(struct draft *draft)
 {
     struct route *route = draft->route;
     struct span at = route->page.columns[0].name;
-    int size = param_find(route, own_size.name);
+    int size = route_param_find(route, span_of(own_size.name));
     const char *problem = size < 0 ? NULL : size_problem(&route->params[size]);
     if (!route->page.column_count)
         return;
     if (problem)
         draft_fault(draft, at, "@page: the parameter limit, the size of a page, %s", problem);
-    if (param_find(route, own_cursor.name) >= 0)
+    if (route_param_find(route, span_of(own_cursor.name)) >= 0)
         draft_fault(draft, at, "@page: the parameter cursor is its own; give yours another name");
     declared_use(draft, own_size.name);
     declared_use(draft, own_cursor.name);
@@ -155,8 +147,8 @@ static bool places_add(struct draft *draft)
         return draft_no_memory(draft);
     if (count)
         memcpy(param_of, statement->param_of, count * sizeof *param_of);
-    param_of[count] = (unsigned)param_find(route, own_size.name);
-    param_of[count + 1] = (unsigned)param_find(route, own_cursor.name);
+    param_of[count] = (unsigned)route_param_find(route, span_of(own_size.name));
+    param_of[count + 1] = (unsigned)route_param_find(route, span_of(own_cursor.name));
     statement->param_of = param_of;
     statement->parameter_count = count + 2;
     route->page.size = count + 1;

@@ -18,14 +18,6 @@ static struct declared *declared_find(const struct draft *draft, struct span nam
     return NULL;
 }
 
-static int param_find(const struct route *route, struct span name)
-{
-    for (size_t i = 0; i < route->param_count; i++)
-        if (span_is(name, route->params[i].name))
-            return (int)i;
-    return -1;
-}
-
 /* The size and the cursor of @page. */
 #define PAGE_PARAMS 2
 
@@ -122,7 +114,7 @@ static void declared_place(struct binder *binder, struct declared *declared)
 static void declared_bind(struct binder *binder)
 {
     for (struct declared *declared = binder->draft->declared; declared; declared = declared->next) {
-        if (param_find(binder->route, span_of(declared->param.name)) >= 0)
+        if (route_param_find(binder->route, span_of(declared->param.name)) >= 0)
             continue;
         declared_place(binder, declared);
         param_add(binder, &declared->param);
@@ -204,7 +196,7 @@ static bool placeholders_bind(struct binder *binder, const struct statement *sta
 {
     for (size_t i = 0; i < statement->placeholder_count; i++) {
         const struct placeholder *placeholder = &statement->placeholders[i];
-        int param = param_find(binder->route, placeholder->name);
+        int param = route_param_find(binder->route, placeholder->name);
         if (param < 0 && !undeclared_bind(binder, placeholder->name, ":", placeholder->line, true))
             return false;
         if (param < 0)
@@ -229,7 +221,7 @@ static bool references_bind(struct binder *binder)
     for (const struct reference *reference = binder->draft->references; reference;
          reference = reference->next) {
         name_used(binder, reference->name);
-        if (param_find(binder->route, reference->name) < 0 &&
+        if (route_param_find(binder->route, reference->name) < 0 &&
             !undeclared_bind(binder, reference->name, "", binder->route->line, reference->source))
             return false;
     }

@@ -242,6 +242,14 @@ bool route_reads(const struct route *route, struct fault_list *faults)
     return !change.size;
 }
 
+int route_param_find(const struct route *route, struct span name)
+{
+    for (size_t i = 0; i < route->param_count; i++)
+        if (span_is(name, route->params[i].name))
+            return (int)i;
+    return -1;
+}
+
 void route_release(struct route *route)
 {
     for (size_t i = 0; route && i < route->param_count; i++)

@@ -256,6 +256,9 @@ MUST_CHECK struct route *route_parse(const char *file, struct span text, struct 
  */
 bool route_reads(const struct route *route, struct fault_list *faults);
 
+/* The index of the parameter of this name among the route's; -1: it has none. */
+int route_param_find(const struct route *route, struct span name);
+
 /* Frees what an arena can't: the compiled patterns. Call before the arena goes. Null is allowed. */
 void route_release(struct route *route);
 

@@ -59,11 +59,8 @@ void exchange_header(struct exchange *exchange, const char *name, const char *va
 
 const struct value *exchange_parameter(const struct exchange *exchange, struct span name)
 {
-    const struct route *route = exchange->served->route;
-    for (size_t i = 0; i < route->param_count; i++)
-        if (span_is(name, route->params[i].name))
-            return &exchange->by_param[i];
-    return NULL;
+    int i = route_param_find(exchange->served->route, name);
+    return i < 0 ? NULL : &exchange->by_param[i];
 }
 
 void exchange_redis_event(const struct error *event)

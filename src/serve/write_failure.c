@@ -84,9 +84,9 @@ static struct problem_item item_of(const struct exchange *exchange, const char *
 {
     const struct route *route = exchange->served->route;
     struct problem_item item = {.name = column, .detail = detail};
-    for (size_t i = 0; i < route->param_count; i++)
-        if (strcmp(route->params[i].name, column) == 0)
-            item.in = param_place_names[route->params[i].place];
+    int i = route_param_find(route, span_of(column));
+    if (i >= 0)
+        item.in = param_place_names[route->params[i].place];
     return item;
 }
 
