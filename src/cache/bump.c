@@ -43,6 +43,7 @@ static const char bump_text[] = CLOCK_BEGIN
     "for i = 3, #KEYS do\n"
     "  local tag = string.sub(KEYS[i], ARGV[2] + 1)\n"
     "  redis.call('SET', KEYS[i], number, 'XX', 'PX', 86400000)\n"
+    "  if tag == '" CACHE_TAG_DEFINITIONS "' then redis.call('HSET', KEYS[1], 'd', number) end\n"
     "  fields[#fields + 1] = 't'\n"
     "  fields[#fields + 1] = tag\n"
     "  message[#message + 1] = tag\n"

@@ -6,11 +6,12 @@
  * an entry made before the bump has a lower clock than its tags have now, one made after it none
  * lower. Numbers stay below 2^53, which Lua's doubles hold exactly.
  *
- * In Redis (`P` is the prefix): the hash `P:c` holds the clock `n`, the last bump's number `b` and
- * `r`, which server the clocks were last proved on; `P:t:<tag>` a tag's number; `P:j` the journal
- * of recent bumps (a stream, ID `<number>-0`, fields `t <tag>`); the channel `P:f` the feed, in
- * a database other than 0 `P:f:<database>`, since all databases of a server share its channels. A
- * message is `<previous number>\n<number>\n<tag>\n<tag>…`, or `<number>` alone for a heartbeat.
+ * In Redis (`P` is the prefix): the hash `P:c` holds the clock `n`, the last bump's number `b`,
+ * that of the last one of definitions `d`, and `r`, which server the clocks were last proved on;
+ * `P:t:<tag>` a tag's number; `P:j` the journal of recent bumps (a stream, ID `<number>-0`, fields
+ * `t <tag>`); the channel `P:f` the feed, in a database other than 0 `P:f:<database>`, since all
+ * databases of a server share its channels. A message is `<previous number>\n<number>\n<tag>\n…`,
+ * or `<number>` alone for a heartbeat.
  *
  * A full Redis (maxmemory) does not refuse a bump: it replaces values and bounds the journal.
  */
@@ -21,6 +22,12 @@
 
 /* The tag that every entry carries. */
 #define CACHE_TAG_ALL "*"
+
+/*
+ * Struck when what tables, views, functions and triggers are has changed: whoever knows what routes
+ * read has to ask again.
+ */
+#define CACHE_TAG_DEFINITIONS "larder:definitions"
 
 /* A key or channel that is named by the prefix alone. */
 #define CACHE_NAME_SIZE 80

@@ -43,7 +43,8 @@ const char script_lookup[] =
     "      entry[2], entry[3] or false, entry[4] or false}\n"
     "end\n"
     "local time = redis.call('TIME')\n"
-    "local n = tonumber(number(redis.pcall('HGET', KEYS[3], 'n')))\n"
+    "local held = redis.pcall('HMGET', KEYS[3], 'n', 'd')\n"
+    "local n, defined = tonumber(number(held[1])), number(held[2])\n"
     "if n == 0 then\n"
     "  local last = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]\n"
     "  n = last and tonumber(string.match(last[1], '^%d+')) or 0\n"
@@ -68,9 +69,9 @@ const char script_lookup[] =
     "end\n"
     "if state == 'F' or state == 'A' or (ARGV[7] == '1' and clock) then\n"
     "  return {state .. lease .. beat, text, entry[2], entry[3] or false, entry[4] or false, "
-    "refusal}\n"
+    "refusal, defined}\n"
     "end\n"
-    "return {state .. lease .. beat, text, false, false, false, refusal}\n";
+    "return {state .. lease .. beat, text, false, false, false, refusal, defined}\n";
 
 const char script_keep[] =
     "local clock, names = tonumber(ARGV[3]), {}\n"

@@ -14,7 +14,8 @@
  *   ARGV  tags' prefix, owner, lease in ms ("0": no lease is wanted), wall clock µs, guard µs,
  *         the wanted variant's field ("": metadata alone), "1" where the last entry is wanted
  *         although it is not fresh, "1" to take the lease of a fresh entry too (early refresh)
- *   reply {flags, clock, m, wanted variant, sole variant, why writes are refused}
+ *   reply {flags, clock, m, wanted variant, sole variant, why writes are refused, the number of the
+ *         last strike of definitions}; what stands behind the variants is told with a lease alone
  * Flags: F fresh, A aged but within its stale window, O past that, S struck or
  * not believed, N none, X no entry of this format; then L
  * where the lease is the caller's, U where Redis takes no writes; then B where a heartbeat is.

@@ -66,6 +66,8 @@ struct store_lease {
     bool held;
     bool refused;   /* Redis takes no writes: whoever fills can't keep the answer */
     uint64_t clock; /* read before the fill's query; what the entry is kept with */
+    /* The last strike of CACHE_TAG_DEFINITIONS until then, heard of here or not; 0: none known. */
+    uint64_t definitions;
     char owner[STORE_OWNER_SIZE];
 };
 

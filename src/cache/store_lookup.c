@@ -79,7 +79,15 @@ static bool lookup_write(struct cache_store *store, struct store_query *query,
 }
 
 /* The places in the script's reply. */
-enum { REPLY_FLAGS, REPLY_CLOCK, REPLY_META, REPLY_WANTED, REPLY_SOLE, REPLY_REFUSAL };
+enum {
+    REPLY_FLAGS,
+    REPLY_CLOCK,
+    REPLY_META,
+    REPLY_WANTED,
+    REPLY_SOLE,
+    REPLY_REFUSAL,
+    REPLY_DEFINITIONS,
+};
 
 /* Reads the metadata and the body at hand; false: no usable entry in the reply. */
 static bool found_read(const struct redis_reply *reply, const struct coding_accept *accept,
@@ -146,6 +154,7 @@ static void lookup_take(struct cache_store *store, struct store_query *query,
     query->lease.held = flags.data[1] == 'L';
     query->lease.refused = flags.data[1] == 'U';
     query->lease.clock = query->lease.held ? query->clock : 0;
+    query->lease.definitions = number_of(redis_reply_element(reply, REPLY_DEFINITIONS));
     if (query->lease.refused)
         store_refused(store, redis_reply_element(reply, REPLY_REFUSAL), ret_event);
     bool present = redis_reply_element(reply, REPLY_META).data != NULL;

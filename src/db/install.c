@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/bump.h"
 #include "db/install_schema.h"
 #include "db/install_trigger.h"
 
@@ -185,7 +186,7 @@ static void append_drop(const struct install_thing *thing, struct bytes *sql)
         watch_append_literal(thing->name, sql);
         bytes_append_text(sql,
                           " RETURNING tag)\n    INSERT INTO larder.outbox (tag)"
-                          " SELECT tag FROM gone UNION ALL SELECT '" WATCH_DEFINITIONS_TAG "'");
+                          " SELECT tag FROM gone UNION ALL SELECT '" CACHE_TAG_DEFINITIONS "'");
         break;
     }
     bytes_append_text(sql, ";\n");

@@ -33,12 +33,6 @@ struct watch_value {
     bool brief; /* its texts are short and of plain characters: see each function */
 };
 
-/*
- * Struck when what tables, views, functions and triggers are has changed: whoever knows what routes
- * read has to ask again.
- */
-#define WATCH_DEFINITIONS_TAG "larder:definitions"
-
 /* A tag's column list is replaced by a hash past this many bytes of the table tag. */
 #define WATCH_TAG_MAX 120
 

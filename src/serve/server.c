@@ -6,6 +6,7 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cache/bump.h"
 #include "db/write.h"
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
@@ -385,22 +386,22 @@ static void tick_learn(struct server *server)
 /* The clock of the last change of definitions this host can know of; UINT64_MAX: it can't know. */
 static uint64_t definitions_clock(const struct server *server)
 {
-    static const struct span tag = {.data = WATCH_DEFINITIONS_TAG,
-                                    .size = sizeof WATCH_DEFINITIONS_TAG - 1};
+    static const struct span tag = {.data = CACHE_TAG_DEFINITIONS,
+                                    .size = sizeof CACHE_TAG_DEFINITIONS - 1};
     uint64_t floor = server->feed ? feed_floor(server->feed) : UINT64_MAX;
     uint64_t struck = clocks_of(server->clocks, clocks_hash(tag));
     return floor > struck ? floor : struck;
 }
 
-bool server_knows_definitions(const struct server *server)
+bool server_knows_definitions(const struct server *server, uint64_t told)
 {
     uint64_t known = atomic_load_explicit(&server->definitions_known, memory_order_acquire);
-    return known && definitions_clock(server) <= known;
+    return known && told <= known && definitions_clock(server) <= known;
 }
 
 bool server_is_plain(const struct server *server, const struct learned *learned)
 {
-    return learned->plain && server_knows_definitions(server);
+    return learned->plain && server_knows_definitions(server, 0);
 }
 
 /* How long definitions that could not be learnt are left alone: µs. */
@@ -427,7 +428,7 @@ static void tick_definitions(struct server *server)
 {
     uint64_t clock = definitions_clock(server);
     int64_t now = clock_monotonic();
-    if (clock == UINT64_MAX || server_knows_definitions(server) || live_unasked(server->live) ||
+    if (clock == UINT64_MAX || server_knows_definitions(server, 0) || live_unasked(server->live) ||
         now < server->definitions_next)
         return;
     struct arena *arena = arena_new();

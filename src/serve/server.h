@@ -91,8 +91,11 @@ void server_reload(struct server *server);
 /*
  * Are the routes' dependencies known as of the last change of definitions in PostgreSQL that could
  * have been heard of? If not, or if none could be heard of, no answer may be kept for long.
+ *
+ * `told` is the number of one that Redis told of (store_lease.definitions); 0: none. It may be
+ * ahead of the feed, and an answer made under a clock above it is not struck by it.
  */
-bool server_knows_definitions(const struct server *server);
+bool server_knows_definitions(const struct server *server, uint64_t told);
 
 /*
  * Do the route's statements leave nothing in the session of the database? Where a change of

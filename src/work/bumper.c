@@ -135,14 +135,14 @@ static void remember(struct bumper *bumper, const struct span *tags, size_t coun
 
 static bool bump_all(struct bumper *bumper, struct error *error)
 {
-    const struct span all = SPAN_LITERAL(CACHE_TAG_ALL);
+    const struct span all[] = {SPAN_LITERAL(CACHE_TAG_ALL), SPAN_LITERAL(CACHE_TAG_DEFINITIONS)};
     struct cache_bumped bumped;
-    if (!cache_bump_telling(bumper->connection, bumper->prefix, &all, 1, deadline(bumper, 1),
-                            &bumped, error))
+    if (!cache_bump_telling(bumper->connection, bumper->prefix, all, ARRAY_COUNT(all),
+                            deadline(bumper, ARRAY_COUNT(all)), &bumped, error))
         return false;
     bumper->last = bumped.clock;
     recent_begin(bumper->recent, bumped.clock, clock_monotonic());
-    tell_host(bumper, &all, 1, &bumped);
+    tell_host(bumper, all, ARRAY_COUNT(all), &bumped);
     return true;
 }
 

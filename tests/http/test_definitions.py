@@ -7,7 +7,9 @@ import time
 import pytest
 
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.host import Host
 from support.postgres import program_folder
+from support.proxy import Proxy
 from support.waiting import wait_until
 
 GUARD = 2
@@ -92,6 +94,20 @@ def test_what_reads_another_table_from_now_on(served, target, statement):
         served.sql(f"UPDATE {table} SET word = %s WHERE id = 1", [word])
         wait_for_body(lambda: served.direct(target), {"word": word}, 20)
         kept_for_its_ttl(served, target)
+
+
+def test_what_a_host_has_not_heard_of_yet(served, tmp_path):
+    """Redis says that definitions changed before the feed does: what is made in between has the tags of before."""
+    proxy = Proxy(("127.0.0.1", served.redis.port))
+    with Host(served, tmp_path / "other", redis=proxy.redis) as host:
+        kept_for_its_ttl(host, "/above")
+        proxy.withhold(b"larder:definitions")
+        served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+        wait_until(lambda: proxy.kept_back, 20, "word of the change on its way to the host")
+        wait_for_body(lambda: host.direct("/above"), {"word": "second"}, 20)
+        answer = keep(lambda: host.direct("/above"))
+        assert seconds_left(answer) <= GUARD, answer
+        proxy.stop()
 
 
 @pytest.mark.parametrize("target, statement, word", [

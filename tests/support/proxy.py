@@ -54,6 +54,11 @@ class Proxy:
         seconds later. `kept_back` and `delayed` count them."""
         self.behave("keep", seconds, pattern=pattern)
 
+    def withhold(self, pattern):
+        """An answer with `pattern` in it, and what comes behind it, waits until the proxy does something else.
+        `kept_back` counts them."""
+        self.behave("withhold", pattern=pattern)
+
     def part(self, pattern, seconds):
         """Of an answer with `pattern` in it, what stands behind that comes so many seconds later."""
         self.behave("part", seconds, pattern=pattern)
@@ -144,9 +149,10 @@ class Proxy:
     def treat(self, data, source, sink, upstream):
         with self.changed:
             self.changed.wait_for(lambda: self.mode != "stall" and source not in self.held)
-            if self.mode == "keep" and upstream and self.pattern in data:
+            mode = self.mode
+            if (mode, upstream) in (("keep", True), ("withhold", False)) and self.pattern in data:
                 self.kept_back += 1
-                self.changed.wait_for(lambda: self.mode != "keep")
+                self.changed.wait_for(lambda: self.mode != mode)
             mode, seconds, reply, pattern = self.mode, self.seconds, self.reply, self.pattern
         if mode == "answer":
             if upstream:
