@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bus_error.h"
 #include "base/clock.h"
 
 const struct counter_row counter_rows[COUNTER_COUNT] = {
@@ -143,14 +144,18 @@ bool counters_open(const char *folder, struct counters **ret_counters, struct er
     if (file < 0)
         return error_set_errno(error, "%s", path);
     struct error reason;
-    if (counters_open_file(file, ret_counters, &reason))
+    if (counters_open_file(file, ret_counters, &reason)) {
+        bus_error_watch((*ret_counters)->shared, sizeof *(*ret_counters)->shared, folder,
+                        COUNTERS_FILE);
         return true;
+    }
     close(file);
     return error_set(error, reason.kind, "%.200s: %.300s", path, reason.text);
 }
 
 /* Read rather than mapped: nothing that happens to the file can harm the reader. */
-static bool shared_read(int file, struct counters_shared *shared, struct error *error)
+static bool shared_read(const char *path, int file, struct counters_shared *shared,
+                        struct error *error)
 {
     size_t got = 0;
     while (got < sizeof *shared) {
@@ -161,6 +166,11 @@ static bool shared_read(int file, struct counters_shared *shared, struct error *
             break;
         got += (size_t)more;
     }
+    if (got == 0)
+        return error_set(error, ERROR_INVALID,
+                         "nothing is counted: no process could make %s as large as it has to be "
+                         "(their log says why)",
+                         path);
     if (got < sizeof *shared || !shared_is_ours(shared))
         return error_set(error, ERROR_INVALID,
                          "the counters belong to processes of another version of Larder");
@@ -176,7 +186,8 @@ bool counters_snapshot(const char *folder, struct counters **ret_counters, struc
     if (file < 0)
         return error_set_errno(error, "%s", path);
     struct counters *counters = counters_open_private();
-    bool done = counters ? shared_read(file, counters->shared, error) : error_set_memory(error);
+    bool done =
+        counters ? shared_read(path, file, counters->shared, error) : error_set_memory(error);
     close(file);
     if (done)
         *ret_counters = counters;
@@ -201,6 +212,7 @@ void counters_close(struct counters *counters)
     for (size_t i = 0; i < COUNTER_COUNT; i++)
         if (counter_rows[i].gauge)
             atomic_fetch_sub(&counters->shared->plain[i], atomic_load(&counters->own[i]));
+    bus_error_forget(counters->shared);
     munmap(counters->shared, sizeof *counters->shared);
     if (counters->file >= 0)
         close(counters->file);

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bus_error.h"
+
 /* How often and how long (µs) to wait for others who open or make a file. */
 #define LOCK_TRIES 100
 #define LOCK_WAIT 10000
@@ -120,7 +122,15 @@ bool shared_file_map(const char *folder, const struct shared_file *file, void **
         return error_set_errno(error, "%s", folder);
     bool mapped = map_in(descriptor, file, ret_memory, &reason);
     close(descriptor); /* and with it the lock */
+    if (mapped)
+        bus_error_watch(*ret_memory, file->size, folder, file->name);
     return mapped ? true : error_set(error, reason.kind, "%s: %.400s", folder, reason.text);
+}
+
+void shared_file_unmap(const struct shared_file *file, void *memory)
+{
+    bus_error_forget(memory);
+    munmap(memory, file->size);
 }
 
 void *shared_file_private(const struct shared_file *file)

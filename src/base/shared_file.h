@@ -21,14 +21,17 @@ struct shared_file {
 };
 
 /*
- * Opens or makes the file in `folder` and maps it: munmap ends that. Fails with ERROR_SYSTEM when
- * the folder can't be written or has no room, or when what is there is another user's or no file,
- * ERROR_BUSY when another process holds the folder's lock.
+ * Opens or makes the file in `folder` and maps it: shared_file_unmap ends that. Fails with
+ * ERROR_SYSTEM when the folder can't be written or has no room, or when what is there is another
+ * user's or no file, ERROR_BUSY when another process holds the folder's lock.
  */
 MUST_CHECK bool shared_file_map(const char *folder, const struct shared_file *file,
                                 void **ret_memory, struct error *error);
 
 /* The same memory for this process alone. Null on memory. */
 void *shared_file_private(const struct shared_file *file) MUST_CHECK;
+
+/* Ends either. */
+void shared_file_unmap(const struct shared_file *file, void *memory);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "base/hash.h"
 #include "base/shared_file.h"
@@ -50,7 +49,7 @@ static struct clocks *wrap(void *memory)
     if (clocks)
         *clocks = (struct clocks){.shared = memory};
     else
-        munmap(memory, sizeof(struct shared));
+        shared_file_unmap(&clocks_file, memory);
     return clocks;
 }
 
@@ -84,7 +83,7 @@ void clocks_close(struct clocks *clocks)
 {
     if (!clocks)
         return;
-    munmap(clocks->shared, sizeof *clocks->shared);
+    shared_file_unmap(&clocks_file, clocks->shared);
     free(clocks);
 }
 

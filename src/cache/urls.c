@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -94,7 +93,7 @@ void urls_close(struct urls *urls)
 {
     if (!urls)
         return;
-    munmap(urls->shared, sizeof *urls->shared);
+    shared_file_unmap(&urls_file, urls->shared);
     free(urls);
 }
 

@@ -230,18 +230,23 @@ static void take_append(const struct db_connection *connection, const struct ask
     out->failed |= pending.failed || next.failed || snapshot.failed || until.failed;
 }
 
+static bool take_text(struct db_connection *connection, const struct asking *asking,
+                      struct bytes *query, struct db_failure *failure)
+{
+    if (!connection->settings->transaction_pooling &&
+        !take_prepare(connection, asking->timeout, failure))
+        return false;
+    take_append(connection, asking, query);
+    return query->failed ? db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory") : true;
+}
+
 static bool take(struct db_connection *connection, const struct asking *asking,
                  struct db_outbox_batch *ret_batch, struct db_failure *failure)
 {
     struct bytes query CLEANUP(bytes_free) = BYTES_EMPTY;
     PGresult *rows = NULL;
-    if (!connection->settings->transaction_pooling &&
-        !take_prepare(connection, asking->timeout, failure))
-        return false;
-    take_append(connection, asking, &query);
-    if (query.failed)
-        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
-    if (!begin(connection, query.data, asking->timeout, &rows, failure))
+    if (!take_text(connection, asking, &query, failure) ||
+        !begin(connection, query.data, asking->timeout, &rows, failure))
         return false;
     *ret_batch = batch_of(rows);
     return true;
@@ -252,15 +257,6 @@ bool db_outbox_take(struct db_connection *connection, const struct position *pos
 {
     const struct asking asking = {
         .position = position, .lanes = SHARED_LANES, .limit = limit, .timeout = timeout};
-    return take(connection, &asking, ret_batch, failure);
-}
-
-bool db_outbox_take_between(struct db_connection *connection, uint64_t from, uint64_t until,
-                            int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
-                            struct db_failure *failure)
-{
-    const struct asking asking = {
-        .from = from, .until = until, .lanes = SHARED_LANES, .limit = limit, .timeout = timeout};
     return take(connection, &asking, ret_batch, failure);
 }
 
@@ -413,25 +409,40 @@ static bool definitions_known(struct db_connection *connection, int64_t timeout,
     return true;
 }
 
-bool db_outbox_definitions_ask(struct db_connection *connection, int64_t timeout,
-                               struct db_failure *failure)
+static bool ask(struct db_connection *connection, const char *query, int64_t timeout,
+                struct db_failure *failure)
 {
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
-    bool known;
-    if (!definitions_known(connection, timeout, &known, failure) ||
-        !begin_text(connection, known ? definitions_query : no_definitions_query, timeout, &sql,
-                    failure))
+    if (!begin_text(connection, query, timeout, &sql, failure))
         return false;
     return PQsendQuery(connection->handle, sql.data) ? true : db_lost(connection, failure);
 }
 
-bool db_outbox_definitions_come(struct db_connection *connection)
+bool db_outbox_definitions_ask(struct db_connection *connection, int64_t timeout,
+                               struct db_failure *failure)
+{
+    bool known;
+    return definitions_known(connection, timeout, &known, failure) &&
+           ask(connection, known ? definitions_query : no_definitions_query, timeout, failure);
+}
+
+bool db_outbox_between_ask(struct db_connection *connection, uint64_t from, uint64_t until,
+                           int limit, int64_t timeout, struct db_failure *failure)
+{
+    struct bytes query CLEANUP(bytes_free) = BYTES_EMPTY;
+    const struct asking asking = {
+        .from = from, .until = until, .lanes = SHARED_LANES, .limit = limit, .timeout = timeout};
+    return take_text(connection, &asking, &query, failure) &&
+           ask(connection, query.data, timeout, failure);
+}
+
+bool db_outbox_answer_come(struct db_connection *connection)
 {
     return !PQconsumeInput(connection->handle) || !PQisBusy(connection->handle);
 }
 
-bool db_outbox_definitions_take(struct db_connection *connection, int64_t deadline,
-                                struct db_outbox_batch *ret_batch, struct db_failure *failure)
+bool db_outbox_answer_take(struct db_connection *connection, int64_t deadline,
+                           struct db_outbox_batch *ret_batch, struct db_failure *failure)
 {
     PGresult *rows = NULL;
     struct db_failure local = {0};

@@ -39,15 +39,6 @@ MUST_CHECK bool db_outbox_take(struct db_connection *connection, const struct po
                                struct db_failure *failure);
 
 /*
- * The same for transactions with numbers from `from` to below `until`, wherever the position is.
- * `more` and `shared` speak of these.
- */
-MUST_CHECK bool db_outbox_take_between(struct db_connection *connection, uint64_t from,
-                                       uint64_t until, int limit, int64_t timeout,
-                                       struct db_outbox_batch *ret_batch,
-                                       struct db_failure *failure);
-
-/*
  * The same for what responders wrote (their lanes of the outbox) and should have struck: what
  * transactions left that had ended when `snapshot`, a text of db_outbox_snapshot, was taken.
  */
@@ -115,14 +106,22 @@ int db_outbox_fd(const struct db_connection *connection);
 MUST_CHECK bool db_outbox_definitions_ask(struct db_connection *connection, int64_t timeout,
                                           struct db_failure *failure);
 
+/*
+ * Asks in the same way for what db_outbox_take gives, of transactions with numbers from `from` to
+ * below `until`. `more` and `shared` speak of these.
+ */
+MUST_CHECK bool db_outbox_between_ask(struct db_connection *connection, uint64_t from,
+                                      uint64_t until, int limit, int64_t timeout,
+                                      struct db_failure *failure);
+
 /* Is the answer there, or the connection lost? To be asked when there is something to be read. */
-bool db_outbox_definitions_come(struct db_connection *connection);
+bool db_outbox_answer_come(struct db_connection *connection);
 
 /* Takes the answer, for which it waits until the deadline (monotonic µs) at most. After false no
  * transaction is open. */
-MUST_CHECK bool db_outbox_definitions_take(struct db_connection *connection, int64_t deadline,
-                                           struct db_outbox_batch *ret_batch,
-                                           struct db_failure *failure);
+MUST_CHECK bool db_outbox_answer_take(struct db_connection *connection, int64_t deadline,
+                                      struct db_outbox_batch *ret_batch,
+                                      struct db_failure *failure);
 
 /* What is kept for whoever may come again. */
 enum db_kept {

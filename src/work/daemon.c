@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "work/aside.h"
 #include "work/behind.h"
-#include "work/definitions.h"
 #include "work/feed.h"
 #include "work/jobs.h"
 #include "work/loop.h"
@@ -24,7 +24,7 @@ struct daemon {
     struct counters *counters;
     struct bumper *bumper;
     struct feed *feed;
-    struct definitions *definitions;
+    struct aside *aside;
     struct clocks *clocks;   /* null: nothing is refreshed */
     struct refresh *refresh; /* null: neither */
     struct arena *arena;     /* the texts of LARDER_QUEUE */
@@ -61,36 +61,30 @@ static int64_t run_left(void *context, int64_t now)
     return feed_left(daemon->feed, now);
 }
 
-static int64_t run_sweep(void *context, int64_t now)
-{
-    struct daemon *daemon = context;
-    return feed_sweep(daemon->feed, now);
-}
-
 static int64_t run_forget(void *context, int64_t now)
 {
     struct daemon *daemon = context;
     return feed_forget(daemon->feed, now);
 }
 
-static int64_t run_definitions(void *context, int64_t now)
+static int64_t run_aside(void *context, int64_t now)
 {
     struct daemon *daemon = context;
-    int64_t due = definitions_run(daemon->definitions, feed_idle(daemon->feed), now);
-    feed_looked(daemon->feed, definitions_looked(daemon->definitions));
+    int64_t due = aside_run(daemon->aside, feed_idle(daemon->feed), feed_behind(daemon->feed), now);
+    feed_looked(daemon->feed, aside_looked(daemon->aside));
     return due;
 }
 
-static int fd_of_definitions(const void *context)
+static int fd_of_aside(const void *context)
 {
     const struct daemon *daemon = context;
-    return definitions_fd(daemon->definitions);
+    return aside_fd(daemon->aside);
 }
 
-static bool wake_definitions(void *context)
+static bool wake_aside(void *context)
 {
     struct daemon *daemon = context;
-    return definitions_woken(daemon->definitions);
+    return aside_woken(daemon->aside);
 }
 
 static int64_t run_status(void *context, int64_t now)
@@ -122,13 +116,9 @@ static int64_t run_watchdog(void *context, int64_t now)
 }
 
 static const struct loop_task tasks[] = {
-    {"feed", run_feed, fd_of_feed, wake_feed},
-    {"left", run_left, NULL, NULL},
-    {"sweep", run_sweep, NULL, NULL},
-    {"forget", run_forget, NULL, NULL},
-    {"definitions", run_definitions, fd_of_definitions, wake_definitions},
-    {"status", run_status, NULL, NULL},
-    {"watchdog", run_watchdog, NULL, NULL},
+    {"feed", run_feed, fd_of_feed, wake_feed}, {"left", run_left, NULL, NULL},
+    {"forget", run_forget, NULL, NULL},        {"aside", run_aside, fd_of_aside, wake_aside},
+    {"status", run_status, NULL, NULL},        {"watchdog", run_watchdog, NULL, NULL},
     {"reload", run_reload, NULL, NULL},
 };
 
@@ -208,8 +198,8 @@ static bool daemon_open(struct daemon *daemon, const struct options *options, st
         !bumper_new(options, daemon->counters, &daemon->bumper, error))
         return false;
     daemon->feed = feed_new(options, daemon->counters, daemon->bumper);
-    daemon->definitions = definitions_new(options, daemon->bumper);
-    if (!daemon->feed || !daemon->definitions)
+    daemon->aside = aside_new(options, daemon->counters, daemon->bumper);
+    if (!daemon->feed || !daemon->aside)
         return error_set_memory(error);
     return refresh_begin(daemon, options, error) && later_begin(daemon, options, error);
 }
@@ -228,7 +218,7 @@ static void daemon_close(struct daemon *daemon)
     arena_free(daemon->arena);
     refresh_stop(daemon->refresh);
     clocks_close(daemon->clocks);
-    definitions_free(daemon->definitions);
+    aside_free(daemon->aside);
     feed_free(daemon->feed);
     bumper_free(daemon->bumper);
     counters_close(daemon->counters);

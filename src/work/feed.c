@@ -11,7 +11,6 @@
 #include "work/left.h"
 #include "work/loop.h"
 #include "work/pace.h"
-#include "work/sweep.h"
 
 #define SECOND INT64_C(1000000)
 
@@ -43,7 +42,6 @@ struct feed {
     struct pace pace;
     struct backoff backoff;
     int limit;
-    struct sweep sweep;
     struct left left;
     int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
     int64_t looked;  /* … what of definitions was other before */
@@ -327,38 +325,9 @@ int64_t feed_left(struct feed *feed, int64_t now)
     return due;
 }
 
-/* One piece of what polls look at no more; what is locked there a peer has in hand. */
-static bool deliver_piece(struct feed *feed, int64_t *ret_due)
+uint64_t feed_behind(const struct feed *feed)
 {
-    struct db_outbox_batch batch;
-    struct db_failure failure = {0};
-    uint64_t from, until, end = feed->position.next;
-    int64_t begin = clock_monotonic();
-    sweep_piece(&feed->sweep, end, &from, &until);
-    if (!db_outbox_take_between(feed->connection, from, until, LIMIT_LEAST, STATEMENT_TIMEOUT,
-                                &batch, &failure)) {
-        *ret_due = database_failed(feed, &failure);
-        return false;
-    }
-    bool more = batch.more;
-    int64_t rows = batch.row_count;
-    if (!finish(feed, &batch, NULL, ret_due))
-        return false;
-    counters_add(feed->counters, COUNTER_OUTBOX_ROWS, rows);
-    int64_t now = clock_monotonic();
-    *ret_due = now + sweep_done(&feed->sweep, until, end, more, now - begin);
-    return true;
-}
-
-int64_t feed_sweep(struct feed *feed, int64_t now)
-{
-    int64_t due = now + SWEEP_INTERVAL;
-    struct error error;
-    if (feed_idle(feed) || !db_usable(feed->connection) || feed->position.next == 0 ||
-        !bumper_ready(feed->bumper, &error))
-        return due;
-    (void)!deliver_piece(feed, &due);
-    return due;
+    return feed_idle(feed) || feed->limit > LIMIT_LEAST ? 0 : feed->position.next;
 }
 
 /* Some of what is old; when to go on with it: monotonic µs. */

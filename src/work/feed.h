@@ -29,8 +29,11 @@ int64_t feed_poll(struct feed *feed, int64_t now);
 /* Strikes what responders wrote and did not strike themselves; gives when to look again. */
 int64_t feed_left(struct feed *feed, int64_t now);
 
-/* Looks at one piece of all the outbox (work/sweep.h); gives when to look at the next. */
-int64_t feed_sweep(struct feed *feed, int64_t now);
+/*
+ * Polls look at no transaction below this one but at those that they left something of; 0: not
+ * known, or there is a backlog, of which a poll takes more at a time than a sweep would.
+ */
+uint64_t feed_behind(const struct feed *feed);
 
 /* Forgets answers kept for longer than LARDER_IDEMPOTENCY_TTL; gives when to do so again. */
 int64_t feed_forget(struct feed *feed, int64_t now);

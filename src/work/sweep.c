@@ -18,8 +18,9 @@ int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more,
 {
     if (more)
         return 0;
-    if (took > SWEEP_PIECE && sweep->width > 1)
-        sweep->width /= 2;
+    uint64_t had = until - sweep->next; /* less than the width where the sweep ends */
+    if (took > SWEEP_PIECE && had > 1)
+        sweep->width = had / 2;
     else if (took < SWEEP_PIECE / 2 && sweep->width < WIDTH_MOST)
         sweep->width *= 2;
     sweep->next = until < end ? until : 0;

@@ -10,6 +10,7 @@ import pytest
 from faults import (ITEMS, PROBE, ROUTES, SCHEMA, SLACK, Deaf, ask_item, assert_item, count, fresh_id, grown, is_hit,
                     keep_item, together)
 from support.network import free_port
+from support.sleeping import sleeping
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -86,8 +87,7 @@ def start_slow(stack, how_many):
 
 
 def running(stack):
-    return stack.postgres.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'active'"
-                                  " AND query LIKE '%%pg_sleep%%' AND pid <> pg_backend_pid()", [stack.database])[0][0]
+    return len(sleeping(stack.sql))
 
 
 def ask_patiently(stack):

@@ -11,6 +11,7 @@ import pytest
 from faults import PROBE, ROUTES, SANITIZED, SCHEMA, ask_item, assert_item, fresh_id, keep_item, together
 from support.fastcgi import (ABORT, BEGIN, END, GET_VALUES, PARAMS, STDIN, STDOUT, Connection, begin, cgi_params, pair,
                              record, stream)
+from support.sleeping import sleeping
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -51,7 +52,7 @@ def assert_every_thread_serves(served):
     for each in asking:
         each.start()
     try:
-        wait_until(lambda: held(served) == THREADS or not served.api.running(), 25, "every thread at work")
+        wait_until(lambda: len(sleeping(served.sql)) == THREADS or not served.api.running(), 25, "every thread at work")
         assert served.api.running(), f"the responder died: {served.log_text()[-300:]}"
     finally:
         served.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%'"
@@ -66,11 +67,6 @@ def ask_quietly(served, target):
         served.direct(target)
     except OSError:
         pass
-
-
-def held(served):
-    return served.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%pg_sleep%%'"
-                      " AND datname = current_database() AND pid <> pg_backend_pid()")[0][0]
 
 
 def throw(served, data, wait=True):

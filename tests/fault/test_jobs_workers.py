@@ -3,6 +3,7 @@
 import pytest
 
 from support.jobs import dead, ended, file_job, left, record
+from support.sleeping import sleeping
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -32,11 +33,6 @@ def runs(stack):
     return stack.sql("SELECT what FROM runs ORDER BY at")
 
 
-def sleeping(stack):
-    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND wait_event = 'PgSleep' "
-                     "AND pid <> pg_backend_pid()")[0][0]
-
-
 def logged(stack, text):
     return any(text in larderd.log_text() for larderd in stack.larderds)
 
@@ -57,7 +53,7 @@ def test_what_was_committed_and_not_told_is_answered_from_its_record(alone):
 
 def test_a_killed_workers_job_is_anothers(served):
     path = file_job(served, "/slow", {"what": "slow", "seconds": 1.5})
-    wait_until(lambda: sleeping(served), 10, "the statement")
+    wait_until(lambda: sleeping(served.sql), 10, "the statement")
     for larderd in served.larderds:
         larderd.kill()
     served.larderds[1].start()
@@ -77,7 +73,7 @@ def test_a_living_worker_keeps_a_long_job(served):
 def test_a_worker_that_slept_does_nothing_twice(served):
     """Both larderds are stopped with a job in hand; a third has done it when they wake."""
     path = file_job(served, "/slow", {"what": "slept", "seconds": 1})
-    wait_until(lambda: sleeping(served), 10, "the statement")
+    wait_until(lambda: sleeping(served.sql), 10, "the statement")
     for larderd in served.larderds:
         larderd.pause()
     served.start_larderd("third")
@@ -92,7 +88,7 @@ def test_jobs_wait_for_postgresql_and_lose_no_tries(alone):
     server = alone.postgres
     server.execute("CHECKPOINT")  # it does not wait for the disk, and is to be killed
     paths = [file_job(alone, "/slow", {"what": "waits", "seconds": 0.5}) for _ in range(3)]
-    wait_until(lambda: sleeping(alone), 10, "the statement")
+    wait_until(lambda: sleeping(alone.sql), 10, "the statement")
     server.kill()
     try:
         wait_until(lambda: logged(alone, "PostgreSQL: jobs wait"), 20, "a line of log")
@@ -106,7 +102,7 @@ def test_jobs_wait_for_postgresql_and_lose_no_tries(alone):
 
 def test_jobs_go_on_when_redis_is_back(alone):
     paths = [file_job(alone, "/slow", {"what": "waits", "seconds": 1}) for _ in range(2)]
-    wait_until(lambda: sleeping(alone), 10, "the statement")
+    wait_until(lambda: sleeping(alone.sql), 10, "the statement")
     alone.queue.restart()
     assert [ended(alone, path, 60)["status"] for path in paths] == ["done"] * 2
     assert len(runs(alone)) == 2
@@ -114,20 +110,20 @@ def test_jobs_go_on_when_redis_is_back(alone):
 
 def test_sigterm_lets_a_job_end(alone):
     path = file_job(alone, "/slow", {"what": "ends", "seconds": 2})
-    wait_until(lambda: sleeping(alone), 10, "the statement")
+    wait_until(lambda: sleeping(alone.sql), 10, "the statement")
     assert alone.larderds[0].stop(20) == 0
     assert record(alone, path)["s"] == "done" and runs(alone) == [("ends",)]
 
 
 def test_sigterm_leaves_what_takes_longer(alone):
     path = file_job(alone, "/slow", {"what": "long", "seconds": 60})
-    wait_until(lambda: sleeping(alone), 10, "the statement")
+    wait_until(lambda: sleeping(alone.sql), 10, "the statement")
     assert alone.larderds[0].stop(20) == 0
-    wait_until(lambda: not sleeping(alone), 5, "nothing left running")
+    wait_until(lambda: not sleeping(alone.sql), 5, "nothing left running")
     job = record(alone, path)
     assert (job["s"], job["a"]) == ("queued", "0") and left(alone) == 1 and not dead(alone)
     alone.larderds[0].start()
-    wait_until(lambda: sleeping(alone), 10, "the statement again")
+    wait_until(lambda: sleeping(alone.sql), 10, "the statement again")
     alone.direct(path, method="DELETE")
     assert ended(alone, path)["status"] == "cancelled"
 
@@ -204,7 +200,7 @@ def test_a_job_that_was_made_is_not_called_cancelled(alone):
     queue.xadd("larder:q:jobs", {"j": path[6:]})
     assert ended(alone, path)["status"] == "done"
     path = file_job(alone, "/slow", {"what": "never", "seconds": 6})
-    wait_until(lambda: sleeping(alone), 10, "the statement")
+    wait_until(lambda: sleeping(alone.sql), 10, "the statement")
     alone.larderds[0].kill()
     assert alone.direct(path, method="DELETE").status == 202
     alone.larderds[0].start()

@@ -557,6 +557,42 @@ def test_a_row_below_all_that_polls_look_at_is_found(stack):
     wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
 
 
+# Who takes this tag's row waits until the test lets the lock go.
+SLOW = """
+CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN OLD; END';
+CREATE TRIGGER hold BEFORE DELETE ON larder.outbox FOR EACH ROW WHEN (OLD.tag = 'slow') EXECUTE FUNCTION public.hold();
+"""
+
+
+def taking(stack):
+    """(session, begin) of whoever waits for the lock, or None."""
+    rows = stack.sql("SELECT pid, query_start FROM pg_stat_activity WHERE wait_event = 'advisory' "
+                     "AND datname = current_database()")
+    return rows[0] if rows else None
+
+
+@pytest.mark.parametrize("pooling", ["session", "transaction"])
+def test_changes_do_not_wait_for_a_long_piece_of_the_sweep(stack, pooling):
+    """As one is behind an old transaction, where a piece may be a million dead rows of one bulk write."""
+    served = daemons(stack, schema=SLOW, env={"LARDER_DB_POOLING": pooling})
+    assert_delivers(served, "known")
+    watch(served, "a", "b", "slow")
+    with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(7)")
+        served.sql("INSERT INTO larder.outbox (tag, xid) VALUES ('slow', '3')")
+        piece = wait_until(lambda: taking(served), what="the sweep held up")
+        change(served, "a")
+        wait_raised(served, "a")
+        change(served, "b")
+        wait_raised(served, "b")
+        assert taking(served) == piece, "the changes were bumped after the piece"
+        assert clock(served, "slow") == 1
+        cursor.execute("SELECT pg_advisory_unlock(7)")
+    wait_raised(served, "slow")
+    wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
+
+
 # A long transaction
 
 def entries_read(stack):

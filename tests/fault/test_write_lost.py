@@ -1,11 +1,13 @@
 """A server that goes while a write is under way: either nothing happened and it is tried again, or nobody can know, and
 that is said."""
 
+import functools
 import time
 
 import pytest
 
 from support.postgres import PgBouncer
+from support.sleeping import sleeping
 from support.waiting import wait_until
 from support.writer import Writer
 
@@ -24,8 +26,7 @@ def server(stack):
 
 
 def running(server):
-    return server.execute("SELECT pid FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(30)%%' AND state = 'active' "
-                          "AND pid <> pg_backend_pid()", database="lost")
+    return sleeping(functools.partial(server.execute, database="lost"))
 
 
 def rows(server):
@@ -93,7 +94,7 @@ def test_a_crash_of_another_session_is_not_known(server):
     """Every session is cut without a word on what became of its transaction."""
     with writer(server) as write:
         write.send(*SLOW)
-        pid = wait_until(lambda: running(server), what="the statement")[0][0]
+        pid = wait_until(lambda: running(server), what="the statement")[0]
         server.execute("SELECT 1")
         victim = server.connect("postgres")
         with victim.cursor() as cursor:
@@ -118,7 +119,7 @@ def bouncer(server, work_folder):
 def test_what_pgbouncer_says_of_a_server_it_lost_is_not_known(server, bouncer):
     with writer(server, "transaction", **bouncer.environment) as write:
         write.send(*SLOW)
-        pid = wait_until(lambda: running(server), what="the statement")[0][0]
+        pid = wait_until(lambda: running(server), what="the statement")[0]
         wait_crash = server.crash(pid)
         answer = write.answer()
         assert (answer.outcome, answer.kind) == ("failed", "unknown"), answer

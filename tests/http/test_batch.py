@@ -4,6 +4,7 @@ import pytest
 
 from support.batcher import Batcher
 from support.install import Installed
+from support.sleeping import sleeping
 from support.waiting import wait_until
 
 SCHEMA = "CREATE TABLE done (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, who text, claims text);"
@@ -41,11 +42,6 @@ def add(number, *more, key=None):
 
 def ids(database):
     return [row[0] for row in database.sql("SELECT id FROM done ORDER BY id")]
-
-
-def sleeping(database, seconds):
-    return database.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND state = 'active' "
-                        "AND pid <> pg_backend_pid()", [f"%pg_sleep({seconds})%"])[0][0]
 
 
 def outbox(database):
@@ -113,7 +109,7 @@ def test_a_statement_has_its_own_limit(batch, database):
 
 def test_a_batch_is_cancelled(batch, database):
     batch.send(*add(1), "item=slow", "sql=SELECT pg_sleep(30)", "timeout=60000")
-    wait_until(lambda: sleeping(database, 30), 10, "the statement")
+    wait_until(lambda: sleeping(database.sql, "pg_sleep(30)"), 10, "the statement")
     batch.cancel()
     failed = batch.answer()
     assert (failed.kind, failed.item) == ("timeout", "1")
@@ -124,7 +120,7 @@ def test_two_who_do_the_same_do_it_once(batch, database, pooling):
     """The second waits for the first, and then finds the record."""
     with Batcher(database.environment(), pooling) as other:
         other.send(*add(1), "item=slow", "sql=SELECT pg_sleep(1)")
-        wait_until(lambda: sleeping(database, 1), 10, "the statement")
+        wait_until(lambda: sleeping(database.sql, "pg_sleep(1)"), 10, "the statement")
         assert batch(*add(1), *add(2)).list("items") == ["before 1", "2"]
         assert other.answer().outcome == "done"
     assert ids(database) == [1, 2]
@@ -136,7 +132,7 @@ def test_two_with_old_snapshots_do_it_once(database, pooling, isolation):
                  user="postgres")
     with Batcher(database.environment(), pooling) as one, Batcher(database.environment(), pooling) as other:
         other.send(*add(1), "item=slow", "sql=SELECT pg_sleep(1)")
-        wait_until(lambda: sleeping(database, 1), 10, "the statement")
+        wait_until(lambda: sleeping(database.sql, "pg_sleep(1)"), 10, "the statement")
         assert one(*add(1), *add(2)).list("items") == ["before 1", "2"]
         assert other.answer().outcome == "done"
     assert ids(database) == [1, 2]

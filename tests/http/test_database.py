@@ -7,6 +7,7 @@ import pytest
 
 from support.crowd import Background, ask_together, crowd
 from support.postgres import PgBouncer
+from support.sleeping import sleeping
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -176,10 +177,6 @@ def test_a_get_that_writes_is_500_and_writes_nothing(served, path):
 
 # Time
 
-def sleeping(stack):
-    return backends(stack, "state = 'active' AND query LIKE '%%pg_sleep%%'")
-
-
 def test_a_statement_past_its_timeout_is_cancelled_on_the_server(served):
     before = metrics(served).sum("larder_query_timeouts_total")
     answers = ask_together(served.get, ["/sleep"] * 4)
@@ -187,7 +184,7 @@ def test_a_statement_past_its_timeout_is_cancelled_on_the_server(served):
         answer.problem(504)
         tells_nothing(answer, served)
         assert answer.seconds < 3
-    wait_until(lambda: not sleeping(served), 3, "no statement left on the server")
+    wait_until(lambda: not sleeping(served.sql), 3, "no statement left on the server")
     assert metrics(served).sum("larder_query_timeouts_total") == before + 4
     assert {answer.status for answer in ask_together(served.get, ["/all"] * 8)} == {200}
 
@@ -311,7 +308,7 @@ def test_a_failing_statement_harms_no_other_behind_pgbouncer(bounced):
     answers = ask_together(bounced.direct, targets)
     assert [answer.status for answer in answers] == [expected[target] for target in targets]
     assert bounced.sql("SELECT count(*) FROM telltale_table") == [(0,)]
-    wait_until(lambda: not sleeping(bounced), 3, "no statement left on the server")
+    wait_until(lambda: not sleeping(bounced.sql), 3, "no statement left on the server")
 
 
 def test_schema_changes_and_lost_connections_behind_pgbouncer(bounced):

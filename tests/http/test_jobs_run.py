@@ -9,6 +9,7 @@ import pytest
 from support import tokens
 from support.gate import Held
 from support.jobs import dead, ended, file_job, left, look, record
+from support.sleeping import sleeping
 from support.stack import metrics
 from support.tokens import bearer
 from support.waiting import wait_until
@@ -153,17 +154,12 @@ def test_a_job_has_its_time(served):
 def test_a_running_job_is_cancelled_within_a_second(served):
     path = file_job(served, "/sleep", {"seconds": 50})
     wait_until(lambda: record(served, path)["s"] == "running", 10, "a running job")
-    wait_until(lambda: sleeping(served), 10, "the statement")
+    wait_until(lambda: sleeping(served.sql), 10, "the statement")
     served.direct(path, method="DELETE")
-    wait_until(lambda: not sleeping(served), 1 + SLACK, "an end of the statement", every=0.05)
+    wait_until(lambda: not sleeping(served.sql), 1 + SLACK, "an end of the statement", every=0.05)
     assert ended(served, path)["status"] == "cancelled"
     settle(served)
     assert served.sql("SELECT count(*) FROM runs") == [(0,)]
-
-
-def sleeping(stack):
-    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND wait_event = 'PgSleep' "
-                     "AND pid <> pg_backend_pid()")[0][0]
 
 
 def test_a_job_runs_as_whoever_filed_it(served):

@@ -16,6 +16,7 @@ from support.download import Download
 from support.gate import ROUTE as GATE, Gate
 from support.postgres import PgBouncer
 from support.proxy import Proxy
+from support.sleeping import sleeping
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -327,17 +328,11 @@ def test_a_statement_that_fails_at_once_is_a_problem(served):
     assert served.get("/plain").status == 200
 
 
-def sleeping(stack):
-    """The statements that sleep: one goes on for a moment after PostgreSQL has said that it is cancelled."""
-    return stack.sql("SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)%' "
-                     "AND pid <> pg_backend_pid() AND datname = current_database()")
-
-
 def test_no_row_within_the_time_is_504_and_the_statement_ends(served):
     answer = served.get("/slow")
     answer.problem(504)
     assert 0.2 <= answer.seconds < 5
-    wait_until(lambda: not sleeping(served), 5, "the statement's end")
+    wait_until(lambda: not sleeping(served.sql), 5, "the statement's end")
 
 
 def test_the_server_bounds_the_whole(served):
@@ -368,7 +363,7 @@ def test_behind_pgbouncer(shared_stack, lazy_postgres, work_folder):
             assert stack.get(f"/values?n={n}").json()["t"] is None
             stack.get("/bad").problem(500)
         stack.get("/slow").problem(504)
-        wait_until(lambda: not sleeping(stack), 5, "the statement's end")
+        wait_until(lambda: not sleeping(stack.sql), 5, "the statement's end")
     finally:
         stack.stop(quietly=True)
         bouncer.stop()

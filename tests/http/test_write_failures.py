@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from support.sleeping import sleeping
 from support.waiting import wait_until
 from support.writer import Writer
 
@@ -28,7 +29,7 @@ def ground(lazy_postgres):
     server = lazy_postgres()
     name = server.create_database()
     server.execute(SCHEMA, database=name, user="larder")
-    yield lambda statement: server.execute(statement, database=name, user="larder")
+    yield lambda statement, parameters=None: server.execute(statement, parameters, name, "larder")
     server.drop_database(name)
 
 
@@ -67,8 +68,7 @@ def deadlock(ground, write, opponent):
     opponent.execute("BEGIN; SET LOCAL deadlock_timeout = '60s'; UPDATE account SET amount = amount + 10 WHERE id = 2")
     write.send("sql=UPDATE account SET amount = amount + 1 WHERE id = 1", "sql=SELECT pg_sleep(0.3)",
                "sql=UPDATE account SET amount = amount + 1 WHERE id = 2")
-    wait_until(lambda: ground("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' "
-                              "AND datname = current_database()")[0][0] > 1, what="the writer's first update")
+    wait_until(lambda: sleeping(ground), what="the writer's first update")
     opponent.execute("UPDATE account SET amount = amount + 10 WHERE id = 1; COMMIT")
 
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from support.install import Installed
+from support.sleeping import sleeping
 from support.waiting import wait_until
 from support.writer import Writer
 
@@ -73,8 +74,7 @@ def test_a_write_whose_answer_can_not_be_kept_is_none(database, pooling):
 def test_the_same_request_in_work(database, pooling):
     with writer(database, pooling) as first, writer(database, pooling) as second:
         first.send("sql=SELECT pg_sleep(1)", ADD, "value=a", "once=k")
-        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(1)%%' AND state = 'active'"
-        wait_until(lambda: database.sql(running)[0][0] > 1, what="the first one's statement")
+        wait_until(lambda: sleeping(database.sql), what="the first one's statement")
         assert second(ADD, "value=a", "once=k").outcome == "busy"
         assert second(ADD, "value=b", "once=l").outcome == "written"
         assert first.answer().outcome == "written"

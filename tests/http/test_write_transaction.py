@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from support.sleeping import sleeping
 from support.waiting import wait_until
 from support.writer import Writer
 
@@ -159,9 +160,7 @@ def test_a_session_ended_within_a_statement_is_run_again(ground, pooling):
     ground.sql("CREATE TABLE tries (n int)")
     with ground.writer(pooling) as write:
         write.send("sql=INSERT INTO tries VALUES (1)", "sql=SELECT pg_sleep(1.5)", *add(1, 1))
-        victim = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%%pg_sleep%%' "
-                  "AND state = 'active' AND pid <> pg_backend_pid()")
-        wait_until(lambda: ground.sql(victim, user="postgres"), what="the statement")
-        ground.sql(f"SELECT pg_terminate_backend(({victim}))", user="postgres")
+        victim, = wait_until(lambda: sleeping(ground.sql), what="the statement")
+        ground.sql("SELECT pg_terminate_backend(%s)", [victim], user="postgres")
         assert write.answer().result == "11"
     assert ground.amounts(1) == [11] and ground.sql("SELECT count(*) FROM tries") == [(1,)]

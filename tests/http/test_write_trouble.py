@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.sleeping import sleeping
 from support.stack import metrics
 from support.waiting import wait_until
 
@@ -89,8 +90,7 @@ def test_of_a_commit_that_was_lost_nobody_is_told_to_try_again(stack):
     before = metrics(served)
     connection = served.connect()
     begun = connection.start("/slow", method="POST")
-    wait_until(lambda: served.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(1.5)%%' AND"
-                                  " state = 'active' AND datname = current_database()")[0][0] > 1, 10, "the write")
+    wait_until(lambda: sleeping(served.sql), 10, "the write")
     served.database_proxy.cut()
     answer = connection.answer(begun)
     assert "may have been made, or not" in answer.problem(503)["detail"] and answer["Retry-After"] is None

@@ -51,6 +51,20 @@ static void pieces_stay_short_however_much_there_is(void **state)
     assert_true(longest <= 2 * SWEEP_PIECE);
 }
 
+/* Where there was nothing before, one piece is all there is. */
+static void what_was_filled_at_once_is_soon_in_short_pieces(void **state)
+{
+    struct sweep sweep = {0};
+    int64_t longest;
+    (void)state;
+    sweep_once(&sweep, UINT64_C(1) << 62, 0, &longest);
+    sweep_once(&sweep, 4000000, 1, &longest);
+    assert_true(longest >= 1000 * SWEEP_PIECE);
+    sweep_once(&sweep, 4000000, 1, &longest);
+    sweep_once(&sweep, 4000000, 1, &longest);
+    assert_true(longest <= 2 * SWEEP_PIECE);
+}
+
 static void between_sweeps_is_a_pause(void **state)
 {
     struct sweep sweep = {0};
@@ -87,6 +101,7 @@ static void a_server_that_counts_anew_is_swept_from_the_start(void **state)
 UNIT_MAIN(cmocka_unit_test(every_number_is_looked_at_once),
           cmocka_unit_test(where_nothing_is_few_pieces_do),
           cmocka_unit_test(pieces_stay_short_however_much_there_is),
+          cmocka_unit_test(what_was_filled_at_once_is_soon_in_short_pieces),
           cmocka_unit_test(between_sweeps_is_a_pause),
           cmocka_unit_test(what_was_not_all_taken_comes_again_at_once),
           cmocka_unit_test(a_server_that_counts_anew_is_swept_from_the_start))
