@@ -350,6 +350,8 @@ $function$;
 CREATE FUNCTION larder.fingerprints() RETURNS TABLE (name text, print text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
 #variable_conflict use_column
+DECLARE
+    here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
     RETURN QUERY
     WITH RECURSIVE watched AS (
@@ -364,6 +366,11 @@ BEGIN
         SELECT m.name, i.inhrelid, i.xmin::text FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
     ), print AS (
         SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, m.bond, c.relname, c.relnamespace, c.relowner,
+            -- An owner of before is no news only if there was no other since. A table's own row is new with each TRUNCATE.
+            CASE WHEN c.relkind = 'm' THEN c.xmin ELSE (
+                SELECT s.xmin FROM pg_shdepend AS s
+                WHERE s.dbid = here AND s.classid = 'pg_class'::regclass AND s.objid = c.oid AND s.objsubid = 0
+                    AND s.deptype = 'o') END,
             c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.relpartbound,
             -- A TRUNCATE that a trigger tells of is no news here.
             CASE WHEN NOT EXISTS (
@@ -393,11 +400,11 @@ BEGIN
         (SELECT md5(string_agg(concat_ws(' ', p.xmin, p.oid), ',' ORDER BY p.oid))
          FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
          WHERE (p.oid >= 16384 OR p.proacl IS NOT NULL) AND n.nspname <> 'larder' AND n.nspname !~ '^pg_temp_'),
-        (SELECT md5(string_agg(concat_ws(' ', n.oid, n.nspname, n.nspowner, n.nspacl), ',' ORDER BY n.oid))
+        (SELECT md5(string_agg(concat_ws(' ', n.oid, n.xmin), ',' ORDER BY n.oid))
          FROM pg_namespace AS n
          WHERE n.nspname NOT IN ('larder', 'larder_kept') AND n.nspname !~ '^pg_(temp|toast_temp)_'),
         -- Who is pg_database_owner; and another database that was put in its place may be the copy of an earlier state.
-        (SELECT concat_ws(' ', d.oid, d.datdba, '') FROM pg_database AS d WHERE d.datname = current_database()),
+        (SELECT concat_ws(' ', d.oid, d.xmin, '') FROM pg_database AS d WHERE d.oid = here),
         -- What a role may, and what policies let it see, is also a matter of what it is a member of.
         (SELECT md5(string_agg(m::text, ' ' ORDER BY m.roleid, m.member, m.grantor)) FROM pg_auth_members AS m),
         (SELECT md5(string_agg(concat_ws(' ', r.oid, r.rolname, r.rolsuper, r.rolinherit, r.rolbypassrls), ','

@@ -103,12 +103,19 @@ static bool lost(struct redis_subscription *subscription, struct error *error)
     return error_set(error, ERROR_TIMEOUT, "Redis fell silent on a subscription");
 }
 
+/* Has more come than was read? Who stood still himself may have slept through the answer. */
+static bool arrived(const struct redis_subscription *subscription)
+{
+    struct pollfd pollfd = {.fd = subscription->connection->context->fd, .events = POLLIN};
+    return poll(&pollfd, 1, 0) > 0;
+}
+
 /* Asks a silent line, gives one up that does not answer. Sending never waits. */
 static bool prove_alive(struct redis_subscription *subscription, struct error *error)
 {
     const struct span ping = SPAN_LITERAL("PING");
     int64_t now = clock_monotonic();
-    if (now - subscription->heard < subscription->silence)
+    if (now - subscription->heard < subscription->silence || arrived(subscription))
         return true;
     if (subscription->asked)
         return lost(subscription, error);

@@ -15,8 +15,9 @@
 struct redis_subscription;
 
 /*
- * `silence` µs without a word from Redis lead to a PING, as many more to ERROR_TIMEOUT. Address and
- * resolver must outlive the subscription. Opens nothing yet. Null: memory.
+ * `silence` µs without a word from Redis lead to a PING, as many more to ERROR_TIMEOUT; a word that
+ * has come counts, however late it is read. Address and resolver must outlive the subscription.
+ * Opens nothing yet. Null: memory.
  */
 struct redis_subscription *redis_subscription_new(const struct redis_address *address,
                                                   struct redis_resolver *resolver,

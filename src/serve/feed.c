@@ -35,6 +35,7 @@ struct feed {
     struct redis_connection *connection;
     struct feed_place place;
     bool beat_heard; /* but perhaps long ago, with more behind it */
+    int64_t emptied; /* monotonic µs: what is read from now on came later than that */
     bool lost_told;
     _Atomic uint64_t floor;
     _Atomic int64_t beat; /* monotonic µs; 0: never */
@@ -127,8 +128,9 @@ static bool hear_in_order(struct feed *feed, struct span text, struct error *err
 }
 
 /*
- * Takes one message, if there is one. A heartbeat counts when nothing is left behind it: a process
- * that was stopped finds old ones, and changes after them.
+ * Takes one message, if there is one. A heartbeat counts when nothing is left behind it, and from
+ * when it may have come: a process that was stopped finds old ones, changes after them, and
+ * changes of which nobody told any more.
  */
 static bool listen_once(struct feed *feed, bool *ret_more, struct error *error)
 {
@@ -140,9 +142,11 @@ static bool listen_once(struct feed *feed, bool *ret_more, struct error *error)
     bool good = !message || hear_in_order(feed, text, error);
     redis_reply_free(message);
     if (!message && feed->beat_heard) {
-        atomic_store(&feed->beat, now);
+        atomic_store(&feed->beat, feed->emptied);
         feed->beat_heard = false;
     }
+    if (!message)
+        feed->emptied = now;
     *ret_more = message != NULL;
     return good;
 }
@@ -159,6 +163,7 @@ static bool listen_on(struct feed *feed, struct error *error)
 
 static bool subscribe(struct feed *feed, struct error *error)
 {
+    feed->emptied = clock_monotonic();
     return redis_subscribe(feed->subscription, span_of(feed->channel),
                            clock_monotonic() + feed->settings.timeout, error) &&
            coherence_begin(feed, error);

@@ -11,9 +11,9 @@ import pytest
 
 from breaking import LARDERD_FAULTS, REDIS_FAULTS, larderd_killed, redis_full, redis_killed, redis_stopped
 from faults import SLACK, count, together
-from staleness import (BOUND, GUARD, MOMENT, PATIENT, REDIS_TIMEOUT, Change, ask, assert_healthy, keep_person, person,
+from staleness import (BOUND, ENV, GUARD, MOMENT, PATIENT, REDIS_TIMEOUT, Change, ask, assert_healthy, keep_person, person,
                        watched)
-from support.coherent import barrier, is_hit, keep, wait_for_beat
+from support.coherent import barrier, is_hit, keep, time_left, wait_for_beat
 from support.host import Host
 from support.proxy import Proxy
 from support.stack import queries
@@ -118,6 +118,25 @@ def test_without_a_heartbeat_nothing_older_than_the_guard_time_is_served(served)
                 assert int(answer["Age"] or 0) <= GUARD, answer
         assert 2 * 3 <= queries(served) - before <= 2 * (4 + 2)
     assert_healthy(served)
+
+
+def test_a_heartbeat_is_not_younger_for_being_read_late(fresh):
+    """A process that stood still reads larderd's last ones, of before the change that nobody tells it of."""
+    guard = 2
+    served = fresh(env=ENV | {"LARDER_GUARD_TTL": f"{guard}s"})
+    number = keep_person(served, "near")
+    target = f"/near/{number}"
+    wait_until(lambda: time_left(keep(lambda: ask(served, target), "l1")) > guard, 20, "an answer kept for its ttl")
+    kept, heard, told = time.monotonic(), count(served, "feed_messages_total"), served.redis.calls("publish")
+    served.api.pause()
+    wait_until(lambda: served.redis.calls("publish") >= told + 2, 20, "heartbeats that nobody reads")
+    with larderd_killed(served):
+        wait_for_beat(served.redis, there=False)
+        change = Change(served, number)
+        wait_until(lambda: min(change.age(), time.monotonic() - kept) > guard, 20, "the guard time's end")
+        served.api.resume()
+        wait_until(lambda: count(served, "feed_messages_total") >= heard + 2, 20, "the heartbeats read")
+        assert change.shown_by("near", longest=None)
 
 
 def test_commits_wait_for_nobody(served):

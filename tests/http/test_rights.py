@@ -119,6 +119,29 @@ def test_another_owner_is_heard_of(served, target, thing, role):
                   f"ALTER {thing} OWNER TO rights_reader")
 
 
+@pytest.mark.parametrize("target, thing", [
+    ("/owned", "TABLE owned"), ("/kept_owned", "MATERIALIZED VIEW kept_owned"), ("/schema_owned", "SCHEMA own")])
+def test_an_owner_for_a_moment_is_heard_of(served, target, thing):
+    """Between two looks of larderd at definitions: at both the owner is the same."""
+    def ask():
+        return served.direct(target, headers=bearer("ann", role="rights_reader"))
+
+    def own(role):
+        served.postgres.execute(f"ALTER {thing} OWNER TO {role}", None, served.database, "postgres")
+
+    own("larder")
+    wait_until(lambda: ask().status == 403, 20, "the owner of before refused")
+    barrier(served)
+    served.larderd.pause()
+    try:
+        own("rights_reader")
+        wait_until(lambda: time_left(ask()) > 60, 30, "an answer kept for long")
+        own("larder")
+    finally:
+        served.larderd.resume()
+    wait_until(lambda: ask().status == 403, 20, "an answer that is refused")
+
+
 def test_another_owner_of_the_database_is_heard_of(served):
     """Members of pg_database_owner have what is that role's, and no list tells who they are."""
     change = f'ALTER DATABASE "{served.database}" OWNER TO'
