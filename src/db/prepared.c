@@ -1,7 +1,5 @@
 #include "db/prepared.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static uint64_t *slot_of(struct db_connection *connection, uint64_t id)
@@ -14,7 +12,12 @@ static uint64_t *slot_of(struct db_connection *connection, uint64_t id)
 
 void prepared_name(uint64_t id, char ret_name[static PREPARED_NAME_SIZE])
 {
-    snprintf(ret_name, PREPARED_NAME_SIZE, "larder_%016" PRIx64, id);
+    static const char prefix[] = "larder_", digits[] = "0123456789abcdef";
+    char *out = ret_name + sizeof prefix - 1;
+    memcpy(ret_name, prefix, sizeof prefix - 1);
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *out++ = digits[id >> shift & 15];
+    *out = '\0';
 }
 
 bool prepared_has(struct db_connection *connection, uint64_t id)

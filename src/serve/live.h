@@ -20,7 +20,7 @@ struct served {
     struct cache_version version;
     struct route_counters *counters;
     struct learned *_Atomic learned; /* never null */
-    _Atomic int64_t lasted; /* µs: its last query, with the wait for a connection; 0: none */
+    _Atomic int64_t lasted; /* µs of its last query or write, all waits included; 0: none */
     bool asked;             /* PostgreSQL has told, or complained: only the loader looks at it */
     bool control_first;     /* nginx is to read the Cache-Control: X-Accel-Expires comes after it */
     struct span head;       /* the header lines that never change: Cache-Control and Vary */

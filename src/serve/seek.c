@@ -80,21 +80,34 @@ static void download_dispatch(struct member *member, struct job *job)
 /* A query may be so long, µs, that a front makes it. */
 #define SHORT_QUERY INT64_C(2000)
 
-/* Going by the last one: is it a read that PostgreSQL answers sooner than a hand is missed? */
+static bool writes(const struct exchange *exchange)
+{
+    return exchange->served->route->method != METHOD_GET;
+}
+
+/* It waits for neither its client's body nor a read that it is to refresh. */
+static bool is_quick_write(const struct exchange *exchange)
+{
+    return exchange->whole && !exchange->served->route->refresh_count;
+}
+
+/* Going by the last one: does PostgreSQL answer it sooner than a hand is missed? */
 static bool is_short(const struct exchange *exchange)
 {
-    const struct served *served = exchange->served;
-    if (exchange->phase != PHASE_SEEKING || served->route->method != METHOD_GET)
+    if (exchange->phase != PHASE_SEEKING || (writes(exchange) && !is_quick_write(exchange)))
         return false;
-    int64_t lasted = atomic_load_explicit(&served->lasted, memory_order_relaxed);
+    int64_t lasted = atomic_load_explicit(&exchange->served->lasted, memory_order_relaxed);
     return lasted && lasted < SHORT_QUERY;
 }
 
-/* May one more front be away? Not the last: hits wait for no query. */
-static bool front_leave(struct crew *crew)
+/*
+ * May one more front be away? Not the last: hits wait for no query. A write waits for locks of
+ * others, so it must be all that is under way.
+ */
+static bool front_leave(struct crew *crew, bool alone)
 {
     pthread_mutex_lock(&crew->lock);
-    bool may = crew->away + 1 < crew->front_count;
+    bool may = crew->away + 1 < crew->front_count && !(alone && crew->active > 1);
     crew->away += may;
     pthread_mutex_unlock(&crew->lock);
     return may;
@@ -108,15 +121,16 @@ static void front_return(struct crew *crew)
 }
 
 /*
- * A front with nothing else in its hands makes a short query itself: to take a hand from its sleep
- * would cost the client more than all else that is done for him here.
+ * A front with nothing else in its hands makes a short query, or a write, itself: to take a hand
+ * from its sleep would cost the client more than all else that is done for him here.
  */
 static bool goes_on(struct member *member, struct job *job)
 {
-    if (!member->lone || !is_short(job_exchange(job)) || !front_leave(member->crew))
+    struct exchange *exchange = job_exchange(job);
+    if (!member->lone || !is_short(exchange) || !front_leave(member->crew, writes(exchange)))
         return false;
     crew_fill(member, job);
-    if (is_quick(job_exchange(job)))
+    if (is_quick(exchange))
         crew_answer(member, job);
     else
         crew_hand_over(member->crew, job);

@@ -1,7 +1,7 @@
 /*
- * The body of a write: the step body. It is read here, in a hand and not in a front, since the web
- * server may pass it on as slowly as the client sends it; and only when everything that can be
- * refused by the head alone has been.
+ * The body of a write: the step body. It is read here, in a hand, since the web server may pass it
+ * on as slowly as the client sends it, or in a front where all of it has arrived; and only when
+ * everything that can be refused by the head alone has been.
  */
 #include "http/media.h"
 #include "serve/fields.h"

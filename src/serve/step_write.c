@@ -82,9 +82,10 @@ void step_write(struct exchange *exchange)
         return;
     exchange->asked = clock_monotonic();
     bool done = run(exchange, &once, &written, &failure);
+    int64_t lasted = clock_monotonic() - exchange->asked;
+    atomic_store_explicit(&exchange->served->lasted, lasted, memory_order_relaxed);
     if (!exchange->unrecorded)
-        count_write(exchange, clock_monotonic() - exchange->asked, done ? &written : NULL,
-                    &failure);
+        count_write(exchange, lasted, done ? &written : NULL, &failure);
     if (done && written.outcome != DB_WRITTEN)
         once_answer(exchange, &written);
     else if (done)

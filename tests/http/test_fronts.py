@@ -1,12 +1,11 @@
 """The threads that take requests: hits never wait behind slow statements, and requests that come together share."""
 
-import os
-
 import pytest
 
 from support.crowd import Background, ask_together
 from support.gate import ROUTE as GATE, Gate
 from support.stack import metrics
+from support.threads import hands
 from support.waiting import wait_until
 
 ROUTES = {
@@ -44,25 +43,11 @@ def test_hits_are_answered_while_every_hand_waits_for_the_database(served):
     assert {each.result().status for each in slow} == {200}
 
 
-def hands(served):
-    """Are all asleep, and how often has one been given a processor since the start?"""
-    asleep, times = True, 0
-    for pid in served.api.running():
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as stat:
-                name, state = stat.read().split("(", 1)[1].split(") ")
-            if name == "hand":
-                asleep = asleep and state[0] == "S"
-                with open(f"/proc/{pid}/task/{task}/schedstat", encoding="utf-8") as told:
-                    times += int(told.read().split()[2])
-    return asleep, times
-
-
 def test_a_short_query_for_a_lone_request_needs_no_hand(served):
     def asked_without():
-        asleep, before = hands(served)
+        asleep, before = hands(served.api)
         assert served.direct("/word").json() == {"word": "new"}
-        return asleep and hands(served) == (True, before)
+        return asleep and hands(served.api) == (True, before)
 
     wait_until(asked_without, what="a query that no hand made")
 

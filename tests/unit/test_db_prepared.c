@@ -40,5 +40,16 @@ static void more_than_it_can_remember_are_forgotten_next(void **state)
     assert_false(connection.forget);
 }
 
+static void a_name_has_all_of_the_id(void **state)
+{
+    (void)state;
+    char name[PREPARED_NAME_SIZE];
+    prepared_name(UINT64_C(0x0f23456789abcde0), name);
+    assert_string_equal(name, "larder_0f23456789abcde0");
+    prepared_name(1, name);
+    assert_string_equal(name, "larder_0000000000000001");
+}
+
 UNIT_MAIN(cmocka_unit_test(a_connection_knows_what_was_prepared_on_it),
-          cmocka_unit_test(more_than_it_can_remember_are_forgotten_next))
+          cmocka_unit_test(more_than_it_can_remember_are_forgotten_next),
+          cmocka_unit_test(a_name_has_all_of_the_id))
