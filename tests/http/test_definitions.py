@@ -3,10 +3,12 @@ that `larder install` watches from now on. Nobody restarts anything, nobody send
 
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.gate import Gate
 from support.host import Host
 from support.postgres import program_folder
 from support.proxy import Proxy
@@ -184,3 +186,35 @@ def test_an_install_for_other_routes_ends_what_it_no_longer_watches(unwatched, s
         unwatched.sql("UPDATE loose SET word = %s", [word])
         for target in ("/near", "/far"):
             wait_for_body(lambda: unwatched.direct(target), {"word": word}, 20)
+
+
+def test_a_route_that_postgresql_complains_of_from_now_on(served):
+    """Its statement still gives an answer, but what it reads can't be told any more."""
+    served.write_route("owned", "-- @depends first.id = :id\n" + route("/owned/{id}", "SELECT word FROM said WHERE id = :id"))
+    served.install()
+    served.api.reload()
+    kept_for_its_ttl(served, "/owned/1")
+    served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+    wait_until(lambda: 'does not read the table "first"' in served.log_text(), 20, "PostgreSQL's complaint")
+    for word in ("second", "third", "fourth"):
+        served.sql("UPDATE second SET word = %s WHERE id = 1", [word])
+        wait_for_body(lambda: served.direct("/owned/1"), {"word": word}, 20)
+        keep(lambda: served.direct("/owned/1"))
+
+
+def test_what_began_before_a_reload_knows_what_was_known_then(served):
+    """Its routes are the old ones, of which nobody asks again what they read."""
+    served.write_route("slow", "-- @http POST /slow\n-- @result none\n-- @refreshes GET /said\n"
+                       "SELECT pg_advisory_xact_lock_shared(7)")
+    served.api.reload()
+    with Gate(served) as gate, ThreadPoolExecutor() as pool:
+        written = pool.submit(served.direct, "/slow", method="POST")
+        gate.wait_for(1)
+        served.api.reload()
+        kept_for_its_ttl(served, "/said")
+        served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+        wait_for_body(lambda: served.direct("/said"), {"word": "second"}, 20)
+        kept_for_its_ttl(served, "/table")
+        gate.open()
+        assert written.result(20).status == 204
+    assert seconds_left(keep(lambda: served.direct("/said"))) <= GUARD
