@@ -1,6 +1,9 @@
 """Definitions that change while responders run: views and functions that read something else from now on, and tables
 that `larder install` watches from now on. Nobody restarts anything, nobody sends SIGHUP."""
 
+import os
+import signal
+import struct
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +51,9 @@ ROUTES = SENTINEL_ROUTE | {
     "mood": route("/mood", "SELECT mood AS word FROM people"),
     "pair": route("/pair", "SELECT pair AS word FROM people"),
     "table": route("/table", "SELECT word FROM first WHERE id = 1"),
+    "other": route("/other", "SELECT word FROM second WHERE id = 1"),
+    "zone": "-- @http GET /zone\n-- @result row\n-- @nginx ttl=200s\nSELECT word FROM said WHERE id = 1",
+    "write": "-- @http POST /write\n-- @result none\nUPDATE sentinel SET number = number + 1",
 }
 LOOSE = {
     "near": route("/near", "SELECT word FROM loose WHERE id = 1", "stale=60s"),
@@ -110,6 +116,55 @@ def test_what_a_host_has_not_heard_of_yet(served, tmp_path):
         answer = keep(lambda: host.direct("/above"))
         assert seconds_left(answer) <= GUARD, answer
         proxy.stop()
+
+
+def test_a_change_of_definitions_before_the_hosts_own_write(served, tmp_path):
+    """Redis tells the host of its own write, and with it of what was struck before, whatever the feed has yet to tell."""
+    proxy = Proxy(("127.0.0.1", served.redis.port))
+    with Host(served, tmp_path / "other", redis=proxy.redis) as host:
+        wait_until(lambda: nginx_seconds(host) > GUARD, 20, "changes heard of")
+        proxy.withhold(b"larder:definitions")
+        served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+        wait_until(lambda: proxy.kept_back, 20, "word of the change on its way to the host")
+        change = newest_bump(served)
+        assert host.direct("/write", method="POST").status == 204
+        wait_until(lambda: newest_clock(host) > change, 20, "the host told of its write")
+        assert nginx_seconds(host) <= GUARD
+        proxy.stop()
+
+
+def newest_bump(stack):
+    return int(stack.redis.client().hget("larder:c", "b"))
+
+
+def newest_clock(host):
+    """What the host's memory of clocks says, past its format number."""
+    with open(f"{host.folder}/clocks-1", "rb") as clocks:
+        clocks.seek(8)
+        return struct.unpack("=Q", clocks.read(8))[0]
+
+
+def nginx_seconds(host):
+    """For how long nginx may keep what is in no other cache."""
+    return int(host.direct("/zone")["X-Accel-Expires"] or 0)
+
+
+def test_a_crash_that_takes_back_what_was_learnt_already(stack):
+    """A commit that PostgreSQL need not have written down (synchronous_commit) is seen until then by all."""
+    own = stack.postgres(settings={"synchronous_commit": "off", "bgwriter_lru_maxpages": "0"})
+    served = stack(ROUTES, postgres=own, schema=SCHEMA, nginx=False, install=True, larderd=True, env=ENV)
+    kept_for_its_ttl(served, "/said")
+    own.execute("CHECKPOINT")
+    writer = own.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")[0][0]
+    os.kill(writer, signal.SIGSTOP)
+    served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+    wait_for_body(lambda: served.direct("/said"), {"word": "second"}, 20)
+    kept_for_its_ttl(served, "/said")
+    own.crash(writer)()
+    for word in ("first", "third", "fourth"):
+        wait_until(lambda: served.sql("UPDATE first SET word = %s WHERE id = 1", [word]) or True, 20, "PostgreSQL again")
+        wait_for_body(lambda: served.direct("/said"), {"word": word}, 20)
+        kept_for_its_ttl(served, "/said")
 
 
 @pytest.mark.parametrize("target, statement, word", [
