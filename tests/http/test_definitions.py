@@ -103,6 +103,17 @@ def test_what_reads_another_table_from_now_on(served, target, statement):
         kept_for_its_ttl(served, target)
 
 
+def test_a_change_that_is_taken_back_before_anybody_looks(served):
+    """All is as it was but for what was answered meanwhile."""
+    served.write_route("pick", route("/pick/{n}", "SELECT word FROM first WHERE id = 1 AND :n::int > 0"))
+    served.api.reload()
+    for n in range(1, 6):
+        served.sql("ALTER TABLE first RENAME TO aside; ALTER TABLE second RENAME TO first")
+        assert served.direct(f"/pick/{n}").json() == {"word": "second"}
+        served.sql("ALTER TABLE first RENAME TO second; ALTER TABLE aside RENAME TO first")
+        wait_for_body(lambda: served.direct(f"/pick/{n}"), {"word": "first"}, 20)
+
+
 def test_what_a_host_has_not_heard_of_yet(served, tmp_path):
     """Redis says that definitions changed before the feed does: what is made in between has the tags of before."""
     proxy = Proxy(("127.0.0.1", served.redis.port))
