@@ -345,7 +345,8 @@ $function$;
 
 -- What can change without a row trigger's knowing, as a text for each watched table (with its partitions and children)
 -- and one, '*', for all views and functions, types, schemas and roles: any change of a definition changes it, TRUNCATE
--- and REFRESH too. A concurrent REFRESH shows in the statistics alone, which its session may keep back for some seconds.
+-- and REFRESH too. A table's has three parts, for what was changed and changed back is as it was but for its row's number:
+-- see larder.differ. A concurrent REFRESH shows in the statistics alone, which its session may keep back for some seconds.
 -- In plpgsql because that keeps the plan for the next look: to make it takes longer than to look.
 CREATE FUNCTION larder.fingerprints() RETURNS TABLE (name text, print text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
@@ -365,12 +366,7 @@ BEGIN
         -- A partition that is being detached concurrently is read no more, but is there as long as anybody reads it.
         SELECT m.name, i.inhrelid, i.xmin::text FROM member AS m JOIN pg_inherits AS i ON i.inhparent = m.oid
     ), print AS (
-        SELECT m.name, md5(string_agg(concat_ws(' ', c.oid, m.bond, c.relname, c.relnamespace, c.relowner,
-            -- An owner of before is no news only if there was no other since. A table's own row is new with each TRUNCATE.
-            CASE WHEN c.relkind = 'm' THEN c.xmin ELSE (
-                SELECT s.xmin FROM pg_shdepend AS s
-                WHERE s.dbid = here AND s.classid = 'pg_class'::regclass AND s.objid = c.oid AND s.objsubid = 0
-                    AND s.deptype = 'o') END,
+        SELECT m.name, concat(md5(string_agg(concat_ws(' ', c.oid, m.bond, c.relname, c.relnamespace, c.relowner,
             c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.relpartbound,
             -- A TRUNCATE that a trigger tells of is no news here.
             CASE WHEN NOT EXISTS (
@@ -383,7 +379,9 @@ BEGIN
             (SELECT string_agg(p.xmin::text, ' ' ORDER BY p.oid) FROM pg_policy AS p WHERE p.polrelid = c.oid),
             CASE WHEN c.relkind = 'm'
                 THEN pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_deleted(c.oid) END),
-            ',' ORDER BY c.oid, m.bond)) AS print
+            ',' ORDER BY c.oid, m.bond)),
+            ' ', md5(string_agg(c.relfilenode::text, ',' ORDER BY c.oid, m.bond)),
+            ' ', md5(string_agg(c.xmin::text, ',' ORDER BY c.oid, m.bond))) AS print
         FROM member AS m JOIN pg_class AS c ON c.oid = m.oid
         GROUP BY m.name
     )
@@ -514,11 +512,19 @@ BEGIN
 END
 $function$;
 
+-- Whether a name's fingerprint tells of a change. That of a table's row alone may be a TRUNCATE, as its file shows.
+CREATE FUNCTION larder.differ(name text, was text, becomes text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $function$
+    SELECT CASE WHEN was IS NULL OR name = '*' THEN was IS DISTINCT FROM becomes
+        ELSE split_part(was, ' ', 1) <> split_part(becomes, ' ', 1)
+            OR (split_part(was, ' ', 2) = split_part(becomes, ' ', 2) AND was <> becomes) END
+$function$;
+
 -- The names whose fingerprint is not the one that larder.changed_definitions() saw last.
 CREATE FUNCTION larder.moved() RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
     SELECT f.name FROM larder.fingerprints() AS f LEFT JOIN larder.definition AS d USING (name)
-    WHERE d.print IS DISTINCT FROM f.print
+    WHERE larder.differ(f.name, d.print, f.print)
 $function$;
 
 -- The tags of the watched tables of these names; '*' is its own.
@@ -547,10 +553,11 @@ BEGIN
     -- One statement, so that what is saved is what was compared.
     RETURN QUERY
         WITH seen AS MATERIALIZED (
-            SELECT f.name, f.print FROM larder.fingerprints() AS f LEFT JOIN larder.definition AS d USING (name)
+            SELECT f.name, f.print, larder.differ(f.name, d.print, f.print) AS moved
+            FROM larder.fingerprints() AS f LEFT JOIN larder.definition AS d USING (name)
             WHERE d.print IS DISTINCT FROM f.print
         ), was AS MATERIALIZED (
-            SELECT array_agg(s.name) AS moved, EXISTS (
+            SELECT array_agg(s.name) FILTER (WHERE s.moved) AS moved, EXISTS (
                        SELECT FROM larder.definition AS d WHERE d.name = 'prepared' AND d.print = 'true')::text AS prepared
             FROM seen AS s
         ), saved AS (

@@ -18,7 +18,7 @@
  */
 #define CLOCK_BEGIN                                                                                \
     "redis.call('HDEL', KEYS[1], '')\n"                                                            \
-    "local known = redis.call('HMGET', KEYS[1], 'n', 'b', 'r')\n"                                  \
+    "local known = redis.call('HMGET', KEYS[1], 'n', 'b', 'r', 'd')\n"                             \
     "local function text(number) return string.format('%.0f', number) end\n"                       \
     "local function now()\n"                                                                       \
     "  local time = redis.call('TIME')\n"                                                          \
@@ -39,19 +39,20 @@ static const char bump_text[] = CLOCK_BEGIN
     "end\n"
     "local number = text(top + 1)\n"
     "redis.call('HSET', KEYS[1], 'n', number, 'b', number)\n"
-    "local fields, message = {}, {known[2] or '0', number}\n"
+    "local fields, message, defined = {}, {known[2] or '0', number}, known[4] or '0'\n"
     "for i = 3, #KEYS do\n"
     "  local tag = string.sub(KEYS[i], ARGV[2] + 1)\n"
     "  redis.call('SET', KEYS[i], number, 'XX', 'PX', 86400000)\n"
-    "  if tag == '" CACHE_TAG_DEFINITIONS "' then redis.call('HSET', KEYS[1], 'd', number) end\n"
+    "  if tag == '" CACHE_TAG_DEFINITIONS "' then defined = number end\n"
     "  fields[#fields + 1] = 't'\n"
     "  fields[#fields + 1] = tag\n"
     "  message[#message + 1] = tag\n"
     "end\n"
+    "if defined == number then redis.call('HSET', KEYS[1], 'd', number) end\n"
     "redis.call('XADD', KEYS[2], 'MAXLEN', '~', #KEYS > 52 and 1000 or 10000, number .. '-0', "
     "unpack(fields))\n"
     "redis.call('PUBLISH', ARGV[1], table.concat(message, '\\n'))\n"
-    "return number .. ' ' .. message[1]\n";
+    "return number .. ' ' .. message[1] .. ' ' .. defined\n";
 
 /* KEYS: clock, journal. ARGV: by how many µs, the last number known. */
 static const char jump_text[] =
@@ -225,7 +226,8 @@ static bool bump_take(struct redis_reply *reply, struct cache_bumped *ret_bumped
         return false;
     }
     ret_bumped->clock = strtoll(text.data, &end, 10);
-    ret_bumped->previous = strtoll(end, NULL, 10);
+    ret_bumped->previous = strtoll(end, &end, 10);
+    ret_bumped->definitions = strtoll(end, NULL, 10);
     ret_bumped->alone = true;
     redis_reply_free(reply);
     return true;
@@ -256,11 +258,21 @@ bool cache_bump_telling(struct redis_connection *connection, const char *prefix,
         if (done)
             batch = (struct cache_bumped){.previous = all.previous,
                                           .clock = batch.clock,
+                                          .definitions = batch.definitions,
                                           .alone = all.alone && batch.previous == all.clock};
         all = batch;
     }
     *ret_bumped = all;
     return true;
+}
+
+void cache_bumped_tell(const struct cache_bumped *bumped, struct clocks *clocks,
+                       const uint64_t *hashes, size_t count)
+{
+    const uint64_t definitions = clocks_hash(SPAN_LITERAL(CACHE_TAG_DEFINITIONS));
+    clocks_bump(clocks, definitions, (uint64_t)bumped->definitions);
+    for (size_t i = 0; i < count; i++)
+        clocks_bump(clocks, hashes[i], (uint64_t)bumped->clock);
 }
 
 bool cache_bump(struct redis_connection *connection, const char *prefix, const struct span *tags,

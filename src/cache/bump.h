@@ -18,6 +18,7 @@
 #ifndef LARDER_CACHE_BUMP_H
 #define LARDER_CACHE_BUMP_H
 
+#include "cache/clocks.h"
 #include "redis/connection.h"
 
 /* The tag that every entry carries. */
@@ -60,13 +61,23 @@ MUST_CHECK bool cache_clock_read(struct redis_connection *connection, const char
 struct cache_bumped {
     int64_t previous; /* the number of the last bump before it, by whomever */
     int64_t clock;    /* the highest number drawn */
-    bool alone;       /* nobody else's bump came between its batches */
+    /* That of the last one of definitions, this one included; 0: none. */
+    int64_t definitions;
+    bool alone; /* nobody else's bump came between its batches */
 };
 
 /* cache_bump, telling more. There must be a tag. */
 MUST_CHECK bool cache_bump_telling(struct redis_connection *connection, const char *prefix,
                                    const struct span *tags, size_t count, int64_t deadline,
                                    struct cache_bumped *ret_bumped, struct error *error);
+
+/*
+ * Tells the host of a bump of these tags, which it may hear of before it hears of others. With its
+ * number comes that of the last one of definitions: answers that are made from then on, under the
+ * newest number known, would not be struck by it.
+ */
+void cache_bumped_tell(const struct cache_bumped *bumped, struct clocks *clocks,
+                       const uint64_t *hashes, size_t count);
 
 /* Which Redis this is, compared with the one on which the clocks were last proved. */
 struct cache_server {

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "base/shared_file.h"
 
-#define FILE_MAGIC UINT64_C(0x33736b636f6c43)
+#define FILE_MAGIC UINT64_C(0x34736b636f6c43)
 #define SLOT_COUNT ((size_t)1 << 18)
 
 /* So many that the strikes awaited at a moment hide next to none of an answer's many tags. */
@@ -23,7 +23,8 @@ struct shared {
     number alone;       /* the newest strike that Redis was not told of */
     number arrived;     /* monotonic µs: when the last awaited strike did */
     number changes;     /* of slots, by bumps */
-    uint64_t unused[2]; /* slots begin a line of the processor's cache */
+    number heard;       /* all bumps up to this one are in the slots */
+    uint64_t unused[1]; /* slots begin a line of the processor's cache */
     number slots[SLOT_COUNT];
     number awaited[AWAIT_COUNT]; /* struct awaited */
 };
@@ -150,6 +151,16 @@ uint64_t clocks_of(const struct clocks *clocks, uint64_t hash)
 uint64_t clocks_newest(const struct clocks *clocks)
 {
     return atomic_load(&clocks->shared->newest);
+}
+
+void clocks_hear(struct clocks *clocks, uint64_t clock)
+{
+    raise_to(&clocks->shared->heard, clock);
+}
+
+uint64_t clocks_heard(const struct clocks *clocks)
+{
+    return atomic_load(&clocks->shared->heard);
 }
 
 static number *place_of(const struct clocks *clocks, uint64_t hash)

@@ -50,6 +50,13 @@ uint64_t clocks_of(const struct clocks *clocks, uint64_t hash);
 /* The newest clock of any bump; 0: none yet. */
 uint64_t clocks_newest(const struct clocks *clocks);
 
+/*
+ * All bumps up to this one are known here, since a process heard them one after the other;
+ * clocks_newest says nothing of those before it. 0: none yet.
+ */
+void clocks_hear(struct clocks *clocks, uint64_t clock);
+uint64_t clocks_heard(const struct clocks *clocks);
+
 /* Redis' clock was at least this; it needs be no bump's. */
 void clocks_see(struct clocks *clocks, uint64_t clock);
 

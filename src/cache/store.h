@@ -10,6 +10,7 @@
 
 #include "base/counters.h"
 #include "base/options.h"
+#include "cache/bump.h"
 #include "cache/entry.h"
 #include "redis/breaker.h"
 #include "redis/connection.h"
@@ -126,12 +127,11 @@ void cache_store_release(struct cache_store *store, struct redis_connection *con
                          struct error *ret_event);
 
 /*
- * Bumps the tags, at least one; *ret_clock is their number. False: Redis was not told, or not of
- * all of them.
+ * Bumps the tags, at least one. False: Redis was not told, or not of all of them.
  */
 MUST_CHECK bool cache_store_strike(struct cache_store *store, struct redis_connection *connection,
                                    const struct span *tags, size_t count, int64_t *budget,
-                                   uint64_t *ret_clock, struct error *ret_event);
+                                   struct cache_bumped *ret_bumped, struct error *ret_event);
 
 /* Takes the replies to entries kept over this connection, for at most `limit` µs. */
 void cache_store_settle(struct cache_store *store, struct redis_connection *connection,

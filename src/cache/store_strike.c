@@ -6,21 +6,19 @@
 #include "cache/store_base.h"
 
 bool cache_store_strike(struct cache_store *store, struct redis_connection *connection,
-                        const struct span *tags, size_t count, int64_t *budget, uint64_t *ret_clock,
-                        struct error *ret_event)
+                        const struct span *tags, size_t count, int64_t *budget,
+                        struct cache_bumped *ret_bumped, struct error *ret_event)
 {
     struct error failure;
-    int64_t begun = clock_monotonic(), clock;
+    int64_t begun = clock_monotonic();
     if (!store_allowed(store, 1, *budget))
         return false;
-    bool done = cache_bump(connection, store->settings.prefix, tags, count, begun + *budget, &clock,
-                           &failure);
+    bool done = cache_bump_telling(connection, store->settings.prefix, tags, count, begun + *budget,
+                                   ret_bumped, &failure);
     *budget -= clock_monotonic() - begun;
-    if (done) {
+    if (done)
         store_succeeded(store, connection, ret_event);
-        *ret_clock = (uint64_t)clock;
-    } else {
+    else
         store_failed(store, 1, &failure, ret_event);
-    }
     return done;
 }

@@ -277,7 +277,7 @@ static bool rows_open(struct download *download)
         .begin_timeout = exchange->timeout,
         .timeout = options_number(exchange->server->options, OPTION_STREAM_TIMEOUT),
         .identity = exchange->identity,
-        .plain = server_is_plain(exchange->server, exchange->learned),
+        .plain = server_is_plain(exchange->server, exchange->live, exchange->learned),
         .guest = {.peer = exchange->writer->peer, .turn = turn_wait, .context = download}};
     if (db_stream_open(exchange->server->pool, &statement, &download->rows, &failure))
         return true;

@@ -77,8 +77,8 @@ static void strike_all(struct feed *feed, uint64_t clock)
 
 /*
  * While subscribed: what was missed is at most the clock of now, what comes follows the last bump.
- * That the host knows the last bump says nothing of those before, for its own writes are told it
- * without the feed.
+ * That the host knows the last bump says nothing of those before, for its own writes, and what
+ * its larderd bumps, are told it without the feed.
  * Nothing kept before may be believed: the clock of now can be lower than then.
  */
 static bool coherence_begin(struct feed *feed, struct error *error)
@@ -87,9 +87,9 @@ static bool coherence_begin(struct feed *feed, struct error *error)
     if (!cache_clock_read(feed->connection, feed->settings.prefix,
                           clock_monotonic() + feed->settings.timeout, &clock, &bump, error))
         return false;
-    bool missed = feed->place.last && feed->place.last != bump;
-    if (missed || clocks_newest(feed->settings.clocks) < bump)
+    if (clocks_heard(feed->settings.clocks) != bump)
         strike_all(feed, bump);
+    clocks_hear(feed->settings.clocks, bump);
     if (feed->settings.memory)
         memory_clear(feed->settings.memory);
     feed->place = (struct feed_place){.last = bump};
@@ -114,7 +114,10 @@ static enum feed_word hear(struct feed *feed, struct span text)
         return FEED_GAP;
     apply(feed, &message);
     feed->beat_heard = feed->beat_heard || !message.bump;
-    return feed_place_hear(&feed->place, &message);
+    enum feed_word word = feed_place_hear(&feed->place, &message);
+    if (word == FEED_NEXT)
+        clocks_hear(feed->settings.clocks, feed->place.last);
+    return word;
 }
 
 static bool hear_in_order(struct feed *feed, struct span text, struct error *error)

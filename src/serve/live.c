@@ -12,7 +12,8 @@ struct live {
     struct route_table *table;
     struct served *served; /* sorted by the address of their routes */
     size_t count;
-    bool (*ends)(void); /* or null */
+    _Atomic uint64_t known; /* see live_know */
+    bool (*ends)(void);     /* or null */
 };
 
 static int by_route(const void *a, const void *b)
@@ -136,6 +137,7 @@ struct live *live_load(const struct live_settings *settings, struct fault_list *
     if (!live)
         return NULL;
     atomic_init(&live->references, 1);
+    atomic_init(&live->known, 0);
     live->ends = settings->ends;
     live->arena = arena_new();
     if (live->arena && route_folder_read(settings->folder, live->arena, faults, &sources, &count))
@@ -180,6 +182,16 @@ struct served *live_find(struct live *live, const struct route *route)
 {
     const struct served wanted = {.route = route};
     return bsearch(&wanted, live->served, live->count, sizeof wanted, by_route);
+}
+
+void live_know(struct live *live, uint64_t clock)
+{
+    atomic_store_explicit(&live->known, clock, memory_order_release);
+}
+
+uint64_t live_known(const struct live *live)
+{
+    return atomic_load_explicit(&live->known, memory_order_acquire);
 }
 
 /* One route that PostgreSQL could not be asked about in time must not keep it from the others. */
@@ -282,6 +294,30 @@ static bool same(const struct route *route, const struct learned *left, const st
                   route->statement.parameter_count * sizeof *left->types) == 0;
 }
 
+/*
+ * What PostgreSQL complains of may still give answers, as it did before; but what these read, and
+ * what they leave in a session, is not known any more.
+ */
+static bool learned_doubt(struct live *live, struct served *served)
+{
+    const struct learned *before = atomic_load(&served->learned);
+    if (!before->plain && !(before->depends && before->depends->watched))
+        return true;
+    struct learned *learned = arena_alloc(live->arena, sizeof *learned);
+    struct depends *depends = arena_alloc(live->arena, sizeof *depends);
+    if (!learned || !depends)
+        return false;
+    *learned = *before;
+    learned->plain = false;
+    if (before->depends) {
+        *depends = *before->depends;
+        depends->watched = false;
+        learned->depends = depends;
+    }
+    atomic_store(&served->learned, learned);
+    return true;
+}
+
 /* Learnt in memory that goes again: only what differs is learnt into the live's own. */
 static bool learn_anew(struct live *live, struct served *served, struct db_connection *connection,
                        struct session_look *look, struct fault_list *faults, bool *changed,
@@ -292,17 +328,19 @@ static bool learn_anew(struct live *live, struct served *served, struct db_conne
     if (!scratch)
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     bool asked = learn_route(connection, served->route, look, scratch, faults, &learned, failure);
+    bool complains = asked && !learned;
     bool differs = asked && learned && !same(served->route, learned, atomic_load(&served->learned));
     arena_free(scratch);
-    if (!differs)
-        return asked;
-    if (!learn_route(connection, served->route, look, live->arena, faults, &learned, failure))
+    if (differs &&
+        !learn_route(connection, served->route, look, live->arena, faults, &learned, failure))
         return false;
-    if (learned) {
+    if (differs && learned) {
         atomic_store(&served->learned, learned);
         *changed = true;
+    } else if ((complains || differs) && !learned_doubt(live, served)) {
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     }
-    return true;
+    return asked;
 }
 
 bool live_learn_anew(struct live *live, struct db_connection *connection, struct fault_list *faults,

@@ -2,7 +2,7 @@
  * The routes as they are served: the parsed table and what each route needs at run time.
  *
  * Built whole, then published; requests hold a reference. The only thing that changes afterwards
- * is `learned`, from what the file says to what PostgreSQL says, at most once for each route.
+ * is `learned`, from what the file says to what PostgreSQL says, and how new that is.
  */
 #ifndef LARDER_SERVE_LIVE_H
 #define LARDER_SERVE_LIVE_H
@@ -69,12 +69,20 @@ MUST_CHECK bool live_learn(struct live *live, struct db_connection *connection,
 
 /*
  * Asks about every route anew, after definitions in PostgreSQL changed; *ret_changed says whether
- * anything is different. What it complains of goes to `faults`, and that route stays as it is.
- * False as live_learn. Only one thread at a time, and the same as live_learn's.
+ * anything is different. What it complains of goes to `faults`, and that route stays as it is, but
+ * counts as one whose changes are not heard of. False as live_learn. Only one thread at a time, and
+ * the same as live_learn's.
  */
 MUST_CHECK bool live_learn_anew(struct live *live, struct db_connection *connection,
                                 struct fault_list *faults, bool *ret_changed,
                                 struct db_failure *failure);
+
+/*
+ * Up to which clock of changed definitions all routes have been learnt; 0: not so far. Its own, for
+ * requests may still have the routes of before a reload, which nobody asks about anew.
+ */
+void live_know(struct live *live, uint64_t clock);
+uint64_t live_known(const struct live *live);
 
 /* Is there a route PostgreSQL has not been asked about? */
 bool live_unasked(const struct live *live);

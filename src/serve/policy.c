@@ -87,7 +87,8 @@ bool policy_changes_heard(const struct exchange *exchange)
     const struct learned *learned = exchange->learned;
     return !exchange->standby && learned->depends && learned->depends->watched &&
            learned == atomic_load_explicit(&exchange->served->learned, memory_order_acquire) &&
-           server_knows_definitions(exchange->server, exchange->lookup.lease.definitions);
+           server_knows_definitions(exchange->server, exchange->live,
+                                    exchange->lookup.lease.definitions);
 }
 
 int64_t policy_ttl(const struct exchange *exchange, int64_t ttl)

@@ -158,6 +158,16 @@ static bool memory_begin(struct server *server, struct error *error)
     return made ? true : error_set_memory(error);
 }
 
+/* The clock of the last change of definitions this host can know of; UINT64_MAX: it can't know. */
+static uint64_t definitions_clock(const struct server *server)
+{
+    static const struct span tag = {.data = CACHE_TAG_DEFINITIONS,
+                                    .size = sizeof CACHE_TAG_DEFINITIONS - 1};
+    uint64_t floor = server->feed ? feed_floor(server->feed) : UINT64_MAX;
+    uint64_t struck = clocks_of(server->clocks, clocks_hash(tag));
+    return floor > struck ? floor : struck;
+}
+
 /*
  * How long PostgreSQL may take to let the learning connection in, which holds up the main thread
  * and its signals, and for each of its answers.
@@ -174,9 +184,13 @@ static bool learn(struct server *server, struct live *live, struct fault_list *f
 {
     const struct db_settings settings = db_settings_of(server->options, LEARN_TIMEOUT);
     struct db_connection *connection;
+    uint64_t clock = definitions_clock(server);
     if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
     bool told = live_learn(live, connection, faults, failure);
+    /* Of routes that are served already some may have been asked about before. */
+    if (told && live != server->live && clock != UINT64_MAX && !db_standby(connection))
+        live_know(live, clock);
     if (told)
         installed_ask(server, connection);
     db_disconnect(connection);
@@ -383,25 +397,16 @@ static void tick_learn(struct server *server)
     arena_free(arena);
 }
 
-/* The clock of the last change of definitions this host can know of; UINT64_MAX: it can't know. */
-static uint64_t definitions_clock(const struct server *server)
+bool server_knows_definitions(const struct server *server, const struct live *live, uint64_t told)
 {
-    static const struct span tag = {.data = CACHE_TAG_DEFINITIONS,
-                                    .size = sizeof CACHE_TAG_DEFINITIONS - 1};
-    uint64_t floor = server->feed ? feed_floor(server->feed) : UINT64_MAX;
-    uint64_t struck = clocks_of(server->clocks, clocks_hash(tag));
-    return floor > struck ? floor : struck;
-}
-
-bool server_knows_definitions(const struct server *server, uint64_t told)
-{
-    uint64_t known = atomic_load_explicit(&server->definitions_known, memory_order_acquire);
+    uint64_t known = live_known(live);
     return known && told <= known && definitions_clock(server) <= known;
 }
 
-bool server_is_plain(const struct server *server, const struct learned *learned)
+bool server_is_plain(const struct server *server, const struct live *live,
+                     const struct learned *learned)
 {
-    return learned->plain && server_knows_definitions(server, 0);
+    return learned->plain && server_knows_definitions(server, live, 0);
 }
 
 /* How long definitions that could not be learnt are left alone: µs. */
@@ -428,8 +433,8 @@ static void tick_definitions(struct server *server)
 {
     uint64_t clock = definitions_clock(server);
     int64_t now = clock_monotonic();
-    if (clock == UINT64_MAX || server_knows_definitions(server, 0) || live_unasked(server->live) ||
-        now < server->definitions_next)
+    if (clock == UINT64_MAX || server_knows_definitions(server, server->live, 0) ||
+        live_unasked(server->live) || now < server->definitions_next)
         return;
     struct arena *arena = arena_new();
     struct fault_list faults = {.arena = arena};
@@ -437,7 +442,7 @@ static void tick_definitions(struct server *server)
     bool changed = false;
     server->definitions_next = now + DEFINITIONS_PAUSE;
     if (arena && learn_anew(server, clock, &faults, &changed, &failure)) {
-        atomic_store_explicit(&server->definitions_known, clock, memory_order_release);
+        live_know(server->live, clock);
         server->definitions_next = 0;
     }
     if (changed) {

@@ -52,9 +52,9 @@ struct server {
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
     struct flights *flights;
-    /* Up to which clock changed definitions have been learnt of: see server_knows_definitions. */
-    _Atomic uint64_t definitions_known;
-    uint64_t definitions_standby; /* … of a standby, which can't tell all; the main thread's */
+    /* Up to which clock a standby told of changed definitions, which can't tell all; the main
+     * thread's. Of a primary it is live_known. */
+    uint64_t definitions_standby;
     /* monotonic µs: not before; the main thread's */
     int64_t definitions_next, learn_next, installed_next, primary_next;
     _Atomic int jobs_installed; /* enum installed */
@@ -89,19 +89,20 @@ struct live *server_live(struct server *server);
 void server_reload(struct server *server);
 
 /*
- * Are the routes' dependencies known as of the last change of definitions in PostgreSQL that could
- * have been heard of? If not, or if none could be heard of, no answer may be kept for long.
+ * Are these routes' dependencies known as of the last change of definitions in PostgreSQL that
+ * could have been heard of? If not, or if none could be heard of, no answer may be kept for long.
  *
  * `told` is the number of one that Redis told of (store_lease.definitions); 0: none. It may be
  * ahead of the feed, and an answer made under a clock above it is not struck by it.
  */
-bool server_knows_definitions(const struct server *server, uint64_t told);
+bool server_knows_definitions(const struct server *server, const struct live *live, uint64_t told);
 
 /*
- * Do the route's statements leave nothing in the session of the database? Where a change of
- * definitions would not be heard of, none is trusted to.
+ * Do the statements of this route of the live leave nothing in the session of the database? Where a
+ * change of definitions would not be heard of, none is trusted to.
  */
-bool server_is_plain(const struct server *server, const struct learned *learned);
+bool server_is_plain(const struct server *server, const struct live *live,
+                     const struct learned *learned);
 
 /* The process is to end: downloads that run may go on for LARDER_STREAM_DRAIN. */
 void server_drain(struct server *server);

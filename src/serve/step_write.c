@@ -56,7 +56,7 @@ static bool run(struct exchange *exchange, const struct once *once, struct db_wr
         .context = exchange,
         .timeout = exchange->timeout,
     };
-    if (server_is_plain(exchange->server, exchange->learned))
+    if (server_is_plain(exchange->server, exchange->live, exchange->learned))
         answer_plain(route, statements);
     return db_pool_write(exchange->server->pool, &write, ret_written, failure);
 }

@@ -95,10 +95,10 @@ static void strike_alone(struct exchange *exchange, const struct strike *strike)
 }
 
 /* Larderd need not bump the tags again. */
-static void strike_told(struct exchange *exchange, const struct strike *strike, uint64_t clock)
+static void strike_told(struct exchange *exchange, const struct strike *strike,
+                        const struct cache_bumped *bumped)
 {
-    for (size_t i = 0; i < strike->count; i++)
-        clocks_bump(exchange->server->clocks, strike->hashes[i], clock);
+    cache_bumped_tell(bumped, exchange->server->clocks, strike->hashes, strike->count);
     counters_add(exchange->server->counters, COUNTER_STRUCK_TAGS, (int64_t)strike->count);
     exchange->transaction = strike->transaction;
 }
@@ -108,11 +108,11 @@ static bool strike_everywhere(struct exchange *exchange, const struct strike *st
 {
     struct server *server = exchange->server;
     struct error event = {0};
-    uint64_t clock;
+    struct cache_bumped bumped;
     bool told = cache_store_strike(server->store, exchange->desk->redis, strike->tags,
-                                   strike->count, &exchange->redis_budget, &clock, &event);
+                                   strike->count, &exchange->redis_budget, &bumped, &event);
     if (told)
-        strike_told(exchange, strike, clock);
+        strike_told(exchange, strike, &bumped);
     else
         strike_alone(exchange, strike);
     exchange_redis_event(&event);

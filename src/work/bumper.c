@@ -118,8 +118,10 @@ static bool still_proved(const struct bumper *bumper)
 static void tell_host(struct bumper *bumper, const struct span *tags, size_t count,
                       const struct cache_bumped *bumped)
 {
-    for (size_t i = 0; i < count; i++)
-        clocks_bump(bumper->clocks, clocks_hash(tags[i]), (uint64_t)bumped->clock);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = clocks_hash(tags[i]);
+        cache_bumped_tell(bumped, bumper->clocks, &hash, 1);
+    }
     counters_add(bumper->counters, COUNTER_BUMPED_TAGS, (int64_t)count);
 }
 
@@ -133,16 +135,20 @@ static void remember(struct bumper *bumper, const struct span *tags, size_t coun
     tell_host(bumper, tags, count, bumped);
 }
 
+/* Whoever lost changes may have lost some of definitions too, even such as were learnt already. */
+static const struct span everything[] = {{CACHE_TAG_ALL, sizeof CACHE_TAG_ALL - 1},
+                                         {CACHE_TAG_DEFINITIONS, sizeof CACHE_TAG_DEFINITIONS - 1}};
+
 static bool bump_all(struct bumper *bumper, struct error *error)
 {
-    const struct span all[] = {SPAN_LITERAL(CACHE_TAG_ALL), SPAN_LITERAL(CACHE_TAG_DEFINITIONS)};
+    const size_t count = ARRAY_COUNT(everything);
     struct cache_bumped bumped;
-    if (!cache_bump_telling(bumper->connection, bumper->prefix, all, ARRAY_COUNT(all),
-                            deadline(bumper, ARRAY_COUNT(all)), &bumped, error))
+    if (!cache_bump_telling(bumper->connection, bumper->prefix, everything, count,
+                            deadline(bumper, count), &bumped, error))
         return false;
     bumper->last = bumped.clock;
     recent_begin(bumper->recent, bumped.clock, clock_monotonic());
-    tell_host(bumper, all, ARRAY_COUNT(all), &bumped);
+    tell_host(bumper, everything, count, &bumped);
     return true;
 }
 
@@ -277,14 +283,15 @@ bool bumper_bump_batch(struct bumper *bumper, const struct db_outbox_batch *batc
                        struct error *error)
 {
     size_t count = 0;
-    struct span *tags = calloc(batch->tag_count + 1, sizeof *tags);
+    struct span *tags = calloc(batch->tag_count + ARRAY_COUNT(everything), sizeof *tags);
     if (!tags)
         return error_set_memory(error);
     for (size_t i = 0; i < batch->tag_count; i++)
         tags[count++] = db_outbox_tag(batch, i);
     if (!batch->marked) {
         log_event(LOG_INFO, "outbox", "PostgreSQL may have lost changes: every answer is struck");
-        tags[count++] = SPAN_LITERAL(CACHE_TAG_ALL);
+        for (size_t i = 0; i < ARRAY_COUNT(everything); i++)
+            tags[count++] = everything[i];
     }
     bool done = bumper_bump(bumper, tags, count, error);
     free(tags);

@@ -72,12 +72,12 @@ static bool strike(struct striker *striker, struct redis_connection *connection,
 {
     struct error event = {0};
     int64_t budget = striker->patience;
-    uint64_t clock;
+    struct cache_bumped bumped;
     bool told =
-        cache_store_strike(striker->store, connection, tags, count, &budget, &clock, &event);
-    for (size_t i = 0; told && i < count; i++)
-        clocks_bump(striker->clocks, hashes[i], clock);
-    if (!told)
+        cache_store_strike(striker->store, connection, tags, count, &budget, &bumped, &event);
+    if (told)
+        cache_bumped_tell(&bumped, striker->clocks, hashes, count);
+    else
         clocks_strike_alone(striker->clocks, hashes, count, (uint64_t)clock_wall());
     counters_add(striker->counters, told ? COUNTER_STRUCK_TAGS : COUNTER_STRIKES_LEFT,
                  told ? (int64_t)count : 1);

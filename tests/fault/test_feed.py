@@ -228,6 +228,20 @@ def test_what_was_missed_while_the_line_was_lost_is_struck(fresh):
     assert clock_of_all(served) == own
 
 
+def test_what_was_missed_while_no_responder_ran_is_struck(fresh):
+    """Though the host knows the last bump, as of its larderd."""
+    served = fresh()
+    assert_hears(served)
+    served.api.stop()
+    bump(served, "of.another(host)")
+    own = bump(served, "of.this(host)")
+    with open(f"{served.folder}/run/clocks-1", "r+b") as clocks:
+        clocks.seek(8)
+        clocks.write(struct.pack("=Q", own))
+    served.api.start()
+    wait_until(lambda: clock_of_all(served) == own, what="what nginx keeps struck")
+
+
 def test_redis_restarted(served):
     before = metrics(served)
     served.redis.kill()

@@ -1,12 +1,17 @@
 """Definitions that change while responders run: views and functions that read something else from now on, and tables
 that `larder install` watches from now on. Nobody restarts anything, nobody sends SIGHUP."""
 
+import os
+import signal
+import struct
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.gate import Gate
 from support.host import Host
 from support.postgres import program_folder
 from support.proxy import Proxy
@@ -46,6 +51,8 @@ ROUTES = SENTINEL_ROUTE | {
     "mood": route("/mood", "SELECT mood AS word FROM people"),
     "pair": route("/pair", "SELECT pair AS word FROM people"),
     "table": route("/table", "SELECT word FROM first WHERE id = 1"),
+    "zone": "-- @http GET /zone\n-- @result row\n-- @nginx ttl=200s\nSELECT word FROM said WHERE id = 1",
+    "write": "-- @http POST /write\n-- @result none\nUPDATE sentinel SET number = number + 1",
 }
 LOOSE = {
     "near": route("/near", "SELECT word FROM loose WHERE id = 1", "stale=60s"),
@@ -96,6 +103,17 @@ def test_what_reads_another_table_from_now_on(served, target, statement):
         kept_for_its_ttl(served, target)
 
 
+def test_a_change_that_is_taken_back_before_anybody_looks(served):
+    """All is as it was but for what was answered meanwhile."""
+    served.write_route("pick", route("/pick/{n}", "SELECT word FROM first WHERE id = 1 AND :n::int > 0"))
+    served.api.reload()
+    for n in range(1, 6):
+        served.sql("ALTER TABLE first RENAME TO aside; ALTER TABLE second RENAME TO first")
+        assert served.direct(f"/pick/{n}").json() == {"word": "second"}
+        served.sql("ALTER TABLE first RENAME TO second; ALTER TABLE aside RENAME TO first")
+        wait_for_body(lambda: served.direct(f"/pick/{n}"), {"word": "first"}, 20)
+
+
 def test_what_a_host_has_not_heard_of_yet(served, tmp_path):
     """Redis says that definitions changed before the feed does: what is made in between has the tags of before."""
     proxy = Proxy(("127.0.0.1", served.redis.port))
@@ -108,6 +126,56 @@ def test_what_a_host_has_not_heard_of_yet(served, tmp_path):
         answer = keep(lambda: host.direct("/above"))
         assert seconds_left(answer) <= GUARD, answer
         proxy.stop()
+
+
+def test_a_change_of_definitions_before_the_hosts_own_write(served, tmp_path):
+    """Redis tells the host of its own write, and with it of what was struck before, whatever the feed has yet to tell."""
+    proxy = Proxy(("127.0.0.1", served.redis.port))
+    with Host(served, tmp_path / "other", redis=proxy.redis) as host:
+        wait_until(lambda: nginx_seconds(host) > GUARD, 20, "changes heard of")
+        proxy.withhold(b"larder:definitions")
+        served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+        wait_until(lambda: proxy.kept_back, 20, "word of the change on its way to the host")
+        change = newest_bump(served)
+        assert host.direct("/write", method="POST").status == 204
+        wait_until(lambda: newest_clock(host) > change, 20, "the host told of its write")
+        assert nginx_seconds(host) <= GUARD
+        proxy.stop()
+
+
+def newest_bump(stack):
+    return int(stack.redis.client().hget("larder:c", "b"))
+
+
+def newest_clock(host):
+    """What the host's memory of clocks says, past its format number."""
+    with open(f"{host.folder}/clocks-1", "rb") as clocks:
+        clocks.seek(8)
+        return struct.unpack("=Q", clocks.read(8))[0]
+
+
+def nginx_seconds(host):
+    """For how long nginx may keep what is in no other cache."""
+    return int(host.direct("/zone")["X-Accel-Expires"] or 0)
+
+
+def test_a_crash_that_takes_back_what_was_learnt_already(stack):
+    """A commit that PostgreSQL need not have written down (synchronous_commit) is seen until then by all."""
+    own = stack.postgres(settings={"synchronous_commit": "off", "bgwriter_lru_maxpages": "0"})
+    routes = ROUTES | {"other": route("/other", "SELECT word FROM second WHERE id = 1")}  # second has triggers
+    served = stack(routes, postgres=own, schema=SCHEMA, nginx=False, install=True, larderd=True, env=ENV)
+    kept_for_its_ttl(served, "/said")
+    own.execute("CHECKPOINT")
+    writer = own.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")[0][0]
+    os.kill(writer, signal.SIGSTOP)
+    served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+    wait_for_body(lambda: served.direct("/said"), {"word": "second"}, 20)
+    kept_for_its_ttl(served, "/said")
+    own.crash(writer)()
+    for word in ("first", "third", "fourth"):
+        wait_until(lambda: served.sql("UPDATE first SET word = %s WHERE id = 1", [word]) or True, 20, "PostgreSQL again")
+        wait_for_body(lambda: served.direct("/said"), {"word": word}, 20)
+        kept_for_its_ttl(served, "/said")
 
 
 @pytest.mark.parametrize("target, statement, word", [
@@ -184,3 +252,35 @@ def test_an_install_for_other_routes_ends_what_it_no_longer_watches(unwatched, s
         unwatched.sql("UPDATE loose SET word = %s", [word])
         for target in ("/near", "/far"):
             wait_for_body(lambda: unwatched.direct(target), {"word": word}, 20)
+
+
+def test_a_route_that_postgresql_complains_of_from_now_on(served):
+    """Its statement still gives an answer, but what it reads can't be told any more."""
+    served.write_route("owned", "-- @depends first.id = :id\n" + route("/owned/{id}", "SELECT word FROM said WHERE id = :id"))
+    served.install()
+    served.api.reload()
+    kept_for_its_ttl(served, "/owned/1")
+    served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+    wait_until(lambda: 'does not read the table "first"' in served.log_text(), 20, "PostgreSQL's complaint")
+    for word in ("second", "third", "fourth"):
+        served.sql("UPDATE second SET word = %s WHERE id = 1", [word])
+        wait_for_body(lambda: served.direct("/owned/1"), {"word": word}, 20)
+        keep(lambda: served.direct("/owned/1"))
+
+
+def test_what_began_before_a_reload_knows_what_was_known_then(served):
+    """Its routes are the old ones, of which nobody asks again what they read."""
+    served.write_route("slow", "-- @http POST /slow\n-- @result none\n-- @refreshes GET /said\n"
+                       "SELECT pg_advisory_xact_lock_shared(7)")
+    served.api.reload()
+    with Gate(served) as gate, ThreadPoolExecutor() as pool:
+        written = pool.submit(served.direct, "/slow", method="POST")
+        gate.wait_for(1)
+        served.api.reload()
+        kept_for_its_ttl(served, "/said")
+        served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+        wait_for_body(lambda: served.direct("/said"), {"word": "second"}, 20)
+        kept_for_its_ttl(served, "/table")
+        gate.open()
+        assert written.result(20).status == 204
+    assert seconds_left(keep(lambda: served.direct("/said"))) <= GUARD

@@ -330,6 +330,10 @@ def settled(database):
     (["ALTER TABLE days DETACH PARTITION days_a"], [DAYS]),
     (["DROP TABLE days_a"], [DAYS]),
     (["TRUNCATE days_a"], []),  # its trigger told
+    (["ALTER TABLE posts ENABLE ROW LEVEL SECURITY", "ALTER TABLE posts DISABLE ROW LEVEL SECURITY"], [POSTS]),
+    (["ALTER TABLE users RENAME TO people", "ALTER TABLE people RENAME TO users"], [NAMES]),
+    (["TRUNCATE days_a", "SELECT larder.changed_definitions()", "ALTER TABLE days_a ENABLE ROW LEVEL SECURITY",
+      "ALTER TABLE days_a DISABLE ROW LEVEL SECURITY"], [DAYS]),
     (["CREATE TABLE days_b PARTITION OF days FOR VALUES FROM (10) TO (20)", "SELECT larder.changed_definitions()",
       "TRUNCATE days_b"], [DAYS]),
     (["DROP TABLE posts CASCADE"], ["*", POSTS, TOTALS]),
@@ -533,6 +537,11 @@ def test_with_a_superuser_ddl_strikes_in_its_own_transaction(superuser, statemen
     struck = superuser.struck(*statements)
     assert [tag for tag in struck if tag != LEARN] == tags
     assert (LEARN in struck) == bool(tags) or "CONCURRENTLY" in statements[0]
+
+
+def test_with_a_superuser_ddl_that_takes_back_what_nobody_has_looked_at_strikes_too(superuser):
+    superuser.sql("ALTER TABLE posts ENABLE ROW LEVEL SECURITY")
+    assert superuser.struck("ALTER TABLE posts DISABLE ROW LEVEL SECURITY") == sorted([LEARN, POSTS])
 
 
 def test_ddl_of_ordinary_roles_needs_no_rights_on_larder(superuser, role):
