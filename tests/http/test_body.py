@@ -33,6 +33,9 @@ ROUTES = {
     "bounds": echo("PUT", "/bounds/{id}", "SELECT :id::int AS id, :name AS name, :count AS count, :lang AS lang, "
                    ":wide AS wide", "@param name text maxlen=5", "@param count int min=1 max=9 default=3",
                    "@param lang text in=header", "@param wide boolean in=query"),
+    "blank": echo("POST", "/blank", "SELECT :count::int AS count, :day::date AS day, :kind AS kind, :name AS name, "
+                  ":must::int AS must", "@param count int default=3", "@param day date default=null",
+                  "@param kind text enum=a,b default=a", "@param name text default=x", "@param must int"),
     "array": echo("POST", "/array", "SELECT :ids AS ids, :names AS names", "@param ids int[]",
                   "@param names text[] default=null"),
     "foreign": echo("POST", "/foreign", "INSERT INTO foreign_arrays VALUES (:moods, :hosts, :few, :vector, :best) RETURNING *"),
@@ -310,3 +313,11 @@ def test_a_body_that_breaks_off_leaves_the_responder_as_it_was(served):
             connection.send(begin() + stream(PARAMS, pairs) + record(STDIN, b'{"ids": ['))
     wait_until(lambda: metrics(served).sum("larder_fcgi_broken_total") == broken + 5, 10, "the metrics tell of them")
     assert send(served, "/array", {"ids": [1]}).status == 200
+
+
+def test_a_field_of_a_form_left_empty_is_none_where_no_text_may_be(served):
+    blank = send(served, "/blank", "count=&day=&kind=&name=&must=1", headers=FORM).json()
+    assert blank == {"count": 3, "day": None, "kind": "a", "name": "", "must": 1}
+    assert list(faults(send(served, "/blank", "must=", headers=FORM))) == [("body", "must")], "it is required"
+    assert list(faults(send(served, "/blank", "must=1&count=&count=", headers=FORM))) == [("body", "count")]
+    assert list(faults(send(served, "/blank", {"must": 1, "kind": "", "day": ""}))) == [("body", "day"), ("body", "kind")]
