@@ -236,7 +236,7 @@ def test_empty_null_and_the_word_null_are_three_values(database):
 def test_past_a_hundred_values_the_bulk_tag_is_struck(database):
     assert len(database.left("INSERT INTO lines SELECT i::text, i FROM generate_series(1, 100) AS i")) == 100
     past = database.struck("INSERT INTO lines SELECT i::text, i FROM generate_series(1, 102) AS i")
-    assert f"{LINES}.kind=*" in past and len(past) == 102
+    assert f"{LINES}.kind=*" in past and len(past) == 101
     many = "INSERT INTO lines SELECT i::text, i FROM generate_series(1, 5000) AS i"
     assert len(database.left(many)) <= 102
     assert database.left("BEGIN", many, many, "UPDATE lines SET kind = 'c' WHERE n = 7", "COMMIT").count(
@@ -359,7 +359,7 @@ def test_what_is_read_whole_is_struck_as_long_as_any_key_is(database):
 def test_what_a_statement_strikes_by_one_trigger_is_one_row(database):
     database.struck("INSERT INTO plans (id, owner, kind, mood) VALUES (1, 2, 'a', 'sad')")
     rows = database.sql("SELECT tag FROM larder.outbox", user="postgres")
-    assert [row.split("\n") for row, in rows] == [plans((2, "a", "sad"))]
+    assert [sorted(row.split("\n")) for row, in rows] == [plans((2, "a", "sad"))]
 
 
 # Transactions
