@@ -24,7 +24,7 @@ CREATE TABLE larder.watch (
 -- everything. Writers insert at the right end of the index all at once; the lanes give them 16 right ends. Sixteen more
 -- are for the writes of responders, which strike their tags themselves: larderd takes only those that stay there.
 CREATE UNLOGGED TABLE larder.outbox (
-    tag  text     NOT NULL,
+    tag  text     NOT NULL, -- or several, a line each: what one trigger strikes is one row
     xid  xid8     NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     lane smallint NOT NULL DEFAULT ((pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 15) OPERATOR(pg_catalog.+)
         CASE WHEN pg_catalog.current_setting('larder.struck', true) OPERATOR(pg_catalog.<>) '' THEN 16 ELSE 0 END)
@@ -90,14 +90,11 @@ $function$;
 CREATE FUNCTION larder.strike() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $function$
 DECLARE
     noted pg_catalog.text := pg_catalog.current_setting('larder.struck', true);
+    tags  pg_catalog.text := pg_catalog.array_to_string(TG_ARGV, E'\n');
 BEGIN
-    IF TG_NARGS OPERATOR(pg_catalog.=) 1 THEN
-        INSERT INTO larder.outbox (tag) VALUES (TG_ARGV[0]);
-    ELSE
-        INSERT INTO larder.outbox (tag) SELECT pg_catalog.unnest(TG_ARGV);
-    END IF;
+    INSERT INTO larder.outbox (tag) VALUES (tags);
     IF noted OPERATOR(pg_catalog.<>) '' THEN
-        noted := larder.note(noted, pg_catalog.array_to_string(TG_ARGV, E'\n'));
+        noted := larder.note(noted, tags);
     ELSIF pg_catalog.pg_sequence_last_value('larder.asleep') OPERATOR(pg_catalog.=) 2 THEN
         PERFORM larder.wake();
     END IF;
@@ -109,7 +106,8 @@ $function$;
 CREATE FUNCTION larder.struck(number pg_catalog.xid8) RETURNS pg_catalog.text LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET enable_bitmapscan = off SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
-    RETURN (SELECT string_agg(DISTINCT o.tag, E'\n') FROM larder.outbox AS o
+    RETURN (SELECT string_agg(DISTINCT line, E'\n')
+            FROM larder.outbox AS o CROSS JOIN LATERAL unnest(string_to_array(o.tag, E'\n')) AS line
             WHERE o.lane = ANY ('{16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31}'::int2[]) AND o.xid = number);
 END
 $function$;
@@ -294,35 +292,28 @@ BEGIN
 END
 $function$;
 
--- For the WHEN of a narrowed watch's triggers, whose settings end in `key`: whether one of the two values is new to the
--- transaction. Settings made here end with it, and are undone with a savepoint, as the rows in the outbox are.
+-- For the functions in the WHEN of a narrowed watch's triggers, whose settings end in `key`: null where neither of the two
+-- values is new to the transaction, otherwise what is remembered of it then. Settings made here end with it, and are undone
+-- with a savepoint, as the rows in the outbox are.
 -- v: ',' after the first row, whose values are not remembered (at worst they are struck twice); then the values' hashes,
 -- 33 characters each; '*' past 100 of them, and then it is not called. m: the values of the row before.
-CREATE FUNCTION larder.fresh(key pg_catalog.text, old_value pg_catalog.anyelement, new_value pg_catalog.anyelement)
-RETURNS boolean LANGUAGE plpgsql AS $function$
+CREATE FUNCTION larder.fresh(key pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
+RETURNS pg_catalog.text LANGUAGE plpgsql AS $function$
 DECLARE
-    seen   pg_catalog.text := pg_catalog.current_setting('larder.v' OPERATOR(pg_catalog.||) key, true);
-    memo   pg_catalog.text;
-    before pg_catalog.text;
-    after  pg_catalog.text;
-    old    pg_catalog.text;
-    new    pg_catalog.text;
-    more   pg_catalog.text := '';
+    seen pg_catalog.text := pg_catalog.current_setting('larder.v' OPERATOR(pg_catalog.||) key, true);
+    memo pg_catalog.text;
+    old  pg_catalog.text;
+    new  pg_catalog.text;
+    more pg_catalog.text := '';
 BEGIN
-    IF coalesce(seen, '') OPERATOR(pg_catalog.=) '' THEN
-        seen := pg_catalog.set_config('larder.v' OPERATOR(pg_catalog.||) key, ',', true);
-        RETURN true;
-    END IF;
-    memo := pg_catalog.quote_nullable(old_value::pg_catalog.text)
-        OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) pg_catalog.quote_nullable(new_value::pg_catalog.text);
+    memo := pg_catalog.quote_nullable(before)
+        OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) pg_catalog.quote_nullable(after);
     IF pg_catalog.current_setting('larder.m' OPERATOR(pg_catalog.||) key, true) OPERATOR(pg_catalog.=) memo THEN
-        RETURN false;
+        RETURN NULL;
     END IF;
     IF pg_catalog.octet_length(memo) OPERATOR(pg_catalog.<=) 200 THEN
         PERFORM pg_catalog.set_config('larder.m' OPERATOR(pg_catalog.||) key, memo, true);
     END IF;
-    before := old_value::pg_catalog.text;
-    after := new_value::pg_catalog.text;
     old := coalesce(pg_catalog.md5(before), 'null') OPERATOR(pg_catalog.||) ',';
     new := coalesce(pg_catalog.md5(after), 'null') OPERATOR(pg_catalog.||) ',';
     IF pg_catalog.strpos(seen, old) OPERATOR(pg_catalog.=) 0 THEN
@@ -332,14 +323,13 @@ BEGIN
         more := more OPERATOR(pg_catalog.||) new;
     END IF;
     IF more OPERATOR(pg_catalog.=) '' THEN
-        RETURN false;
+        RETURN NULL;
     END IF;
     seen := seen OPERATOR(pg_catalog.||) more;
     IF pg_catalog.octet_length(seen) OPERATOR(pg_catalog.>) 3300 THEN
         seen := '*';
     END IF;
-    PERFORM pg_catalog.set_config('larder.v' OPERATOR(pg_catalog.||) key, seen, true);
-    RETURN true;
+    RETURN pg_catalog.set_config('larder.v' OPERATOR(pg_catalog.||) key, seen, true);
 END
 $function$;
 
@@ -632,6 +622,5 @@ END
 $function$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA larder FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION larder.fresh TO PUBLIC;
 GRANT USAGE ON SCHEMA larder TO PUBLIC;
 GRANT SELECT ON larder.watch, larder.meta TO PUBLIC;

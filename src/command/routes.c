@@ -127,8 +127,18 @@ static void widths_take(const struct command_folder *folder, struct bytes cells[
 /* What stands between two columns. */
 #define GAP 2
 
-/* So wide are the parameters at least: a narrower terminal breaks the lines itself. */
-#define PARAMETERS_LEAST ((size_t)24)
+/*
+ * What a column gives, down to how many bytes, where the terminal is too narrow, one after the
+ * other. A terminal that is still too narrow then breaks the lines itself.
+ */
+static const struct {
+    enum column column;
+    size_t least;
+} giving[] = {{COLUMN_PARAMETERS, 24},
+              {COLUMN_CACHE, 11},
+              {COLUMN_CONTROL, 12},
+              {COLUMN_AUTH, 8},
+              {COLUMN_PARAMETERS, 12}};
 
 /* 0: standard output is no terminal, and its lines may be as long as they are. */
 static size_t terminal_width(void)
@@ -137,43 +147,61 @@ static size_t terminal_width(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-/* The parameters, whose column is mostly the widest, take what the others leave. */
 static void widths_fit(size_t widths[COLUMN_COUNT])
 {
-    size_t width = terminal_width(), others = (COLUMN_COUNT - 1) * (size_t)GAP;
+    size_t width = terminal_width(), wanted = (COLUMN_COUNT - 1) * (size_t)GAP;
     for (size_t i = 0; i < COLUMN_COUNT; i++)
-        others += i == COLUMN_PARAMETERS ? 0 : widths[i];
-    size_t left = width > others + PARAMETERS_LEAST ? width - others : PARAMETERS_LEAST;
-    if (width && left < widths[COLUMN_PARAMETERS])
-        widths[COLUMN_PARAMETERS] = left;
+        wanted += widths[i];
+    for (size_t i = 0; width && wanted > width && i < ARRAY_COUNT(giving); i++) {
+        size_t *own = &widths[giving[i].column];
+        size_t spare = *own > giving[i].least ? *own - giving[i].least : 0;
+        size_t given = spare < wanted - width ? spare : wanted - width;
+        *own -= given;
+        wanted -= given;
+    }
 }
 
-/* As many whole parameters as fit, one at least. */
+/* As many whole parts as fit, one word at least: up to a comma, or else to a space. */
 static struct span line_take(struct span *rest, size_t width)
 {
     struct span all = *rest;
-    size_t end = 0;
-    for (size_t i = 0; all.size > width && i + 1 < all.size && (!end || i < width); i++)
-        if (all.data[i] == ',' && all.data[i + 1] == ' ')
-            end = i + 1;
+    size_t comma = 0, space = 0;
+    for (size_t i = 1; all.size > width && i < all.size && (i <= width || !space); i++) {
+        if (all.data[i] != ' ')
+            continue;
+        space = i;
+        if (i <= width && all.data[i - 1] == ',')
+            comma = i;
+    }
+    size_t end = comma ? comma : space;
     *rest = end ? span_from(all, end + 1) : (struct span){0};
     return end ? span_first(all, end) : all;
 }
 
+/* One line of it, what is left of any column for the next. Is there any? */
+static bool print_line(struct span rests[COLUMN_COUNT], const size_t widths[COLUMN_COUNT])
+{
+    struct span lines[COLUMN_COUNT];
+    size_t last = 0;
+    bool more = false;
+    for (size_t i = 0; i < COLUMN_COUNT; i++) {
+        lines[i] = line_take(&rests[i], widths[i]);
+        last = lines[i].size ? i : last;
+        more = more || rests[i].size;
+    }
+    for (size_t i = 0; i <= last; i++)
+        printf("%-*.*s%s", i == last ? 0 : (int)widths[i], SPAN_PRINTF(lines[i]),
+               i == last ? "\n" : "  ");
+    return more;
+}
+
 static void print_row(const char *const texts[COLUMN_COUNT], const size_t widths[COLUMN_COUNT])
 {
-    size_t indent = widths[COLUMN_METHOD] + widths[COLUMN_PATH] + (size_t)2 * GAP;
-    struct span parameters = span_of(texts[COLUMN_PARAMETERS]);
-    struct span line = line_take(&parameters, widths[COLUMN_PARAMETERS]);
-    for (size_t i = 0; i < COLUMN_COUNT; i++) {
-        struct span text = i == COLUMN_PARAMETERS ? line : span_of(texts[i]);
-        bool last = i + 1 == COLUMN_COUNT;
-        printf("%-*.*s%s", last ? 0 : (int)widths[i], SPAN_PRINTF(text), last ? "\n" : "  ");
-    }
-    while (parameters.size) {
-        line = line_take(&parameters, widths[COLUMN_PARAMETERS]);
-        printf("%*s%.*s\n", (int)indent, "", SPAN_PRINTF(line));
-    }
+    struct span rests[COLUMN_COUNT];
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        rests[i] = span_of(texts[i]);
+    while (print_line(rests, widths))
+        continue;
 }
 
 static void print_table(const struct command_folder *folder)

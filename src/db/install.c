@@ -175,7 +175,7 @@ static void append_drop(const struct install_thing *thing, struct bytes *sql)
         install_append_table(thing->schema, thing->table, sql);
         break;
     case INSTALL_FUNCTION:
-        bytes_append_format(sql, "DROP FUNCTION larder.%s()", thing->name);
+        bytes_append_format(sql, "DROP FUNCTION larder.%s", thing->name);
         break;
     case INSTALL_EVENT_TRIGGER:
         bytes_append_format(sql, "DROP EVENT TRIGGER %s", thing->name);

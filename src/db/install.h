@@ -42,7 +42,8 @@ struct install_things {
 struct install_column {
     const char *name;
     bool plain; /* values that `=` takes for equal have the same text: integers, text, uuid, … */
-    bool brief; /* short texts of plain characters: integers, uuid, bool */
+    const char *brief; /* the built-in type, where its texts are short and of plain characters:
+                          integers, uuid, bool; null otherwise */
 };
 
 /* A watched table, or one of its partitions. */

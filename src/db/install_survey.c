@@ -234,7 +234,7 @@ static const char columns_sql[] =
           "oid,uuid,date,time,timestamp,timestamptz,bytea,name,text,varchar}'::regtype[])"
           " AND coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation AS l"
           "  WHERE l.oid = a.attcollation), true)),"
-          " t.oid = ANY ('{bool,int2,int4,int8,uuid}'::regtype[]) "
+          " CASE WHEN t.oid = ANY ('{bool,int2,int4,int8,uuid}'::regtype[]) THEN t.typname END "
           "FROM asked AS k JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.oid AND a.attnum > 0"
           " AND NOT a.attisdropped JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid "
           "ORDER BY k.i, a.attnum";
@@ -282,9 +282,10 @@ static bool columns_take(const struct survey *survey, const struct db_result *re
     if (!columns)
         return memory(survey);
     for (int i = first; i < *row; i++)
-        columns[i - first] = (struct install_column){.name = text_at(survey, result, i, 1, &failed),
-                                                     .plain = true_at(result, i, 2),
-                                                     .brief = true_at(result, i, 3)};
+        columns[i - first] =
+            (struct install_column){.name = text_at(survey, result, i, 1, &failed),
+                                    .plain = true_at(result, i, 2),
+                                    .brief = text_at(survey, result, i, 3, &failed)};
     table->columns = columns;
     return !failed || memory(survey);
 }

@@ -2,7 +2,8 @@
  * The triggers of one watched table, as SQL.
  *
  * All are AFTER … FOR EACH ROW (but for TRUNCATE), and their WHEN lets through what is worth a row
- * in the outbox alone. PostgreSQL evaluates a WHEN as it queues the row's event, in order, so a
+ * in the outbox alone; that of a narrowed watch strikes itself and lets nothing through
+ * (db/install_value.h). PostgreSQL evaluates a WHEN as it queues the row's event, in order, so a
  * statement of a hundred thousand rows queues one. What the transaction has struck already stands
  * in settings that are local to it: they end with it, and are undone with a savepoint as the rows
  * in the outbox are. What else undoes them only costs a second row.

@@ -3,9 +3,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* The type itself, or what it is a domain over, at any depth. */
 static const char array_sql[] =
-    "SELECT 1 FROM pg_catalog.pg_type WHERE oid = $1::pg_catalog.oid AND typdelim = ','"
-    " AND typinput = 'pg_catalog.array_in'::pg_catalog.regproc";
+    "WITH RECURSIVE base (oid, under) AS ("
+    " SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE oid = $1::pg_catalog.oid"
+    " UNION ALL SELECT t.oid, t.typbasetype FROM base AS b"
+    " JOIN pg_catalog.pg_type AS t ON t.oid = b.under) "
+    "SELECT 1 FROM base AS b JOIN pg_catalog.pg_type AS t ON t.oid = b.oid"
+    " WHERE b.under = 0 AND t.typdelim = ','"
+    " AND t.typinput = 'pg_catalog.array_in'::pg_catalog.regproc";
 
 bool learn_is_array(struct db_connection *connection, uint32_t oid, int64_t timeout,
                     bool *ret_array, struct db_failure *failure)

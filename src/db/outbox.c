@@ -155,7 +155,9 @@ static const char take_format[] =
     "  (SELECT pg_catalog.string_agg(xid::text, ',') FROM left_over), "
     "  (EXISTS (SELECT FROM larder.marker))::text, (SELECT last_value FROM larder.asleep)::text "
     "FROM now "
-    "UNION ALL SELECT * FROM (SELECT DISTINCT tag, NULL, NULL, NULL, NULL, NULL FROM gone) AS tags";
+    "UNION ALL SELECT * FROM (SELECT DISTINCT line, NULL, NULL, NULL, NULL, NULL "
+    "  FROM gone CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.string_to_array(tag, E'\\n')) AS "
+    "line) AS tags";
 
 enum { META_SNAPSHOT, META_TAKEN, META_WHOLE, META_SKIPPED, META_MARKED, META_ASLEEP };
 

@@ -155,6 +155,24 @@ bool fields_bind_json(struct binding *binding, struct span body)
     return true;
 }
 
+/* Might an empty text be one of its values? Of types without rules here PostgreSQL decides. */
+static bool takes_empty(const struct param *param)
+{
+    bool text =
+        param->type == TYPE_TEXT || param->type == TYPE_UNKNOWN || param->type == TYPE_OTHER;
+    bool chosen = false;
+    for (size_t i = 0; i < param->choice_count; i++)
+        chosen = chosen || param->choices[i].size == 0;
+    return param->array || (text && (!param->choice_count || chosen));
+}
+
+/* A browser sends a field of a form also where nothing was put into it. */
+static bool left_empty(const struct param *param, const struct span *given, size_t count)
+{
+    bool optional = !param->required || param->default_text.data || param->default_null;
+    return optional && count == 1 && !given[0].size && !takes_empty(param);
+}
+
 static void pairs_bind(struct binding *binding, const struct query_pair *pairs, size_t count)
 {
     const struct route *route = route_of(binding);
@@ -166,7 +184,7 @@ static void pairs_bind(struct binding *binding, const struct query_pair *pairs, 
         for (size_t at = 0; at < count; at++)
             if (span_is(pairs[at].name, route->params[i].name))
                 given[found++] = pairs[at].value;
-        if (found)
+        if (found && !left_empty(&binding->learned->params[i], given, found))
             binding_given(binding, i, given, found);
         else
             binding_absent(binding, i);

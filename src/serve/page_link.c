@@ -29,17 +29,14 @@ void page_bind(struct binding *binding)
 static bool pair_kept(const struct exchange *exchange, struct span pair)
 {
     const struct route *route = exchange->served->route;
-    const unsigned cursor = route->statement.param_of[route->page.cursor - 1];
+    const int cursor = (int)route->statement.param_of[route->page.cursor - 1];
     struct span name;
     struct error error;
     if (!percent_decode(span_first(pair, span_find(pair, '=')), true, exchange->desk->arena, &name,
                         &error))
         return false;
-    for (unsigned i = 0; i < route->param_count; i++)
-        if (i != cursor && route->params[i].place == PLACE_QUERY &&
-            span_is(name, route->params[i].name))
-            return true;
-    return false;
+    int param = route_param_find(route, name);
+    return param >= 0 && param != cursor && route->params[param].place == PLACE_QUERY;
 }
 
 /* The request's own target, as it was written, but for the cursor and what the route ignores. */

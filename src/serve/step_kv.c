@@ -27,12 +27,10 @@ static void place_complain(struct filling *filling, size_t index, const char *de
         .name = param->name, .in = param_place_names[param->place], .detail = detail};
 }
 
+/* route_parse has seen to it that there is one. */
 static size_t param_index(const struct route *route, struct span name)
 {
-    size_t i = 0;
-    while (i + 1 < route->param_count && !span_is(name, route->params[i].name))
-        i++;
-    return i; /* route_parse has seen to it that there is one */
+    return (size_t)route_param_find(route, name);
 }
 
 typedef void value_writer(struct span value, struct bytes *out);

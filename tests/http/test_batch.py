@@ -45,7 +45,7 @@ def ids(database):
 
 
 def outbox(database):
-    return {row[0] for row in database.sql("SELECT tag FROM larder.outbox")}
+    return {row[0] for row in database.sql("SELECT unnest(string_to_array(tag, E'\\n')) FROM larder.outbox")}
 
 
 def test_items_are_done_and_recorded(batch, database):

@@ -33,9 +33,12 @@ ROUTES = {
     "bounds": echo("PUT", "/bounds/{id}", "SELECT :id::int AS id, :name AS name, :count AS count, :lang AS lang, "
                    ":wide AS wide", "@param name text maxlen=5", "@param count int min=1 max=9 default=3",
                    "@param lang text in=header", "@param wide boolean in=query"),
+    "blank": echo("POST", "/blank", "SELECT :count::int AS count, :day::date AS day, :kind AS kind, :name AS name, "
+                  ":must::int AS must", "@param count int default=3", "@param day date default=null",
+                  "@param kind text enum=a,b default=a", "@param name text default=x", "@param must int"),
     "array": echo("POST", "/array", "SELECT :ids AS ids, :names AS names", "@param ids int[]",
                   "@param names text[] default=null"),
-    "foreign": echo("POST", "/foreign", "INSERT INTO foreign_arrays VALUES (:moods, :hosts, :few, :vector) RETURNING *"),
+    "foreign": echo("POST", "/foreign", "INSERT INTO foreign_arrays VALUES (:moods, :hosts, :few, :vector, :best) RETURNING *"),
     "asked": echo("GET", "/asked", "SELECT :moods::mood[] AS moods", "@param moods"),
     "body": echo("POST", "/body", "SELECT :body::jsonb AS body"),
     "body_json": "-- @http PATCH /body\n-- @result json\nSELECT :body::json\n",
@@ -48,7 +51,9 @@ SCHEMA = """
 CREATE TYPE mood AS ENUM ('happy', 'sad');
 CREATE TABLE thing (id int, name text, tags text[], extra jsonb, mood mood, since date);
 CREATE DOMAIN few AS int CHECK (VALUE < 10);
-CREATE TABLE foreign_arrays (moods mood[], hosts inet[], few few[], vector int2vector);
+CREATE DOMAIN good AS mood[];
+CREATE DOMAIN best AS good CHECK (VALUE[1] = 'happy');
+CREATE TABLE foreign_arrays (moods mood[], hosts inet[], few few[], vector int2vector, best best);
 """
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -122,14 +127,15 @@ def test_arrays(served):
 
 
 def test_arrays_of_types_that_larder_does_not_know(served):
-    """PostgreSQL tells that they are arrays; what is in them it judges itself. int2vector only looks like one."""
-    whole = {"moods": ["sad", None, "happy"], "hosts": ["10.0.0.1", "::1"], "few": [1, 9], "vector": "1 2"}
+    """PostgreSQL tells that they are arrays, or domains over such; what is in them it judges itself. int2vector only looks
+    like one."""
+    whole = {"moods": ["sad", None, "happy"], "hosts": ["10.0.0.1", "::1"], "few": [1, 9], "vector": "1 2", "best": ["happy"]}
     assert send(served, "/foreign", whole).json() == whole | {"vector": [1, 2]}
     assert send(served, "/foreign", {"moods": []}).json()["moods"] == []
     assert list(faults(send(served, "/foreign", {"moods": ["angry"]}))) == [("body", "moods")]
     assert faults(send(served, "/foreign", {"moods": "sad"}))["body", "moods"] == "must be an array, not a string"
     assert send(served, "/foreign", "moods=sad&moods=happy&hosts={::1}", headers=FORM).json() \
-        == {"moods": ["sad", "happy"], "hosts": ["::1"], "few": None, "vector": None}
+        == {"moods": ["sad", "happy"], "hosts": ["::1"], "few": None, "vector": None, "best": None}
     assert served.request("/asked?moods=happy&moods=sad").json() == {"moods": ["happy", "sad"]}
 
 
@@ -307,3 +313,11 @@ def test_a_body_that_breaks_off_leaves_the_responder_as_it_was(served):
             connection.send(begin() + stream(PARAMS, pairs) + record(STDIN, b'{"ids": ['))
     wait_until(lambda: metrics(served).sum("larder_fcgi_broken_total") == broken + 5, 10, "the metrics tell of them")
     assert send(served, "/array", {"ids": [1]}).status == 200
+
+
+def test_a_field_of_a_form_left_empty_is_none_where_no_text_may_be(served):
+    blank = send(served, "/blank", "count=&day=&kind=&name=&must=1", headers=FORM).json()
+    assert blank == {"count": 3, "day": None, "kind": "a", "name": "", "must": 1}
+    assert list(faults(send(served, "/blank", "must=", headers=FORM))) == [("body", "must")], "it is required"
+    assert list(faults(send(served, "/blank", "must=1&count=&count=", headers=FORM))) == [("body", "count")]
+    assert list(faults(send(served, "/blank", {"must": 1, "kind": "", "day": ""}))) == [("body", "day"), ("body", "kind")]

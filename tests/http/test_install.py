@@ -233,16 +233,17 @@ def test_empty_null_and_the_word_null_are_three_values(database):
         assert database.struck("BEGIN", f"INSERT INTO lines VALUES ({first})", every, "COMMIT") == expected
 
 
-def test_past_a_hundred_values_the_bulk_tag_alone_is_struck(database):
+def test_past_a_hundred_values_the_bulk_tag_is_struck(database):
     assert len(database.left("INSERT INTO lines SELECT i::text, i FROM generate_series(1, 100) AS i")) == 100
-    assert database.struck("INSERT INTO lines SELECT i::text, i FROM generate_series(1, 102) AS i") == [f"{LINES}.kind=*"]
+    past = database.struck("INSERT INTO lines SELECT i::text, i FROM generate_series(1, 102) AS i")
+    assert f"{LINES}.kind=*" in past and len(past) == 101
     many = "INSERT INTO lines SELECT i::text, i FROM generate_series(1, 5000) AS i"
     assert len(database.left(many)) <= 102
     assert database.left("BEGIN", many, many, "UPDATE lines SET kind = 'c' WHERE n = 7", "COMMIT").count(
-        f"{LINES}.kind=*") <= 102
-    assert database.struck("BEGIN", "INSERT INTO lines SELECT 'a', i FROM generate_series(1, 10) AS i", many,
-                           "INSERT INTO lines VALUES ('b', 1)", "COMMIT") == sorted(
-        [f"{LINES}.kind=*", f"{LINES}.kind=a"])
+        f"{LINES}.kind=*") <= 2
+    assert {f"{LINES}.kind=*", f"{LINES}.kind=a"} <= set(database.struck(
+        "BEGIN", "INSERT INTO lines SELECT 'a', i FROM generate_series(1, 10) AS i", many,
+        "INSERT INTO lines VALUES ('b', 1)", "COMMIT"))
 
 
 def papers(*ids, of=PAPERS):
@@ -300,12 +301,13 @@ def test_rows_that_differ_in_one_value_alone_are_struck_each(database):
 
 
 def test_a_column_that_narrows_and_was_renamed_fails_nobodys_write(database):
-    """Until the next install all values are struck."""
+    """Its values are struck as before."""
     database.sql("INSERT INTO papers VALUES (1, 'a', 0); ALTER TABLE papers RENAME id TO number")
     try:
-        for statement in ("INSERT INTO papers VALUES (2, 'b', 0)", "UPDATE papers SET text = 'c' WHERE number = 1",
-                          "UPDATE papers SET number = 3 WHERE number = 1", "DELETE FROM papers"):
-            assert f"{PAPERS}.id=*" in database.struck(statement), statement
+        for statement, ids in (("INSERT INTO papers VALUES (2, 'b', 0)", {2}),
+                               ("UPDATE papers SET text = 'c' WHERE number = 1", {1}),
+                               ("UPDATE papers SET number = 3 WHERE number = 1", {1, 3}), ("DELETE FROM papers", {2, 3})):
+            assert set(papers(*ids)) <= set(database.struck(statement)), statement
     finally:
         database.sql("ALTER TABLE papers RENAME number TO id")
     assert database.struck("INSERT INTO papers VALUES (1, 'a', 0)") == sorted(
@@ -314,8 +316,7 @@ def test_a_column_that_narrows_and_was_renamed_fails_nobodys_write(database):
 
 def test_past_a_hundred_combinations_the_bulk_tags_are_struck(database):
     many = "INSERT INTO plans (id, owner, kind, mood) SELECT i, 1, i::text, 'sad' FROM generate_series(1, 150) AS i"
-    assert database.struck(many) == sorted(
-        f"{PLANS}.{by}=*" for by in ("owner", "owner,kind", "owner,kind,mood"))
+    assert {f"{PLANS}.{by}=*" for by in ("owner", "owner,kind", "owner,kind,mood")} <= set(database.struck(many))
 
 
 # For some columns
@@ -351,8 +352,14 @@ def test_what_is_read_whole_is_struck_as_long_as_any_key_is(database):
     bulk = "UPDATE papers SET text = text || 'x'"
     assert database.struck("BEGIN", "SAVEPOINT a", bulk, "ROLLBACK TO a", change, "COMMIT") == expected
     left = database.left("BEGIN", bulk, bulk, change, "COMMIT")
-    assert sorted(set(left)) == sorted([PAPERS, *papers("*")])
+    assert {PAPERS, *papers("*")} <= set(left)
     assert left.count(PAPERS) <= 102
+
+
+def test_what_a_statement_strikes_by_one_trigger_is_one_row(database):
+    database.struck("INSERT INTO plans (id, owner, kind, mood) VALUES (1, 2, 'a', 'sad')")
+    rows = database.sql("SELECT tag FROM larder.outbox", user="postgres")
+    assert [sorted(row.split("\n")) for row, in rows] == [plans((2, "a", "sad"))]
 
 
 # Transactions

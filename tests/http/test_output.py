@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import shutil
 import socket
 import struct
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from support import fastcgi
 from support.launch import settings
-from support.paths import program
+from support.paths import TOP, program
 from support.process import Process
 from support.waiting import wait_until
 
@@ -127,7 +128,17 @@ def test_the_table_of_routes_is_as_wide_as_the_terminal(base, tmp_path):
     assert shown(78, command, base.environment())[1:] == [
         "GET     /wide  first integer, second_of_them integer,    -     -      no-cache",
         "               third integer"]
-    assert shown(40, command, base.environment())[1:] == [
+    assert shown(62, command, base.environment())[1:] == [
         "GET     /wide  first integer,            -     -      no-cache",
         "               second_of_them integer,",
         "               third integer"]
+
+
+def test_the_routes_of_all_packs_fit_on_eighty_columns(base, tmp_path):
+    for pack in ("social", "catalog", "review", "kv"):
+        shutil.copytree(f"{TOP}/sql/{pack}/routes", tmp_path / pack)
+    command = [program("larder"), "routes", "--offline", str(tmp_path)]
+    lines = shown(80, command, base.environment())
+    assert max(map(len, lines)) <= 80, max(lines, key=len)
+    words = subprocess.run(command, env=base.environment(), capture_output=True, text=True, timeout=20, check=True).stdout
+    assert sorted(" ".join(lines).split()) == sorted(words.split()), "nothing is lost"

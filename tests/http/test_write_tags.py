@@ -46,9 +46,10 @@ def writer(database, pooling, user="larder"):
 
 
 def left(database):
-    """The outbox by lanes: what larderd takes at once, and what it leaves to responders."""
-    return [[tag for tag, in database.sql(f"SELECT tag FROM larder.outbox WHERE lane {which} 16 ORDER BY tag",
-                                          user="postgres")] for which in ("<", ">=")]
+    """The outbox' tags by lanes: what larderd takes at once, and what it leaves to responders."""
+    return [[tag for tag, in database.sql(
+        f"SELECT unnest(string_to_array(tag, E'\\n')) FROM larder.outbox WHERE lane {which} 16 ORDER BY 1", user="postgres")]
+            for which in ("<", ">=")]
 
 
 def struck(answer):

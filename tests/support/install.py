@@ -52,8 +52,8 @@ class Installed:
         return self.server.connect(self.name, user)
 
     def rows(self):
-        """The outbox as it is, sorted."""
-        return sorted(tag for tag, in self.sql("SELECT tag FROM larder.outbox", user="postgres"))
+        """The outbox' tags as they are, sorted."""
+        return sorted(tag for tag, in self.sql("SELECT unnest(string_to_array(tag, E'\\n')) FROM larder.outbox", user="postgres"))
 
     def struck(self, *statements, user="larder"):
         """The tags, each once, that the statements leave; one session, autocommit but for BEGINs among them."""
