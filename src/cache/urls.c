@@ -10,7 +10,7 @@
 #include "base/shared_file.h"
 #include "cache/bump.h"
 
-#define FILE_MAGIC UINT64_C(0x31736c7275)
+#define FILE_MAGIC UINT64_C(0x32736c7275)
 #define BUCKET_COUNT ((size_t)1024)
 #define BUCKET_SIZE ((size_t)8)
 
@@ -26,7 +26,8 @@ struct record {
     uint64_t key; /* 0: free */
     uint64_t sum; /* of all that follows: two who wrote at once leave no record */
     uint64_t clock;
-    int64_t asked; /* when a client's request last caused it */
+    uint64_t version; /* of the route; 0: it is not answered by that any more */
+    int64_t asked;    /* when a client's request last caused it */
     int64_t until;
     uint32_t target_size;
     uint16_t coding;
@@ -55,7 +56,7 @@ struct urls {
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "the locks are shared between processes");
 
 static const struct shared_file urls_file = {
-    .name = "urls-2", .what = "the URLs", .magic = FILE_MAGIC, .size = sizeof(struct shared)};
+    .name = "urls-3", .what = "the URLs", .magic = FILE_MAGIC, .size = sizeof(struct shared)};
 
 static const struct hash_key hash_key = {
     {UINT64_C(0x6c61726465722075), UINT64_C(0x726c2d6d656d6f72)}};
@@ -184,6 +185,7 @@ static void record_write(struct record *record, const struct url_note *note, uin
 {
     record->key = 0;
     record->clock = note->clock;
+    record->version = note->version;
     record->asked = asked;
     record->until = until;
     record->target_size = (uint32_t)note->target.size;
@@ -254,11 +256,46 @@ uint64_t urls_notes(const struct urls *urls)
     return atomic_load(&urls->shared->notes);
 }
 
+static void record_outdate(struct record *record, int64_t now, urls_current is_current,
+                           void *context)
+{
+    struct span target = {record->target, record->target_size};
+    if (!record->key || record_is_over(record, now) || !record->version ||
+        is_current(context, target, record->version))
+        return;
+    record->version = 0;
+    record->sum = sum_of(record);
+}
+
+static bool bucket_outdate(struct bucket *bucket, int64_t now, urls_current is_current,
+                           void *context)
+{
+    int64_t token;
+    if (!bucket_lock(bucket, &token))
+        return false;
+    for (size_t i = 0; i < BUCKET_SIZE; i++)
+        record_outdate(&bucket->records[i], now, is_current, context);
+    bucket_unlock(bucket, token);
+    return true;
+}
+
+bool urls_outdate(struct urls *urls, int64_t now, urls_current is_current, void *context)
+{
+    bool all = true;
+    for (size_t i = 0; i < BUCKET_COUNT; i++)
+        if (atomic_load(&urls->shared->used[i]) &&
+            !bucket_outdate(&urls->shared->buckets[i], now, is_current, context))
+            all = false;
+    atomic_fetch_add(&urls->shared->notes, 1);
+    return all;
+}
+
 static bool record_is_stale(const struct record *record, const struct clocks *clocks, int64_t now)
 {
     const uint64_t all = clocks_hash(SPAN_LITERAL(CACHE_TAG_ALL));
     return record->key && !record_is_over(record, now) &&
-           (!clocks_fresh(clocks, record->hashes, record->hash_count, record->clock) ||
+           (!record->version ||
+            !clocks_fresh(clocks, record->hashes, record->hash_count, record->clock) ||
             !clocks_fresh(clocks, &all, 1, record->clock));
 }
 

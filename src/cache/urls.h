@@ -3,7 +3,7 @@
  * asking for them anew.
  *
  * Responders note an answer before they send it; larderd finds those whose tags were struck since.
- * A record is kept until nginx may not serve the answer any more. The memory is the file urls-2 in
+ * A record is kept until nginx may not serve the answer any more. The memory is the file urls-3 in
  * LARDER_RUN and bounded: when it is full the record goes that no client asked for longest, and of
  * that URL the ttl alone is left. Nobody waits longer than a moment for a process that was stopped
  * or killed while it wrote.
@@ -44,7 +44,8 @@ void urls_close(struct urls *urls);
 struct url_note {
     struct span target; /* as it was sent */
     enum url_coding coding;
-    uint64_t clock; /* its tags were not struck up to this one */
+    uint64_t clock;   /* its tags were not struck up to this one */
+    uint64_t version; /* the route's (cache_version); not 0 */
     const struct span *tags;
     size_t tag_count;
     int64_t ttl;  /* µs nginx may keep it at most */
@@ -62,8 +63,18 @@ MUST_CHECK bool urls_note(struct urls *urls, const struct url_note *note, int64_
 /* nginx has the URL no more. */
 void urls_forget(struct urls *urls, struct span target, enum url_coding coding);
 
-/* Changes with every note. */
+/* Changes with every note, and with urls_outdate. */
 uint64_t urls_notes(const struct urls *urls);
+
+/* Does this version of a route answer the target now? Its record is held meanwhile: never waits. */
+typedef bool (*urls_current)(void *context, struct span target, uint64_t version);
+
+/*
+ * The routes are other ones: what they would not answer counts as stale from now on. False: some
+ * records were held by another process and not looked at, so it is to be done again.
+ */
+MUST_CHECK bool urls_outdate(struct urls *urls, int64_t now, urls_current is_current,
+                             void *context);
 
 struct url_found {
     uint64_t key; /* the URL and its coding in one number */
@@ -80,8 +91,8 @@ struct urls_look {
 };
 
 /*
- * The next record that nginx may still serve and of which a tag was struck after its clock. False:
- * no more.
+ * The next record that nginx may still serve and of which a tag was struck after its clock, or that
+ * urls_outdate found. False: no more.
  */
 MUST_CHECK bool urls_stale_next(struct urls *urls, const struct clocks *clocks, int64_t now,
                                 struct urls_look *look, struct url_found *ret_found);

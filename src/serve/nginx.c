@@ -70,6 +70,7 @@ static int64_t seconds_noted(struct exchange *exchange, enum url_coding coding, 
     const struct url_note note = {.target = exchange->request.target,
                                   .coding = coding,
                                   .clock = clock_of(exchange),
+                                  .version = exchange->served->version.number,
                                   .tags = exchange->meta.tags,
                                   .tag_count = exchange->meta.tag_count,
                                   .ttl = seconds * SECOND,
@@ -77,6 +78,11 @@ static int64_t seconds_noted(struct exchange *exchange, enum url_coding coding, 
     int64_t until;
     if (!urls_note(exchange->server->urls, &note, exchange->now, &until))
         return 0;
+    /* Behind the note, which the look at what is outdated has seen unless this sees its routes. */
+    if (!server_serves(exchange->server, exchange->live)) {
+        urls_forget(exchange->server->urls, note.target, coding);
+        return 0;
+    }
     /* Up, for larderd's second look must meet what nginx still keeps (work/refresh_plan.c). */
     return (until - exchange->now + SECOND - 1) / SECOND;
 }

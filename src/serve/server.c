@@ -14,6 +14,7 @@
 #include "serve/flight.h"
 #include "serve/gate.h"
 #include "serve/installed.h"
+#include "serve/outdated.h"
 #include "serve/queue_event.h"
 #include "serve/queue_watcher.h"
 #include "serve/settings.h"
@@ -329,11 +330,20 @@ struct live *server_live(struct server *server)
     return live;
 }
 
+bool server_serves(struct server *server, const struct live *live)
+{
+    pthread_mutex_lock(&server->live_lock);
+    bool serves = server->live == live;
+    pthread_mutex_unlock(&server->live_lock);
+    return serves;
+}
+
 static void publish(struct server *server, struct live *live)
 {
     pthread_mutex_lock(&server->live_lock);
     struct live *old = server->live;
     server->live = live;
+    server->outdated_looked = false;
     pthread_mutex_unlock(&server->live_lock);
     live_unref(old);
 }
@@ -492,4 +502,5 @@ void server_tick(struct server *server)
     tick_learn(server);
     tick_definitions(server);
     tick_installed(server);
+    outdated_tick(server);
 }

@@ -58,6 +58,7 @@ struct server {
     /* monotonic µs: not before; the main thread's */
     int64_t definitions_next, learn_next, installed_next, primary_next;
     _Atomic int jobs_installed; /* enum installed */
+    bool outdated_looked;       /* see outdated.h; the main thread's */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
@@ -81,6 +82,9 @@ void server_close(struct server *server);
 
 /* A reference to the routes served now (live_unref). */
 struct live *server_live(struct server *server);
+
+/* Are these the routes served now? */
+bool server_serves(struct server *server, const struct live *live);
 
 /*
  * Loads the routes anew: all or nothing. With any fault, in a file or from a PostgreSQL that can

@@ -16,7 +16,7 @@ KEPT_BY_NGINX = "-- @http GET /kept/{id}\n-- @nginx ttl=60s\n-- @control public,
 PAGES = 300  # each is noted in a place of its own of what is shared
 
 # The room: which of counters, clocks and notes of what nginx keeps fit in; their files have 3.2, 2.6 and 17 MB.
-FILES = {"counters": "counters-1", "clocks": "clocks-1", "nginx": "urls-2"}
+FILES = {"counters": "counters-1", "clocks": "clocks-1", "nginx": "urls-3"}
 ROOMS = {"4k": [], "3m": ["clocks"], "4m": ["counters"], "8m": ["counters", "clocks"],
          "32m": ["counters", "clocks", "nginx"]}
 

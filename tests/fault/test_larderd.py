@@ -380,7 +380,7 @@ def test_sighup_is_harmless(stack):
     assert served.larderd.running()
 
 
-@pytest.mark.parametrize("name", ["clocks-1", "urls-2"])
+@pytest.mark.parametrize("name", ["clocks-1", "urls-3"])
 def test_a_run_folder_of_another_making_keeps_nobody_from_hearing_of_changes(stack, tmp_path, name):
     """Only what nginx keeps is not refreshed then; a file of another user is told of in the same way."""
     os.mkfifo(f"{tmp_path}/{name}")

@@ -1,5 +1,6 @@
 """What nginx keeps is coherent: a row changed in SQL shows in moments, and nginx answers by itself all the while."""
 
+import os
 import time
 
 import pytest
@@ -222,3 +223,49 @@ def test_a_secret_that_is_none_is_refused(stack, text):
     stack.start_larderd(environment=stack.environment() | {"LARDER_NGINX_SECRET_FILE": f"{stack.folder}/bad-secret"})
     wait_until(lambda: not stack.larderd.running())
     assert "LARDER_NGINX_SECRET_FILE" in stack.larderd.log_text()
+
+
+def write_note(stack, text, line=""):
+    """The route of one note with another text; `line` is one more of its annotations."""
+    stack.write_route("note", ROUTES["note"].replace("@http", f"{line}@http", 1).replace("text FROM", f"{text} FROM"))
+
+
+def reload(stack):
+    for pool in stack.pools:
+        pool.reload()
+
+
+def wait_for_status(stack, target, status):
+    wait_until(lambda: stack.get(target).status == status, MOMENT, f"{status} of {target}")
+
+
+def test_routes_that_changed_change_what_nginx_keeps(stack):
+    """Its key has no version: a page of before would be served for its ttl, to whoever may not have it any more too."""
+    served = begin(stack)
+    for target in ("/notes/1", "/notes/2", "/count"):
+        keep(served, target)
+    write_note(served, "upper(text) AS text")
+    reload(served)
+    for id in (1, 2):
+        wait_for_text(served, id, f"NOTE {id} " * 400)
+    served.write_route("second", ROUTES["note"].replace("{id}", "2").replace("-- @param id int\n", "")
+                       .replace("= :id", "= 2", 1).replace(":id", "2").replace("-- @depends notes.id = 2\n", "")
+                       .replace("text FROM", "'shadow' AS text FROM"))
+    reload(served)
+    wait_for_text(served, 2, "shadow")
+    assert kept(served.get("/notes/1")), "what is as it was stays"
+    os.unlink(f"{served.routes}/second.sql")
+    reload(served)
+    wait_for_text(served, 2, "NOTE 2 " * 400)
+    os.unlink(f"{served.routes}/note.sql")
+    reload(served)
+    wait_for_status(served, "/notes/1", 404)
+    assert kept(served.get("/count"))
+
+
+def test_a_route_that_changed_while_no_responder_ran(stack):
+    served = begin(stack)
+    keep(served, "/notes/1")
+    write_note(served, "'anew' AS text")
+    served.restart()
+    wait_for_text(served, 1, "anew")

@@ -26,7 +26,7 @@ static int folder_make(void **state)
     (void)state;
     strcpy(folder, "/tmp/larder-urls-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/urls-2", folder);
+    snprintf(file, sizeof file, "%s/urls-3", folder);
     return 0;
 }
 
@@ -58,6 +58,7 @@ static struct url_note note_of(const char *target, const struct span *tag, uint6
     return (struct url_note){.target = span_of(target),
                              .coding = URL_GZIP,
                              .clock = clock,
+                             .version = 7,
                              .tags = tag,
                              .tag_count = 1,
                              .ttl = 10 * SECOND};
@@ -283,6 +284,43 @@ static void what_another_holds_is_said_to_be_passed_over(void **state)
     clocks_close(clocks);
 }
 
+static bool is_seven_of_feeds(void *context, struct span target, uint64_t version)
+{
+    (*(size_t *)context)++;
+    return version == 7 && span_is(target, "/feeds");
+}
+
+static void an_answer_of_another_route_than_today_is_stale(void **state)
+{
+    struct urls *urls = opened();
+    struct clocks *clocks = clocks_open_private();
+    struct url_found found;
+    struct url_note right = note_of("/feeds", &feeds, 50), moved = note_of("/users", &users, 50);
+    struct url_note older = note_of("/feeds", &feeds, 50), over = note_of("/late", &users, 50);
+    size_t asked = 0;
+    (void)state;
+    older.version = 6;
+    older.coding = URL_IDENTITY;
+    over.ttl = 1;
+    noted(urls, &right, NOW);
+    noted(urls, &moved, NOW);
+    noted(urls, &older, NOW);
+    noted(urls, &over, NOW - 5 * SECOND);
+    uint64_t notes = urls_notes(urls);
+    assert_true(urls_outdate(urls, NOW, is_seven_of_feeds, &asked));
+    assert_int_equal(asked, 3);
+    assert_int_not_equal(urls_notes(urls), notes);
+    assert_int_equal(stale(urls, clocks, NOW, &found), 2);
+    noted(urls, &moved, NOW);
+    urls_forget(urls, older.target, older.coding);
+    assert_int_equal(stale(urls, clocks, NOW, &found), 0);
+    hold_all(clock_monotonic());
+    assert_false(urls_outdate(urls, NOW, is_seven_of_feeds, &asked));
+    hold_all(0);
+    urls_close(urls);
+    clocks_close(clocks);
+}
+
 static void only_nginxs_own_texts_are_codings(void **state)
 {
     enum url_coding coding;
@@ -297,6 +335,7 @@ static void only_nginxs_own_texts_are_codings(void **state)
 
 UNIT_MAIN(IN_FOLDER(an_answer_is_stale_once_one_of_its_tags_is_struck),
           IN_FOLDER(each_coding_is_an_answer_of_its_own),
+          IN_FOLDER(an_answer_of_another_route_than_today_is_stale),
           IN_FOLDER(a_record_ends_when_nginx_may_not_serve_it_any_more),
           IN_FOLDER(refreshes_do_not_keep_alive_what_nobody_reads),
           IN_FOLDER(what_can_not_be_asked_for_is_not_noted),
