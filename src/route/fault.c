@@ -90,3 +90,15 @@ void fault_list_free(struct fault_list *list)
     free(list->faults);
     *list = (struct fault_list){.arena = list->arena};
 }
+
+void fault_log(enum log_level level, const char *event, struct fault_list *faults)
+{
+    fault_sort(faults);
+    for (size_t i = 0; i < faults->count; i++) {
+        const struct fault *fault = &faults->faults[i];
+        if (fault->line)
+            log_event(level, event, "%s:%u: %s", fault->file, fault->line, fault->text);
+        else
+            log_event(level, event, "%s: %s", fault->file, fault->text);
+    }
+}

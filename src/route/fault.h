@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/compiler.h"
+#include "base/log.h"
 
 struct fault {
     const char *file;
@@ -38,5 +39,8 @@ void fault_add_arguments(struct fault_list *list, const char *file, unsigned lin
 void fault_sort(struct fault_list *list);
 
 void fault_list_free(struct fault_list *list);
+
+/* A line of log for each, in their order: file and line, where it has one. */
+void fault_log(enum log_level level, const char *event, struct fault_list *faults);
 
 #endif

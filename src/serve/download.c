@@ -8,6 +8,7 @@
 #include "serve/download_head.h"
 #include "serve/failures.h"
 #include "serve/gate.h"
+#include "serve/learning.h"
 #include "serve/outlet.h"
 
 /* How long more rows are waited for before those at hand are sent, µs. */
@@ -277,7 +278,7 @@ static bool rows_open(struct download *download)
         .begin_timeout = exchange->timeout,
         .timeout = options_number(exchange->server->options, OPTION_STREAM_TIMEOUT),
         .identity = exchange->identity,
-        .plain = server_is_plain(exchange->server, exchange->live, exchange->learned),
+        .plain = learning_is_plain(exchange->server, exchange->live, exchange->learned),
         .guest = {.peer = exchange->writer->peer, .turn = turn_wait, .context = download}};
     if (db_stream_open(exchange->server->pool, &statement, &download->rows, &failure))
         return true;

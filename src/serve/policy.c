@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "db/depends.h"
 #include "serve/feed.h"
+#include "serve/learning.h"
 
 bool policy_caches(const struct exchange *exchange)
 {
@@ -87,8 +88,8 @@ bool policy_changes_heard(const struct exchange *exchange)
     const struct learned *learned = exchange->learned;
     return !exchange->standby && learned->depends && learned->depends->watched &&
            learned == atomic_load_explicit(&exchange->served->learned, memory_order_acquire) &&
-           server_knows_definitions(exchange->server, exchange->live,
-                                    exchange->lookup.lease.definitions);
+           learning_is_current(exchange->server, exchange->live,
+                               exchange->lookup.lease.definitions);
 }
 
 int64_t policy_ttl(const struct exchange *exchange, int64_t ttl)

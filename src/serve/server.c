@@ -6,7 +6,6 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "cache/bump.h"
 #include "db/write.h"
 #include "serve/bearer.h"
 #include "serve/body_tag.h"
@@ -14,22 +13,11 @@
 #include "serve/flight.h"
 #include "serve/gate.h"
 #include "serve/installed.h"
+#include "serve/learning.h"
 #include "serve/outdated.h"
 #include "serve/queue_event.h"
 #include "serve/queue_watcher.h"
 #include "serve/settings.h"
-
-static void log_faults(enum log_level level, const char *event, struct fault_list *faults)
-{
-    fault_sort(faults);
-    for (size_t i = 0; i < faults->count; i++) {
-        const struct fault *fault = &faults->faults[i];
-        if (fault->line)
-            log_event(level, event, "%s:%u: %s", fault->file, fault->line, fault->text);
-        else
-            log_event(level, event, "%s: %s", fault->file, fault->text);
-    }
-}
 
 static bool counters_begin(struct server *server, struct error *error)
 {
@@ -159,45 +147,6 @@ static bool memory_begin(struct server *server, struct error *error)
     return made ? true : error_set_memory(error);
 }
 
-/* The clock of the last change of definitions this host can know of; UINT64_MAX: it can't know. */
-static uint64_t definitions_clock(const struct server *server)
-{
-    static const struct span tag = {.data = CACHE_TAG_DEFINITIONS,
-                                    .size = sizeof CACHE_TAG_DEFINITIONS - 1};
-    uint64_t floor = server->feed ? feed_floor(server->feed) : UINT64_MAX;
-    uint64_t struck = clocks_of(server->clocks, clocks_hash(tag));
-    return floor > struck ? floor : struck;
-}
-
-/*
- * How long PostgreSQL may take to let the learning connection in, which holds up the main thread
- * and its signals, and for each of its answers.
- */
-#define LEARN_CONNECT_TIMEOUT INT64_C(1000000)
-#define LEARN_TIMEOUT (5 * INT64_C(1000000))
-
-/*
- * Asks PostgreSQL over a connection of its own, so that learning neither takes one from requests
- * nor runs under their time-outs. False: not told all; it is asked again later.
- */
-static bool learn(struct server *server, struct live *live, struct fault_list *faults,
-                  struct db_failure *failure)
-{
-    const struct db_settings settings = db_settings_of(server->options, LEARN_TIMEOUT);
-    struct db_connection *connection;
-    uint64_t clock = definitions_clock(server);
-    if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
-        return false;
-    bool told = live_learn(live, connection, faults, failure);
-    /* Of routes that are served already some may have been asked about before. */
-    if (told && live != server->live && clock != UINT64_MAX && !db_standby(connection))
-        live_know(live, clock);
-    if (told)
-        installed_ask(server, connection);
-    db_disconnect(connection);
-    return told;
-}
-
 /* The main thread learns, and takes its signals when it is done. */
 static bool asked_to_end(void)
 {
@@ -209,7 +158,7 @@ static bool asked_to_end(void)
 static void learn_aloud(struct server *server, struct live *live, struct fault_list *faults)
 {
     struct db_failure failure = {0};
-    if (!learn(server, live, faults, &failure) && !asked_to_end())
+    if (!learning_ask(server, live, faults, &failure) && !asked_to_end())
         log_event(LOG_WARNING, "database",
                   "%s; until it tells the parameters' types, values are taken as they are",
                   failure.message);
@@ -246,7 +195,7 @@ static bool routes_begin(struct server *server, struct error *error)
     else
         learn_aloud(server, server->live, &faults);
     /* Routes that PostgreSQL complains of answer 500; the others are served. */
-    log_faults(LOG_ERROR, "route", &faults);
+    fault_log(LOG_ERROR, "route", &faults);
     fault_list_free(&faults);
     if (loaded)
         log_event(LOG_INFO, "routes", "%zu loaded from %s", live_count(server->live),
@@ -375,91 +324,10 @@ void server_reload(struct server *server)
         log_event(LOG_INFO, "reload", "given up, for the end: the old routes stay");
     } else {
         counters_add(server->counters, COUNTER_RELOAD_FAILURES, 1);
-        log_faults(LOG_ERROR, "route", &faults);
+        fault_log(LOG_ERROR, "route", &faults);
         log_event(LOG_ERROR, "reload", "%zu fault%s: the old routes stay", faults.count,
                   faults.count == 1 ? "" : "s");
     }
-    fault_list_free(&faults);
-    arena_free(arena);
-}
-
-/* How often PostgreSQL is tried while it has not told of all routes: µs. */
-#define LEARN_PAUSE INT64_C(1000000)
-
-static void tick_learn(struct server *server)
-{
-    int64_t now = clock_monotonic();
-    if (!live_unasked(server->live) || now < server->learn_next)
-        return;
-    struct arena *arena = arena_new();
-    struct fault_list faults = {.arena = arena};
-    struct db_failure failure;
-    server->learn_next = now + LEARN_PAUSE;
-    if (!arena)
-        return;
-    if (learn(server, server->live, &faults, &failure)) {
-        /* What was prepared before has other types. */
-        db_pool_forget_prepared(server->pool);
-        log_event(LOG_INFO, "database", "PostgreSQL has told the types of all routes");
-    }
-    log_faults(LOG_ERROR, "route", &faults);
-    fault_list_free(&faults);
-    arena_free(arena);
-}
-
-bool server_knows_definitions(const struct server *server, const struct live *live, uint64_t told)
-{
-    uint64_t known = live_known(live);
-    return known && told <= known && definitions_clock(server) <= known;
-}
-
-bool server_is_plain(const struct server *server, const struct live *live,
-                     const struct learned *learned)
-{
-    return learned->plain && server_knows_definitions(server, live, 0);
-}
-
-/* How long definitions that could not be learnt are left alone: µs. */
-#define DEFINITIONS_PAUSE INT64_C(1000000)
-
-/* What a standby tells is taken, once, but what the routes read can be asked of a primary alone. */
-static bool learn_anew(struct server *server, uint64_t clock, struct fault_list *faults,
-                       bool *ret_changed, struct db_failure *failure)
-{
-    const struct db_settings settings = db_settings_of(server->options, LEARN_TIMEOUT);
-    struct db_connection *connection;
-    if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
-        return false;
-    bool standby = db_standby(connection);
-    bool told = (standby && server->definitions_standby == clock) ||
-                live_learn_anew(server->live, connection, faults, ret_changed, failure);
-    if (told && standby)
-        server->definitions_standby = clock;
-    db_disconnect(connection);
-    return told && !standby;
-}
-
-static void tick_definitions(struct server *server)
-{
-    uint64_t clock = definitions_clock(server);
-    int64_t now = clock_monotonic();
-    if (clock == UINT64_MAX || server_knows_definitions(server, server->live, 0) ||
-        live_unasked(server->live) || now < server->definitions_next)
-        return;
-    struct arena *arena = arena_new();
-    struct fault_list faults = {.arena = arena};
-    struct db_failure failure;
-    bool changed = false;
-    server->definitions_next = now + DEFINITIONS_PAUSE;
-    if (arena && learn_anew(server, clock, &faults, &changed, &failure)) {
-        live_know(server->live, clock);
-        server->definitions_next = 0;
-    }
-    if (changed) {
-        db_pool_forget_prepared(server->pool);
-        log_event(LOG_INFO, "database", "definitions changed: what the routes read is learnt anew");
-    }
-    log_faults(LOG_ERROR, "route", &faults);
     fault_list_free(&faults);
     arena_free(arena);
 }
@@ -499,8 +367,7 @@ void server_tick(struct server *server)
 {
     tick_resolve(server);
     tick_primary(server);
-    tick_learn(server);
-    tick_definitions(server);
+    learning_tick(server);
     tick_installed(server);
     outdated_tick(server);
 }

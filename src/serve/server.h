@@ -92,22 +92,6 @@ bool server_serves(struct server *server, const struct live *live);
  */
 void server_reload(struct server *server);
 
-/*
- * Are these routes' dependencies known as of the last change of definitions in PostgreSQL that
- * could have been heard of? If not, or if none could be heard of, no answer may be kept for long.
- *
- * `told` is the number of one that Redis told of (store_lease.definitions); 0: none. It may be
- * ahead of the feed, and an answer made under a clock above it is not struck by it.
- */
-bool server_knows_definitions(const struct server *server, const struct live *live, uint64_t told);
-
-/*
- * Do the statements of this route of the live leave nothing in the session of the database? Where a
- * change of definitions would not be heard of, none is trusted to.
- */
-bool server_is_plain(const struct server *server, const struct live *live,
-                     const struct learned *learned);
-
 /* The process is to end: downloads that run may go on for LARDER_STREAM_DRAIN. */
 void server_drain(struct server *server);
 

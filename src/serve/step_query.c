@@ -6,6 +6,7 @@
 #include "cache/compress.h"
 #include "serve/answer.h"
 #include "serve/failures.h"
+#include "serve/learning.h"
 #include "serve/page.h"
 #include "serve/policy.h"
 #include "serve/tags.h"
@@ -59,7 +60,7 @@ static bool run(struct exchange *exchange, struct db_failure *failure)
                           exchange->timeout, exchange->desk->arena, &statement))
         return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
     statement.identity = exchange->identity;
-    statement.plain = server_is_plain(exchange->server, exchange->live, exchange->learned);
+    statement.plain = learning_is_plain(exchange->server, exchange->live, exchange->learned);
     return db_pool_read(exchange->server->pool, &statement, &exchange->result, &exchange->standby,
                         failure);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "db/write.h"
 #include "serve/answer.h"
+#include "serve/learning.h"
 #include "serve/once.h"
 #include "serve/steps.h"
 #include "serve/strike.h"
@@ -56,7 +57,7 @@ static bool run(struct exchange *exchange, const struct once *once, struct db_wr
         .context = exchange,
         .timeout = exchange->timeout,
     };
-    if (server_is_plain(exchange->server, exchange->live, exchange->learned))
+    if (learning_is_plain(exchange->server, exchange->live, exchange->learned))
         answer_plain(route, statements);
     return db_pool_write(exchange->server->pool, &write, ret_written, failure);
 }

@@ -193,7 +193,7 @@ end:
     od
 }
 
-/* serve/server.c, tick_definitions and reload */
+/* serve/learning.c, and a reload */
 #define CHANGED MOST(floor, slot[DEFS])
 active proctype learner()
 {
