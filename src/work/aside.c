@@ -14,8 +14,9 @@
 #define CONNECT_TIMEOUT (2 * SECOND)
 #define STATEMENT_TIMEOUT (5 * SECOND)
 
-/* The rows of one piece at most. */
+/* The rows of one piece at most, and its time: looks wait for it, and the heartbeat for looks. */
 #define PIECE_ROWS 2000
+#define PIECE_TIMEOUT SECOND
 
 /* Of two that are due at once the first is asked. */
 enum question { LOOK, PIECE, QUESTIONS };
@@ -78,7 +79,7 @@ static bool ask_piece(struct aside *aside, struct db_failure *failure)
 {
     sweep_piece(&aside->sweep, aside->end, &aside->from, &aside->until);
     return db_outbox_between_ask(aside->connection, aside->from, aside->until, PIECE_ROWS,
-                                 STATEMENT_TIMEOUT, failure);
+                                 PIECE_TIMEOUT, failure);
 }
 
 /* The answer is bumped; `batch` is as it was before. Returns the µs to the next question. */
@@ -96,13 +97,24 @@ static int64_t piece_done(struct aside *aside, const struct db_outbox_batch *bat
     return sweep_done(&aside->sweep, aside->until, aside->end, batch->more, took);
 }
 
+static void look_broken(struct aside *aside)
+{
+    (void)aside;
+}
+
+static void piece_broken(struct aside *aside)
+{
+    sweep_broken(&aside->sweep, aside->until);
+}
+
 static const struct {
     bool (*ask)(struct aside *aside, struct db_failure *failure);
     int64_t (*done)(struct aside *aside, const struct db_outbox_batch *batch, int64_t took);
+    void (*broken)(struct aside *aside); /* no answer came */
     const char *event, *good;
 } questions[QUESTIONS] = {
-    [LOOK] = {ask_look, look_done, "definitions", "definitions are looked at again"},
-    [PIECE] = {ask_piece, piece_done, "sweep", "the outbox is swept again"},
+    [LOOK] = {ask_look, look_done, look_broken, "definitions", "definitions are looked at again"},
+    [PIECE] = {ask_piece, piece_done, piece_broken, "sweep", "the outbox is swept again"},
 };
 
 static int64_t failed(struct aside *aside, enum question question, const char *text, int64_t now)
@@ -166,8 +178,10 @@ static int64_t take(struct aside *aside, int64_t now)
     struct db_failure failure = {0};
     int64_t deadline = aside->patience;
     aside->patience = 0;
-    if (!db_outbox_answer_take(aside->connection, deadline, &batch, &failure))
+    if (!db_outbox_answer_take(aside->connection, deadline, &batch, &failure)) {
+        questions[aside->open].broken(aside);
         return failed(aside, aside->open, failure.message, now);
+    }
     return bump(aside, &batch, now);
 }
 

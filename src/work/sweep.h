@@ -36,4 +36,10 @@ void sweep_piece(struct sweep *sweep, uint64_t end, uint64_t *ret_from, uint64_t
  */
 int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more, int64_t took);
 
+/*
+ * The piece below `until` came to no end: the next one is half of it. A single number is passed
+ * over, which the next sweep looks at again.
+ */
+void sweep_broken(struct sweep *sweep, uint64_t until);
+
 #endif

@@ -593,6 +593,22 @@ def test_changes_do_not_wait_for_a_long_piece_of_the_sweep(stack, pooling):
     wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
 
 
+def test_a_piece_of_the_sweep_that_takes_too_long_holds_up_neither_other_pieces_nor_the_heartbeat(stack):
+    served = daemons(stack, schema=SLOW)
+    assert_delivers(served, "known")
+    watch(served, "slow", "after")
+    wait_until(lambda: beats(served), what="the heartbeat")
+    with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(7)")
+        served.sql("INSERT INTO larder.outbox (tag, xid) VALUES ('slow', '3'), ('after', '5')")
+        wait_until(lambda: clock(served, "after") != 1, 60, "the row behind the slow one")
+        assert clock(served, "slow") == 1
+        cursor.execute("SELECT pg_advisory_unlock(7)")
+    wait_raised(served, "slow")
+    wait_until(lambda: "the outbox is swept again" in served.larderd.log_text(), what="the word on it")
+    assert "no heartbeat" not in served.larderd.log_text()
+
+
 # A long transaction
 
 def entries_read(stack):
