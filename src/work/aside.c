@@ -34,6 +34,8 @@ struct aside {
     int64_t looked;   /* … before the last look that was bumped; 0: none yet */
     struct sweep sweep;
     uint64_t from, until, end; /* the piece that is asked for, and how far the sweep is to go */
+    bool broken;               /* a piece of this sweep came to no end */
+    bool well;                 /* what was done last is worth telling where it was amiss before */
     struct condition conditions[QUESTIONS];
 };
 
@@ -88,13 +90,18 @@ static int64_t look_done(struct aside *aside, const struct db_outbox_batch *batc
     (void)batch;
     (void)took;
     aside->looked = aside->asked;
+    aside->well = true;
     return SECOND;
 }
 
 static int64_t piece_done(struct aside *aside, const struct db_outbox_batch *batch, int64_t took)
 {
     counters_add(aside->counters, COUNTER_OUTBOX_ROWS, batch->row_count);
-    return sweep_done(&aside->sweep, aside->until, aside->end, batch->more, took);
+    int64_t pause = sweep_done(&aside->sweep, aside->until, aside->end, batch->more, took);
+    bool ended = aside->sweep.next == 0 && !batch->more;
+    aside->well = ended && !aside->broken;
+    aside->broken = aside->broken && !ended;
+    return pause;
 }
 
 static void look_broken(struct aside *aside)
@@ -105,6 +112,7 @@ static void look_broken(struct aside *aside)
 static void piece_broken(struct aside *aside)
 {
     sweep_broken(&aside->sweep, aside->until);
+    aside->broken = true;
 }
 
 static const struct {
@@ -166,8 +174,9 @@ static int64_t bump(struct aside *aside, struct db_outbox_batch *batch, int64_t 
         return failed(aside, question, failure.message, now);
     int64_t end = clock_monotonic();
     aside->due[question] = end + questions[question].done(aside, &taken, end - aside->asked);
-    condition_good(&aside->conditions[question], questions[question].event,
-                   questions[question].good);
+    if (aside->well)
+        condition_good(&aside->conditions[question], questions[question].event,
+                       questions[question].good);
     return next_due(aside);
 }
 
