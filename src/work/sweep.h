@@ -11,8 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How long one piece should take, µs. */
-#define SWEEP_PIECE INT64_C(1000)
+/*
+ * How long one piece should take, µs. Round trips and planning are a part of it, some milliseconds
+ * where PostgreSQL is not on this host or behind a pooler: less than half, or pieces never grow.
+ */
+#define SWEEP_PIECE INT64_C(20000)
 
 /* The part of the time that sweeping may take. */
 #define SWEEP_PART 50
