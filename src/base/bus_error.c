@@ -37,7 +37,8 @@ static const struct place *place_of(uintptr_t address)
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     static atomic_flag said = ATOMIC_FLAG_INIT;
-    const struct place *place = place_of((uintptr_t)info->si_addr);
+    bool sent = info->si_code <= 0;
+    const struct place *place = sent ? NULL : place_of((uintptr_t)info->si_addr);
     (void)context;
     while (place && atomic_flag_test_and_set(&said))
         pause();
@@ -47,6 +48,8 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
                   "nothing but Larder may change the files of LARDER_RUN",
                   place->path);
     signal(number, SIG_DFL);
+    if (sent)
+        raise(number); /* no access fails again */
 }
 
 void bus_error_watch(const void *memory, size_t size, const char *folder, const char *name)

@@ -260,10 +260,14 @@ bool listener_request_whole(int connection)
 {
     unsigned char bytes[8192];
     ssize_t got = recv(connection, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-    if (got < 8)
-        return false;
-    const unsigned char *last = bytes + got - 8; /* version, type, identifier, length, padding */
-    return last[0] == 1 && last[1] == 5 && last[4] == 0 && last[5] == 0 && last[6] == 0;
+    for (ssize_t at = 0; at + 8 <= got;) {
+        const unsigned char *record = bytes + at; /* version, type, identifier, length, padding */
+        int content = record[4] << 8 | record[5];
+        if (record[1] == 5 && content == 0)
+            return true;
+        at += 8 + content + record[6];
+    }
+    return false;
 }
 
 void listener_keep(struct listener *listener, int connection)

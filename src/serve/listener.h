@@ -58,8 +58,8 @@ size_t listener_next(struct listener *listener, const struct listener_relief *re
 bool listener_is_ready(const struct listener *listener);
 
 /*
- * Has a whole request arrived, so that reading it waits for nobody? It has when what is there ends
- * in the empty record that closes a request's body (FastCGI, section 5.3). False is always safe.
+ * Has a whole request arrived, so that reading it waits for nobody? It has when the empty record is
+ * there that closes a request's body (FastCGI, section 5.3). False is always safe.
  */
 bool listener_request_whole(int connection);
 

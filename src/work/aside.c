@@ -14,8 +14,9 @@
 #define CONNECT_TIMEOUT (2 * SECOND)
 #define STATEMENT_TIMEOUT (5 * SECOND)
 
-/* The rows of one piece at most. */
+/* The rows of one piece at most, and its time: looks wait for it, and the heartbeat for looks. */
 #define PIECE_ROWS 2000
+#define PIECE_TIMEOUT SECOND
 
 /* Of two that are due at once the first is asked. */
 enum question { LOOK, PIECE, QUESTIONS };
@@ -33,6 +34,8 @@ struct aside {
     int64_t looked;   /* … before the last look that was bumped; 0: none yet */
     struct sweep sweep;
     uint64_t from, until, end; /* the piece that is asked for, and how far the sweep is to go */
+    bool broken;               /* a piece of this sweep came to no end */
+    bool well;                 /* what was done last is worth telling where it was amiss before */
     struct condition conditions[QUESTIONS];
 };
 
@@ -78,7 +81,7 @@ static bool ask_piece(struct aside *aside, struct db_failure *failure)
 {
     sweep_piece(&aside->sweep, aside->end, &aside->from, &aside->until);
     return db_outbox_between_ask(aside->connection, aside->from, aside->until, PIECE_ROWS,
-                                 STATEMENT_TIMEOUT, failure);
+                                 PIECE_TIMEOUT, failure);
 }
 
 /* The answer is bumped; `batch` is as it was before. Returns the µs to the next question. */
@@ -87,22 +90,39 @@ static int64_t look_done(struct aside *aside, const struct db_outbox_batch *batc
     (void)batch;
     (void)took;
     aside->looked = aside->asked;
+    aside->well = true;
     return SECOND;
 }
 
 static int64_t piece_done(struct aside *aside, const struct db_outbox_batch *batch, int64_t took)
 {
     counters_add(aside->counters, COUNTER_OUTBOX_ROWS, batch->row_count);
-    return sweep_done(&aside->sweep, aside->until, aside->end, batch->more, took);
+    int64_t pause = sweep_done(&aside->sweep, aside->until, aside->end, batch->more, took);
+    bool ended = aside->sweep.next == 0 && !batch->more;
+    aside->well = ended && !aside->broken;
+    aside->broken = aside->broken && !ended;
+    return pause;
+}
+
+static void look_broken(struct aside *aside)
+{
+    (void)aside;
+}
+
+static void piece_broken(struct aside *aside)
+{
+    sweep_broken(&aside->sweep, aside->until);
+    aside->broken = true;
 }
 
 static const struct {
     bool (*ask)(struct aside *aside, struct db_failure *failure);
     int64_t (*done)(struct aside *aside, const struct db_outbox_batch *batch, int64_t took);
+    void (*broken)(struct aside *aside); /* no answer came */
     const char *event, *good;
 } questions[QUESTIONS] = {
-    [LOOK] = {ask_look, look_done, "definitions", "definitions are looked at again"},
-    [PIECE] = {ask_piece, piece_done, "sweep", "the outbox is swept again"},
+    [LOOK] = {ask_look, look_done, look_broken, "definitions", "definitions are looked at again"},
+    [PIECE] = {ask_piece, piece_done, piece_broken, "sweep", "the outbox is swept again"},
 };
 
 static int64_t failed(struct aside *aside, enum question question, const char *text, int64_t now)
@@ -154,8 +174,9 @@ static int64_t bump(struct aside *aside, struct db_outbox_batch *batch, int64_t 
         return failed(aside, question, failure.message, now);
     int64_t end = clock_monotonic();
     aside->due[question] = end + questions[question].done(aside, &taken, end - aside->asked);
-    condition_good(&aside->conditions[question], questions[question].event,
-                   questions[question].good);
+    if (aside->well)
+        condition_good(&aside->conditions[question], questions[question].event,
+                       questions[question].good);
     return next_due(aside);
 }
 
@@ -166,8 +187,10 @@ static int64_t take(struct aside *aside, int64_t now)
     struct db_failure failure = {0};
     int64_t deadline = aside->patience;
     aside->patience = 0;
-    if (!db_outbox_answer_take(aside->connection, deadline, &batch, &failure))
+    if (!db_outbox_answer_take(aside->connection, deadline, &batch, &failure)) {
+        questions[aside->open].broken(aside);
         return failed(aside, aside->open, failure.message, now);
+    }
     return bump(aside, &batch, now);
 }
 

@@ -27,3 +27,12 @@ int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more,
     int64_t pause = SWEEP_PART * took;
     return sweep->next == 0 && pause < SWEEP_INTERVAL ? SWEEP_INTERVAL : pause;
 }
+
+void sweep_broken(struct sweep *sweep, uint64_t until)
+{
+    uint64_t had = until - sweep->next;
+    if (had > 1)
+        sweep->width = had / 2;
+    else
+        sweep->next = until;
+}

@@ -11,8 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How long one piece should take, µs. */
-#define SWEEP_PIECE INT64_C(1000)
+/*
+ * How long one piece should take, µs. Round trips and planning are a part of it, some milliseconds
+ * where PostgreSQL is not on this host or behind a pooler: less than half, or pieces never grow.
+ */
+#define SWEEP_PIECE INT64_C(20000)
 
 /* The part of the time that sweeping may take. */
 #define SWEEP_PART 50
@@ -35,5 +38,11 @@ void sweep_piece(struct sweep *sweep, uint64_t end, uint64_t *ret_from, uint64_t
  * it comes again. Returns the µs to the next piece, or to the next sweep.
  */
 int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more, int64_t took);
+
+/*
+ * The piece below `until` came to no end: the next one is half of it. A single number is passed
+ * over, which the next sweep looks at again.
+ */
+void sweep_broken(struct sweep *sweep, uint64_t until);
 
 #endif

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 
 import pytest
@@ -131,3 +132,14 @@ def test_a_shared_file_that_is_cut_short_is_named_in_the_log(stack, tmp_path, fi
     served.restart()
     assert ask_item(served, 2000)
     assert larder_stats(served).returncode == 0
+
+
+def test_a_sigbus_that_somebody_sends_ends_them_as_ever(stack, tmp_path):
+    served = started(stack, tmp_path)
+    for pid in served.api.running():
+        os.kill(pid, signal.SIGBUS)
+    wait_until(lambda: not served.api.running(), 20, "the end of the responders")
+    assert " error shared-memory: " not in served.api.log_text()
+    served.api.stop()
+    served.restart()
+    assert ask_item(served, 1)

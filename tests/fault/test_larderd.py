@@ -20,7 +20,8 @@ SLEEPY = {"LARDER_POLL": "60s", "LARDER_GUARD_TTL": "600s"}
 
 
 def told(stack, text):
-    return wait_until(lambda: text in stack.larderd.log_text(), 20, f"'{text}' in the log")
+    """The log, once the text is in it."""
+    return wait_until(lambda: (log := stack.larderd.log_text()) and text in log and log, 20, f"'{text}' in the log")
 
 
 def wait_asleep(stack):
@@ -591,6 +592,23 @@ def test_changes_do_not_wait_for_a_long_piece_of_the_sweep(stack, pooling):
         cursor.execute("SELECT pg_advisory_unlock(7)")
     wait_raised(served, "slow")
     wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
+
+
+@pytest.mark.parametrize("pooling", ["session", "transaction"])
+def test_a_piece_of_the_sweep_that_takes_too_long_holds_up_neither_other_pieces_nor_the_heartbeat(stack, pooling):
+    served = daemons(stack, schema=SLOW, env={"LARDER_DB_POOLING": pooling})
+    assert_delivers(served, "known")
+    watch(served, "slow", "after")
+    wait_until(lambda: beats(served), what="the heartbeat")
+    with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(7)")
+        served.sql("INSERT INTO larder.outbox (tag, xid) VALUES ('slow', '3'), ('after', '5')")
+        wait_until(lambda: clock(served, "after") != 1, 60, "the row behind the slow one")
+        assert clock(served, "slow") == 1
+        cursor.execute("SELECT pg_advisory_unlock(7)")
+    wait_raised(served, "slow")
+    log = told(served, "the outbox is swept again")
+    assert "no heartbeat" not in log and log.count(" sweep: ") == 2, log
 
 
 # A long transaction

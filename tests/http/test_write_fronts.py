@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from support.crowd import Background
+from support.fastcgi import PARAMS, STDIN, begin, cgi_params, pair, record, stream
 from support.gate import ROUTE as GATE, NUMBER, Gate
 from support.threads import hands
 from support.waiting import wait_until
@@ -82,6 +83,19 @@ def test_writes_that_were_short_take_one_front_at_most(served):
             for _ in range(5):
                 assert hit(served.get("/kept", timeout=8))
     assert [each.result().json() for each in slow] == [{"word": "new"}] * THREADS
+
+
+def test_a_body_that_ends_as_a_request_does_but_goes_on_is_a_hand_s(served):
+    """Or it and a silent request would hold the two fronts that there are at least."""
+    keep(served)
+    wait_until(lambda: made_without_hand(served), what="a write that no hand made")
+    params = cgi_params("/notes", "POST", JSON, body=bytes(100))
+    with served.connect() as part, served.connect() as silent:
+        part.send(begin() + stream(PARAMS, b"".join(pair(*each) for each in params.items()))
+                  + record(STDIN, bytes(100))[:8] + record(STDIN))
+        silent.send(begin()[:12])
+        for _ in range(5):
+            assert hit(served.get("/kept", timeout=5))
 
 
 def test_sigterm_waits_for_a_write_that_a_front_makes(stack):

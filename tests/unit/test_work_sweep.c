@@ -41,6 +41,21 @@ static void where_nothing_is_few_pieces_do(void **state)
     assert_int_equal(sweep_once(&sweep, UINT64_C(1) << 40, 0, &longest), 1);
 }
 
+/* As behind a pooler, where each piece is planned anew. */
+static void pieces_grow_although_each_has_its_round_trips(void **state)
+{
+    const uint64_t end = UINT64_C(1) << 62;
+    struct sweep sweep = {0};
+    uint64_t from, until;
+    unsigned pieces = 0;
+    (void)state;
+    do {
+        sweep_piece(&sweep, end, &from, &until);
+        sweep_done(&sweep, until, end, false, 5000);
+    } while (++pieces < 64 && until < end);
+    assert_true(pieces < 64);
+}
+
 static void pieces_stay_short_however_much_there_is(void **state)
 {
     struct sweep sweep = {0};
@@ -59,7 +74,7 @@ static void what_was_filled_at_once_is_soon_in_short_pieces(void **state)
     (void)state;
     sweep_once(&sweep, UINT64_C(1) << 62, 0, &longest);
     sweep_once(&sweep, 4000000, 1, &longest);
-    assert_true(longest >= 1000 * SWEEP_PIECE);
+    assert_true(longest >= 100 * SWEEP_PIECE);
     sweep_once(&sweep, 4000000, 1, &longest);
     sweep_once(&sweep, 4000000, 1, &longest);
     assert_true(longest <= 2 * SWEEP_PIECE);
@@ -98,10 +113,38 @@ static void a_server_that_counts_anew_is_swept_from_the_start(void **state)
     assert_int_equal(until, 10);
 }
 
+/* From all numbers there are it takes as many tries as they have bits. */
+static void a_number_that_can_t_be_looked_at_is_passed_over(void **state)
+{
+    const uint64_t bad = UINT64_C(123456789), end = UINT64_C(1) << 40;
+    struct sweep sweep = {.width = UINT64_MAX / 4};
+    uint64_t from, until;
+    unsigned broken = 0;
+    (void)state;
+    do {
+        sweep_piece(&sweep, end, &from, &until);
+        assert_true(from < until && broken < 100);
+        if (from <= bad && bad < until) {
+            sweep_broken(&sweep, until);
+            broken++;
+        } else {
+            sweep_done(&sweep, until, end, false, 0);
+        }
+    } while (from <= bad);
+    assert_int_equal(from, bad + 1);
+    sweep = (struct sweep){.next = 9, .width = 1};
+    sweep_piece(&sweep, 10, &from, &until);
+    sweep_broken(&sweep, until);
+    sweep_piece(&sweep, 10, &from, &until);
+    assert_int_equal(from, 0);
+}
+
 UNIT_MAIN(cmocka_unit_test(every_number_is_looked_at_once),
           cmocka_unit_test(where_nothing_is_few_pieces_do),
+          cmocka_unit_test(pieces_grow_although_each_has_its_round_trips),
           cmocka_unit_test(pieces_stay_short_however_much_there_is),
           cmocka_unit_test(what_was_filled_at_once_is_soon_in_short_pieces),
           cmocka_unit_test(between_sweeps_is_a_pause),
           cmocka_unit_test(what_was_not_all_taken_comes_again_at_once),
+          cmocka_unit_test(a_number_that_can_t_be_looked_at_is_passed_over),
           cmocka_unit_test(a_server_that_counts_anew_is_swept_from_the_start))
