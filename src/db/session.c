@@ -45,7 +45,7 @@ static const char question[] =
     " WHERE p.oid >= 16384 AND (n.nspname, p.proname) NOT IN "
     "  (('larder', 'fresh'), ('larder', 'note'), ('larder', 'leave'), ('larder', 'on_ddl'), "
     "   ('larder', 'fingerprints'))"
-    " AND NOT (n.nspname = 'larder' AND p.proname ~ '^value_[0-9a-f]+$')"
+    " AND NOT (n.nspname = 'larder' AND p.proname ~ '^value_[0-9a-f]{12}$')"
     " AND l.lanname NOT IN ('c', 'internal')"
     " AND (l.lanname NOT IN ('sql', 'plpgsql') OR p.prosrc ~* '" CALLS "' OR p.prosrc ~* '" COMMANDS
     "' OR b.bare ~* '" COMMANDS "' OR (l.lanname = 'sql' AND b.bare ~* '" SELECTED "')))";
