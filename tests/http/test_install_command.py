@@ -210,6 +210,23 @@ def test_what_others_put_into_the_schema_is_never_dropped(database):
     assert database.run("--remove", routes=False)[0] == 0
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "WIN1252"])
+def test_bytes_that_have_no_text_in_utf_8_keep_nobody_from_reading_tags(lazy_postgres, tmp_path, encoding):
+    database = Installed(lazy_postgres(), f"{tmp_path}/routes", "CREATE TABLE names (id int, name text)", {
+        "name": "-- @param name\n-- @depends names.name = :name\nSELECT id FROM names WHERE name = :name"}, encoding)
+    database.install()
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET client_encoding = 'UTF8'")
+        cursor.execute("INSERT INTO names VALUES (1, convert_from('\\x4181'::bytea, getdatabaseencoding()))")
+        cursor.execute("INSERT INTO names VALUES (1, 'A')")
+    with database.connect("postgres") as connection, connection.cursor() as cursor:
+        cursor.execute("SET client_encoding = 'UTF8'")
+        cursor.execute("SELECT tag FROM larder.outbox ORDER BY 1")
+        assert cursor.fetchall() == [("public.names(id,name).name=#81fa485321c65177744aa7ef81fbe5e4",),
+                                     ("public.names(id,name).name=A",)]
+    database.server.drop_database(database.name)
+
+
 # Rights
 
 def test_missing_rights_are_told_with_what_to_grant(database, role):
