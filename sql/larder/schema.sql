@@ -361,7 +361,8 @@ BEGIN
             -- A TRUNCATE that a trigger tells of is no news here.
             CASE WHEN NOT EXISTS (
                 SELECT FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid
-                WHERE t.tgrelid = c.oid AND t.tgtype & 32 <> 0 AND f.pronamespace = 'larder'::regnamespace)
+                WHERE t.tgrelid = c.oid AND t.tgtype & 32 <> 0 AND f.pronamespace = 'larder'::regnamespace
+                    AND f.proname = 'strike')
                 THEN c.relfilenode END,
             (SELECT string_agg(a.xmin::text, ' ' ORDER BY a.attnum) FROM pg_attribute AS a
              WHERE a.attrelid = c.oid AND a.attnum > 0),
@@ -462,7 +463,7 @@ BEGIN
                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid)
                   ORDER BY a.attnum) ELSE '{}' END AS columns
           FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
-          WHERE p.pronamespace = 'larder'::regnamespace OFFSET 0) AS t
+          WHERE p.pronamespace = 'larder'::regnamespace AND t.tgname LIKE 'larder\_%' OFFSET 0) AS t
     LEFT JOIN larder.made_trigger AS m ON m.name = t.name;
 END
 $function$;

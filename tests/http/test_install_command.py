@@ -210,6 +210,19 @@ def test_what_others_put_into_the_schema_is_never_dropped(database):
     assert database.run("--remove", routes=False)[0] == 0
 
 
+def test_what_others_put_into_the_schema_stays_at_work(database):
+    database.install()
+    database.sql("CREATE FUNCTION larder.value_added_tax() RETURNS trigger LANGUAGE plpgsql AS "
+                 "'BEGIN NEW.age := NEW.age + 19; RETURN NEW; END'")
+    database.sql("CREATE TRIGGER tax BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION larder.value_added_tax()")
+    database.write(ROUTES | {"ages": "SELECT age FROM users"})
+    database.install()
+    assert database.sql("INSERT INTO users VALUES (1, 'a', 100) RETURNING age") == [(119,)]
+    database.sql("DROP TRIGGER tax ON users")
+    assert database.sql("SELECT larder.unheard()", user="postgres") == [], "it was none of Larder's"
+    database.sql("DROP FUNCTION larder.value_added_tax")
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "WIN1252"])
 def test_bytes_that_have_no_text_in_utf_8_keep_nobody_from_reading_tags(lazy_postgres, tmp_path, encoding):
     database = Installed(lazy_postgres(), f"{tmp_path}/routes", "CREATE TABLE names (id int, name text)", {
