@@ -569,10 +569,20 @@ BEGIN
 END
 $function$;
 
--- Ends an install: what is there now is what was meant, and what the definitions changed is struck.
+-- Ends an install: what is there now is what was meant, and what the definitions changed is struck. A function of whoever
+-- is a member of the outbox' owner would fail everybody's writes once that is over.
 CREATE FUNCTION larder.know() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+    given record;
 BEGIN
+    FOR given IN
+        SELECT p.oid::regprocedure AS called, c.relowner::regrole AS owner
+        FROM pg_proc AS p JOIN pg_class AS c ON c.oid = 'larder.outbox'::regclass
+        WHERE p.pronamespace = 'larder'::regnamespace AND p.proname ~ '^value_[0-9a-f]{12}$' AND p.proowner <> c.relowner
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO %s', given.called, given.owner);
+    END LOOP;
     DELETE FROM larder.made_trigger;
     INSERT INTO larder.made_trigger
     SELECT n.nspname, c.relname, t.name, t.enabled, t.columns

@@ -258,6 +258,15 @@ def test_missing_rights_are_told_with_what_to_grant(database, role):
     assert status == 1 and "must be owner" in errors and "nothing was changed" in errors
 
 
+def test_writes_outlive_the_membership_of_who_installed(database, role):
+    database.install()
+    database.sql(f"GRANT larder TO {role}", user="postgres")
+    database.write(ROUTES | {"ages": "-- @param id\n-- @depends users.id = :id\nSELECT age FROM users WHERE id = :id"})
+    database.install(user=role)
+    database.sql(f"REVOKE larder FROM {role}", user="postgres")
+    assert database.struck("INSERT INTO users VALUES (1)") == ["public.users(age,id).id=1", NAMES]
+
+
 def test_who_may_not_look_at_what_is_installed_is_told_who_may(database, role):
     database.install()
     status, _, errors = database.run(user=role)
