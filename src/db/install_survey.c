@@ -66,6 +66,9 @@ static const char state_sql[] =
     " FROM larder.meta AS m LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = m.daemon"
     " JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'larder'";
 
+/* As install_want_value names them: a migration may have put a value_added_tax() there. */
+#define VALUE_FUNCTION "p.proname ~ '^value_[0-9a-f]{12}$'"
+
 /* A migration of a role named as the schema may put things there by mistake ("$user"). */
 static const char strangers_sql[] =
     "SELECT string_agg(name, ', ' ORDER BY name) FROM ("
@@ -75,7 +78,7 @@ static const char strangers_sql[] =
     " ('asleep', 'definition', 'known', 'made_trigger', 'marker', 'meta', 'outbox', 'watch') "
     "UNION ALL "
     "SELECT p.proname FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'larder'::regnamespace"
-    " AND p.proname NOT LIKE 'value\\_%' AND p.proname NOT IN ('behind_begin', 'behind_done', "
+    " AND NOT " VALUE_FUNCTION " AND p.proname NOT IN ('behind_begin', 'behind_done', "
     "'bumped', 'changed_definitions',"
     " 'children', 'differ', 'fingerprints', 'fresh', 'jobs_begin', 'jobs_done', 'jobs_forget', "
     "'know',"
@@ -94,17 +97,18 @@ static const char unsound_sql[] =
 /* In the order of enum install_kind, whose number is the first column. */
 static const char things_sql[] =
     "SELECT 0, '', '', p.proname::text FROM pg_catalog.pg_proc AS p"
-    " WHERE p.pronamespace = 'larder'::regnamespace AND p.proname LIKE 'value\\_%' "
+    " WHERE p.pronamespace = 'larder'::regnamespace AND " VALUE_FUNCTION " "
     "UNION ALL "
     "SELECT 1, n.nspname, c.relname, t.tgname FROM pg_catalog.pg_trigger AS t"
     " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
     " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
     " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
-    " WHERE p.pronamespace = 'larder'::regnamespace AND t.tgparentid = 0 "
+    " WHERE p.pronamespace = 'larder'::regnamespace AND t.tgname LIKE 'larder\\_%'"
+    " AND t.tgparentid = 0 "
     "UNION ALL "
     "SELECT 2, '', '', e.evtname FROM pg_catalog.pg_event_trigger AS e"
     " JOIN pg_catalog.pg_proc AS p ON p.oid = e.evtfoid"
-    " WHERE p.pronamespace = 'larder'::regnamespace "
+    " WHERE p.pronamespace = 'larder'::regnamespace AND e.evtname LIKE 'larder\\_ddl%' "
     "UNION ALL "
     "SELECT 3, w.schema, w.\"table\", w.tag FROM larder.watch AS w";
 

@@ -185,7 +185,10 @@ static void append_short_text(const char *value, struct bytes *out)
     bytes_append_format(out, "((%s)::pg_catalog.text COLLATE pg_catalog.\"C\")", value);
 }
 
-/* The value as it stands in a tag. */
+/*
+ * The value as it stands in a tag. Of other encodings than UTF-8 not all has a text there, and one
+ * such tag would keep larderd from reading any.
+ */
 static void append_text(const char *value, struct bytes *out)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
@@ -193,9 +196,12 @@ static void append_text(const char *value, struct bytes *out)
     bytes_append_format(out,
                         "CASE WHEN pg_catalog.octet_length(%s)"
                         " OPERATOR(pg_catalog.>) 64 OR %s OPERATOR(pg_catalog.~)"
-                        " E'[\\\\x01-\\\\x1f\\\\x7f]' THEN '#' OPERATOR(pg_catalog.||)"
+                        " E'[^\\\\x20-\\\\x7e]' AND (pg_catalog.getdatabaseencoding()"
+                        " OPERATOR(pg_catalog.<>) 'UTF8' OR %s OPERATOR(pg_catalog.~)"
+                        " E'[\\\\x01-\\\\x1f\\\\x7f]') THEN '#' OPERATOR(pg_catalog.||)"
                         " pg_catalog.md5(%s) ELSE %s END",
-                        bytes_text(&text), bytes_text(&text), bytes_text(&text), bytes_text(&text));
+                        bytes_text(&text), bytes_text(&text), bytes_text(&text), bytes_text(&text),
+                        bytes_text(&text));
     out->failed = out->failed || text.failed;
 }
 

@@ -56,9 +56,9 @@ void watch_append_own_tag(const struct watch *watch, struct bytes *out);
  * Appends an SQL expression (text, never null) of a narrowed watch's tag for the values of its
  * columns, one each: `schema.table(cols).column=value`, or `… is null`; of several columns
  * `schema.table(cols).column,column=value,value` with `null` for NULL. Values over 64 bytes or with
- * control characters are replaced by '#' and their md5. Everything in it is qualified with
- * pg_catalog, so that no search_path can change it. Brief are integers, uuid and bool: quicker, and
- * the same tags.
+ * control characters, and those beyond ASCII in a database that is not in UTF-8, are replaced by
+ * '#' and their md5. Everything in it is qualified with pg_catalog, so that no search_path can
+ * change it. Brief are integers, uuid and bool: quicker, and the same tags.
  *
  * A value may hold what parts values: two tags may be the same text then, which strikes too much.
  */

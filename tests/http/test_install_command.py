@@ -210,6 +210,36 @@ def test_what_others_put_into_the_schema_is_never_dropped(database):
     assert database.run("--remove", routes=False)[0] == 0
 
 
+def test_what_others_put_into_the_schema_stays_at_work(database):
+    database.install()
+    database.sql("CREATE FUNCTION larder.value_added_tax() RETURNS trigger LANGUAGE plpgsql AS "
+                 "'BEGIN NEW.age := NEW.age + 19; RETURN NEW; END'")
+    database.sql("CREATE TRIGGER tax BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION larder.value_added_tax()")
+    database.write(ROUTES | {"ages": "SELECT age FROM users"})
+    database.install()
+    assert database.sql("INSERT INTO users VALUES (1, 'a', 100) RETURNING age") == [(119,)]
+    database.sql("DROP TRIGGER tax ON users")
+    assert database.sql("SELECT larder.unheard()", user="postgres") == [], "it was none of Larder's"
+    database.sql("DROP FUNCTION larder.value_added_tax")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "WIN1252"])
+def test_bytes_that_have_no_text_in_utf_8_keep_nobody_from_reading_tags(lazy_postgres, tmp_path, encoding):
+    database = Installed(lazy_postgres(), f"{tmp_path}/routes", "CREATE TABLE names (id int, name text)", {
+        "name": "-- @param name\n-- @depends names.name = :name\nSELECT id FROM names WHERE name = :name"}, encoding)
+    database.install()
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET client_encoding = 'UTF8'")
+        cursor.execute("INSERT INTO names VALUES (1, convert_from('\\x4181'::bytea, getdatabaseencoding()))")
+        cursor.execute("INSERT INTO names VALUES (1, 'A')")
+    with database.connect("postgres") as connection, connection.cursor() as cursor:
+        cursor.execute("SET client_encoding = 'UTF8'")
+        cursor.execute("SELECT tag FROM larder.outbox ORDER BY 1")
+        assert cursor.fetchall() == [("public.names(id,name).name=#81fa485321c65177744aa7ef81fbe5e4",),
+                                     ("public.names(id,name).name=A",)]
+    database.server.drop_database(database.name)
+
+
 # Rights
 
 def test_missing_rights_are_told_with_what_to_grant(database, role):
@@ -226,6 +256,15 @@ def test_missing_rights_are_told_with_what_to_grant(database, role):
     assert database.struck("INSERT INTO users VALUES (1)") == [NAMES]
     status, _, errors = database.run("--remove", user=role, routes=False)
     assert status == 1 and "must be owner" in errors and "nothing was changed" in errors
+
+
+def test_writes_outlive_the_membership_of_who_installed(database, role):
+    database.install()
+    database.sql(f"GRANT larder TO {role}", user="postgres")
+    database.write(ROUTES | {"ages": "-- @param id\n-- @depends users.id = :id\nSELECT age FROM users WHERE id = :id"})
+    database.install(user=role)
+    database.sql(f"REVOKE larder FROM {role}", user="postgres")
+    assert database.struck("INSERT INTO users VALUES (1)") == ["public.users(age,id).id=1", NAMES]
 
 
 def test_who_may_not_look_at_what_is_installed_is_told_who_may(database, role):

@@ -10,9 +10,9 @@ from .stack import clean_environment
 class Installed:
     """A database of its own, a folder of routes, and the command between them."""
 
-    def __init__(self, server, folder, schema, routes):
+    def __init__(self, server, folder, schema, routes, encoding=None):
         self.server = server
-        self.name = server.create_database()
+        self.name = server.create_database(encoding=encoding)
         # The role has the schema's name, so that "$user" would come to mean it.
         server.execute(f'ALTER DATABASE "{self.name}" SET search_path = public')
         self.folder = str(folder)

@@ -101,10 +101,11 @@ class Postgres:
         finally:
             connection.close()
 
-    def create_database(self, name=None):
+    def create_database(self, name=None, encoding=None):
         self.databases += 1
         name = name or f"test_{self.databases}"
-        self.execute(f'CREATE DATABASE "{name}" OWNER larder {self.cheaply()}')
+        other = f"TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'" if encoding else ""
+        self.execute(f'CREATE DATABASE "{name}" OWNER larder {other} {self.cheaply()}')
         return name
 
     def cheaply(self):
