@@ -43,8 +43,8 @@ static const char question[] =
     " CROSS JOIN LATERAL (SELECT pg_catalog.regexp_replace("
     "  p.prosrc, '--[^\\n]*|/\\*.*?\\*/', ' ', 'g') AS bare) AS b"
     " WHERE p.oid >= 16384 AND (n.nspname, p.proname) NOT IN "
-    "  (('larder', 'fresh'), ('larder', 'note'), ('larder', 'leave'), ('larder', 'on_ddl'), "
-    "   ('larder', 'fingerprints'))"
+    "  (('larder', 'fresh'), ('larder', 'note'), ('larder', 'leave'), ('larder', 'know'), "
+    "   ('larder', 'on_ddl'), ('larder', 'fingerprints'))"
     " AND NOT (n.nspname = 'larder' AND p.proname ~ '^value_[0-9a-f]{12}$')"
     " AND l.lanname NOT IN ('c', 'internal')"
     " AND (l.lanname NOT IN ('sql', 'plpgsql') OR p.prosrc ~* '" CALLS "' OR p.prosrc ~* '" COMMANDS
