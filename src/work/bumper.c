@@ -118,10 +118,9 @@ static bool still_proved(const struct bumper *bumper)
 static void tell_host(struct bumper *bumper, const struct span *tags, size_t count,
                       const struct cache_bumped *bumped)
 {
-    for (size_t i = 0; i < count; i++) {
-        uint64_t hash = clocks_hash(tags[i]);
-        cache_bumped_tell(bumped, bumper->clocks, &hash, 1);
-    }
+    cache_bumped_tell(bumped, bumper->clocks, NULL, 0);
+    for (size_t i = 0; i < count; i++)
+        clocks_bump(bumper->clocks, clocks_hash(tags[i]), (uint64_t)bumped->clock);
     counters_add(bumper->counters, COUNTER_BUMPED_TAGS, (int64_t)count);
 }
 

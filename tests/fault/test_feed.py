@@ -61,6 +61,13 @@ def newest_clock(stack):
         return struct.unpack("=8xQ", clocks.read(16))[0]
 
 
+def know(stack, clock):
+    """The host is told of this bump without the feed."""
+    with open(f"{stack.folder}/run/clocks-1", "r+b") as clocks:
+        clocks.seek(8)
+        clocks.write(struct.pack("=Q", clock))
+
+
 def clock_of_all(stack):
     """What the host's memory of clocks says of the tag `*`, whose hash test_cache_clocks knows."""
     slot = 0x2173AB14281549B4 & ((1 << 18) - 1)
@@ -220,9 +227,7 @@ def test_what_was_missed_while_the_line_was_lost_is_struck(fresh):
     assert_noticed(served, before)
     bump(served, "of.another(host)")
     own = bump(served, "of.this(host)")
-    with open(f"{served.folder}/run/clocks-1", "r+b") as clocks:
-        clocks.seek(8)
-        clocks.write(struct.pack("=Q", own))
+    know(served, own)
     served.redis_proxy.pass_on()
     wait_connected(served)
     assert clock_of_all(served) == own
@@ -235,9 +240,7 @@ def test_what_was_missed_while_no_responder_ran_is_struck(fresh):
     served.api.stop()
     bump(served, "of.another(host)")
     own = bump(served, "of.this(host)")
-    with open(f"{served.folder}/run/clocks-1", "r+b") as clocks:
-        clocks.seek(8)
-        clocks.write(struct.pack("=Q", own))
+    know(served, own)
     served.api.start()
     wait_until(lambda: clock_of_all(served) == own, what="what nginx keeps struck")
 
