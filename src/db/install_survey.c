@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/install_value.h"
+
 struct survey {
     struct db_connection *connection;
     struct arena *arena;
@@ -66,9 +68,6 @@ static const char state_sql[] =
     " FROM larder.meta AS m LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = m.daemon"
     " JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'larder'";
 
-/* As install_want_value names them: a migration may have put a value_added_tax() there. */
-#define VALUE_FUNCTION "p.proname ~ '^value_[0-9a-f]{12}$'"
-
 /* A migration of a role named as the schema may put things there by mistake ("$user"). */
 static const char strangers_sql[] =
     "SELECT string_agg(name, ', ' ORDER BY name) FROM ("
@@ -78,7 +77,7 @@ static const char strangers_sql[] =
     " ('asleep', 'definition', 'known', 'made_trigger', 'marker', 'meta', 'outbox', 'watch') "
     "UNION ALL "
     "SELECT p.proname FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'larder'::regnamespace"
-    " AND NOT " VALUE_FUNCTION " AND p.proname NOT IN ('behind_begin', 'behind_done', "
+    " AND NOT " INSTALL_VALUE_FUNCTION " AND p.proname NOT IN ('behind_begin', 'behind_done', "
     "'bumped', 'changed_definitions',"
     " 'children', 'differ', 'fingerprints', 'fresh', 'jobs_begin', 'jobs_done', 'jobs_forget', "
     "'know',"
@@ -97,7 +96,7 @@ static const char unsound_sql[] =
 /* In the order of enum install_kind, whose number is the first column. */
 static const char things_sql[] =
     "SELECT 0, '', '', p.proname::text FROM pg_catalog.pg_proc AS p"
-    " WHERE p.pronamespace = 'larder'::regnamespace AND " VALUE_FUNCTION " "
+    " WHERE p.pronamespace = 'larder'::regnamespace AND " INSTALL_VALUE_FUNCTION " "
     "UNION ALL "
     "SELECT 1, n.nspname, c.relname, t.tgname FROM pg_catalog.pg_trigger AS t"
     " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"

@@ -26,6 +26,12 @@ struct install_group {
     size_t carried_count;
 };
 
+/*
+ * Is the function `p` of pg_proc, in the schema larder, one of these? By its whole name, for a
+ * migration may have put a value_added_tax() there.
+ */
+#define INSTALL_VALUE_FUNCTION "p.proname ~ '^value_[0-9a-f]{12}$'"
+
 /* What a trigger is for, and the rows whose values it strikes. */
 struct install_event {
     const char *name; /* null: UPDATE, of the columns that matter */

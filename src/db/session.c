@@ -1,5 +1,6 @@
 #include "db/session.h"
 
+#include "db/install_value.h"
 #include "route/statement_kind.h"
 
 /* What calls of PostgreSQL's own say: text of functions, and the OIDs in parsed expressions. */
@@ -45,7 +46,7 @@ static const char question[] =
     " WHERE p.oid >= 16384 AND (n.nspname, p.proname) NOT IN "
     "  (('larder', 'fresh'), ('larder', 'note'), ('larder', 'leave'), ('larder', 'know'), "
     "   ('larder', 'on_ddl'), ('larder', 'fingerprints'))"
-    " AND NOT (n.nspname = 'larder' AND p.proname ~ '^value_[0-9a-f]{12}$')"
+    " AND NOT (n.nspname = 'larder' AND " INSTALL_VALUE_FUNCTION ")"
     " AND l.lanname NOT IN ('c', 'internal')"
     " AND (l.lanname NOT IN ('sql', 'plpgsql') OR p.prosrc ~* '" CALLS "' OR p.prosrc ~* '" COMMANDS
     "' OR b.bare ~* '" COMMANDS "' OR (l.lanname = 'sql' AND b.bare ~* '" SELECTED "')))";
