@@ -20,6 +20,13 @@ struct db_connection;
 struct db_identity; /* db/write.h */
 struct db_result;
 
+/*
+ * How long learning waits for a lock at once. PostgreSQL looks for a deadlock after a second
+ * (deadlock_timeout), and its victim is whoever looks first: somebody's ALTER TABLE or TRUNCATE,
+ * which holds one table and wants another, as often as we, who can always ask again.
+ */
+#define DB_LOCK_PATIENCE "200ms"
+
 /* How long after a statement's own time-out the server's word on it is awaited. */
 #define DB_GRACE (500 * INT64_C(1000))
 
@@ -87,7 +94,10 @@ MUST_CHECK bool db_execute(struct db_connection *connection, const char *sql,
 MUST_CHECK bool db_script(struct db_connection *connection, const char *sql, int64_t timeout,
                           struct db_failure *failure);
 
-/* What PostgreSQL says of a statement without running it. */
+/*
+ * What PostgreSQL says of a statement without running it. Within `timeout` (µs) a lock is waited
+ * for in pieces of DB_LOCK_PATIENCE, between which nothing is held.
+ */
 struct db_description {
     int parameter_count;
     uint32_t *parameter_types; /* malloc'd with column names; freed by db_description_free */

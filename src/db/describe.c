@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 
+#define LOCK_NOT_AVAILABLE "55P03"
+
 static bool description_copy(const PGresult *rows, struct db_description *ret_description)
 {
     struct db_description copy = {.parameter_count = PQnparams(rows),
@@ -35,24 +37,58 @@ static bool description_copy(const PGresult *rows, struct db_description *ret_de
     return good;
 }
 
+enum reply { REPLY_PATIENCE, REPLY_PREPARED, REPLY_DESCRIPTION, REPLIES };
+
+/* set_config: SET LOCAL would warn where no BEGIN came before. */
+#define PATIENCE "SELECT pg_catalog.set_config('lock_timeout', '" DB_LOCK_PATIENCE "', true)"
+
+static bool describe_send(PGconn *handle, const char *sql, const uint32_t *types, int type_count)
+{
+    return PQenterPipelineMode(handle) &&
+           PQsendQueryParams(handle, PATIENCE, 0, NULL, NULL, NULL, NULL, 0) &&
+           PQsendPrepare(handle, "", sql, type_count, types) &&
+           PQsendDescribePrepared(handle, "") && PQpipelineSync(handle);
+}
+
+static bool describe_once(struct db_connection *connection, const char *sql, const uint32_t *types,
+                          int type_count, int64_t deadline, struct db_description *ret_description,
+                          struct db_failure *failure)
+{
+    PGresult *results[REPLIES];
+    struct db_replies replies = {.results = results, .count = REPLIES};
+    if (!describe_send(connection->handle, sql, types, type_count))
+        return db_lost(connection, failure);
+    bool described = db_round_collect(connection, deadline, &replies, failure);
+    if (!connection->dead)
+        PQexitPipelineMode(connection->handle);
+    bool copied = described && description_copy(results[REPLY_DESCRIPTION], ret_description);
+    for (size_t i = 0; i < replies.done; i++)
+        PQclear(results[i]);
+    if (described && !copied)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    return described;
+}
+
+/* A lock was not had in time, and nothing of the session's was lost with it. */
+static bool may_try_again(const struct db_connection *connection, const struct db_failure *failure)
+{
+    return strcmp(failure->sqlstate, LOCK_NOT_AVAILABLE) == 0 && db_usable(connection) &&
+           PQtransactionStatus(connection->handle) == PQTRANS_IDLE;
+}
+
 bool db_describe(struct db_connection *connection, const char *sql, const uint32_t *types,
                  int type_count, int64_t timeout, struct db_description *ret_description,
                  struct db_failure *failure)
 {
     int64_t deadline = clock_monotonic() + timeout;
-    PGresult *rows = NULL;
-    if (!PQenterPipelineMode(connection->handle) ||
-        !PQsendPrepare(connection->handle, "", sql, type_count, types) ||
-        !PQsendDescribePrepared(connection->handle, "") || !PQpipelineSync(connection->handle))
-        return db_lost(connection, failure);
-    bool described = db_round_trip(connection, deadline, &rows, failure);
-    if (!connection->dead)
-        PQexitPipelineMode(connection->handle);
-    if (!described)
-        return false;
-    bool copied = rows && description_copy(rows, ret_description);
-    PQclear(rows);
-    return copied ? true : db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    struct db_failure local = {0};
+    do {
+        if (describe_once(connection, sql, types, type_count, deadline, ret_description, &local))
+            return true;
+    } while (may_try_again(connection, &local) && clock_monotonic() < deadline);
+    if (failure)
+        *failure = local;
+    return false;
 }
 
 void db_description_free(struct db_description *description)

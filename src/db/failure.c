@@ -79,6 +79,20 @@ bool db_failure_is_servers(const struct db_failure *failure)
     return false;
 }
 
+bool db_failure_is_refusal(const struct db_failure *failure)
+{
+    switch (failure->kind) {
+    case DB_FAILURE_UNAVAILABLE:
+    case DB_FAILURE_TIMEOUT:
+    case DB_FAILURE_MEMORY:
+    case DB_FAILURE_BUSY:
+    case DB_FAILURE_RETRY:
+        return false;
+    default:
+        return failure->sqlstate[0] != '\0';
+    }
+}
+
 bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)
 {
     if (!failure)

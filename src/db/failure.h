@@ -72,6 +72,13 @@ unsigned db_failure_raised_status(const char *sqlstate);
  */
 bool db_failure_is_servers(const struct db_failure *failure);
 
+/*
+ * Did PostgreSQL answer that it won't? Then that is a fact about the statement or the role. What
+ * it did not answer, or may answer otherwise when asked again, is none: a lock that was not had in
+ * time, a deadlock, too many connections.
+ */
+bool db_failure_is_refusal(const struct db_failure *failure);
+
 /* Fills *failure; always returns false. Null is allowed. */
 bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)
     PRINTF_LIKE(3, 4);

@@ -27,12 +27,6 @@ struct asking {
     struct db_failure *failure;
 };
 
-static bool failure_is_servers(const struct db_failure *failure)
-{
-    return failure->kind == DB_FAILURE_UNAVAILABLE || failure->kind == DB_FAILURE_TIMEOUT ||
-           failure->kind == DB_FAILURE_MEMORY || !failure->sqlstate[0];
-}
-
 /* PostgreSQL's complaint at its place in the file; `position` 0 has no place. */
 static void fault_from(struct asking *asking, size_t position)
 {
@@ -56,7 +50,7 @@ static bool type_ask(struct asking *asking, const struct param *param, uint32_t 
     *ret_oid = 0;
     bool asked = name && db_execute(asking->connection, "SELECT to_regtype($1)::oid", values, 1,
                                     ASK_TIMEOUT, &result, asking->failure);
-    if (!asked && name && !failure_is_servers(asking->failure)) {
+    if (!asked && name && db_failure_is_refusal(asking->failure)) {
         fault_add(asking->faults, asking->route->file, param->line, 0, "PostgreSQL: %s",
                   asking->failure->message);
         return true;
@@ -93,7 +87,7 @@ static bool describe(struct asking *asking, const struct db_shaped *shaped,
                                  ret_description, asking->failure);
     if (*ret_described)
         return true;
-    if (failure_is_servers(asking->failure))
+    if (!db_failure_is_refusal(asking->failure))
         return false;
     fault_from(asking, db_shape_position(shaped, asking->failure->position));
     return true;

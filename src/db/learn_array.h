@@ -7,8 +7,8 @@
 #include "db/connection.h"
 
 /*
- * Is the type behind the oid an array, written as {a,b}, or a domain over one? Others only look like
- * one: int2vector.
+ * Is the type behind the oid an array, written as {a,b}, or a domain over one? Others only look
+ * like one: int2vector.
  */
 MUST_CHECK bool learn_is_array(struct db_connection *connection, uint32_t oid, int64_t timeout,
                                bool *ret_array, struct db_failure *failure);

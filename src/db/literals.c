@@ -136,7 +136,7 @@ static bool is_typed_ask(struct judging *judging, const struct literal *literal,
                                  (int)judging->route->statement.parameter_count, TABLES_TIMEOUT,
                                  &description, judging->failure);
     db_description_free(&description);
-    if (!described && !judging->failure->sqlstate[0])
+    if (!described && !db_failure_is_refusal(judging->failure))
         return false;
     *ret_typed = !described && strcmp(judging->failure->sqlstate, INVALID_DATE) == 0;
     return true;

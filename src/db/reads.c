@@ -348,13 +348,12 @@ static bool view_make(struct reading *reading, const struct route *route, const 
     return sql.failed ? memory(reading) : command(reading, bytes_text(&sql));
 }
 
-/* Waits for no lock as long as PostgreSQL waits before it breaks a deadlock: the victim would be
- * another. */
 static bool view_begin(struct reading *reading, const struct route *route, const uint32_t *types)
 {
     return command(reading, "BEGIN READ WRITE") &&
            command(reading, "SET LOCAL statement_timeout = '4s'") &&
-           command(reading, "SET LOCAL lock_timeout = '200ms'") && view_make(reading, route, types);
+           command(reading, "SET LOCAL lock_timeout = '" DB_LOCK_PATIENCE "'") &&
+           view_make(reading, route, types);
 }
 
 /* The view itself is the first relation to look into. */
@@ -382,21 +381,6 @@ static bool hazards_keep(struct reading *reading)
     return true;
 }
 
-/* PostgreSQL answered that it won't: a fact about the route or the role, not about the server. */
-static bool is_refusal(const struct db_failure *failure)
-{
-    switch (failure->kind) {
-    case DB_FAILURE_UNAVAILABLE:
-    case DB_FAILURE_TIMEOUT:
-    case DB_FAILURE_MEMORY:
-    case DB_FAILURE_BUSY:
-    case DB_FAILURE_RETRY:
-        return false;
-    default:
-        return failure->sqlstate[0] != '\0';
-    }
-}
-
 static bool refused_keep(struct reading *reading)
 {
     const char *message = arena_text(reading->arena, span_of(reading->failure->message));
@@ -416,7 +400,7 @@ bool reads_begin(struct db_connection *connection, const struct route *route, co
     bool done = view_begin(&reading, route, types) && view_note(&reading) &&
                 sources_read(&reading) && functions_read(&reading) && tables_read(&reading) &&
                 hazards_keep(&reading);
-    if (!done && is_refusal(&local))
+    if (!done && db_failure_is_refusal(&local))
         done = refused_keep(&reading);
     bytes_free(&reading.relations);
     bytes_free(&reading.functions);

@@ -198,7 +198,8 @@ uint64_t live_known(const struct live *live)
 static bool only_this_route(const struct db_connection *connection,
                             const struct db_failure *failure)
 {
-    return failure->kind == DB_FAILURE_TIMEOUT && db_usable(connection);
+    return (failure->kind == DB_FAILURE_TIMEOUT || failure->kind == DB_FAILURE_RETRY) &&
+           db_usable(connection);
 }
 
 /* A write that PostgreSQL complained of is known to be none: nobody waits for it. */

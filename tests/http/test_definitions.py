@@ -1,6 +1,7 @@
 """Definitions that change while responders run: views and functions that read something else from now on, and tables
 that `larder install` watches from now on. Nobody restarts anything, nobody sends SIGHUP."""
 
+import contextlib
 import os
 import signal
 import struct
@@ -266,6 +267,25 @@ def test_a_route_that_postgresql_complains_of_from_now_on(served):
         served.sql("UPDATE second SET word = %s WHERE id = 1", [word])
         wait_for_body(lambda: served.direct("/owned/1"), {"word": word}, 20)
         keep(lambda: served.direct("/owned/1"))
+
+
+def test_somebodys_locks_are_not_broken_by_learning(served):
+    """Who holds one table of a route and wants the other must not be a deadlock's victim, because definitions changed
+    and the responder asks about the route: it lets go of what it has and asks again."""
+    served.postgres.execute(f"ALTER DATABASE {served.database} SET deadlock_timeout = '1h'")
+    served.write_route("both", route("/both", "SELECT a.word FROM second AS a JOIN loose AS b USING (id)"))
+    served.api.reload()
+    holder = served.postgres.connect(served.database, "postgres")
+    holder.autocommit = False
+    with contextlib.closing(holder), holder.cursor() as cursor:
+        cursor.execute("SET deadlock_timeout = '1s'; LOCK TABLE loose IN ACCESS EXCLUSIVE MODE")
+        served.sql("CREATE OR REPLACE VIEW said AS SELECT id, word FROM second")
+        wait_until(lambda: served.sql("SELECT count(*) FROM pg_locks WHERE relation = 'loose'::regclass"
+                                      " AND NOT granted") == [(1,)], 20, "the responder waiting for the table")
+        cursor.execute("LOCK TABLE second IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("UPDATE second SET word = 'later'")
+        holder.commit()
+    wait_for_body(lambda: served.direct("/both"), {"word": "later"}, 20)
 
 
 def test_what_began_before_a_reload_knows_what_was_known_then(served):

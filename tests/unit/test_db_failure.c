@@ -64,5 +64,29 @@ static void the_servers_trouble_is_told_from_the_statements(void **state)
     }
 }
 
+static struct db_failure failure_of(const char *sqlstate)
+{
+    struct db_failure failure = {.kind = db_failure_of_sqlstate(sqlstate)};
+    memcpy(failure.sqlstate, sqlstate, strlen(sqlstate));
+    return failure;
+}
+
+/* A route must not count as wrong because PostgreSQL could not tell at the moment. */
+static void what_may_be_answered_otherwise_is_no_refusal(void **state)
+{
+    static const char *const refused[] = {"42P01", "42501", "22007", "0A000", "XX000", "25006"};
+    static const char *const open[] = {"40P01", "40001", "55P03", "57014", "57P01", "53300", ""};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++) {
+        struct db_failure failure = failure_of(refused[i]);
+        assert_true(db_failure_is_refusal(&failure));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(open); i++) {
+        struct db_failure failure = failure_of(open[i]);
+        assert_false(db_failure_is_refusal(&failure));
+    }
+}
+
 UNIT_MAIN(cmocka_unit_test(a_sqlstate_has_one_kind), cmocka_unit_test(a_raise_asks_for_a_status),
-          cmocka_unit_test(the_servers_trouble_is_told_from_the_statements))
+          cmocka_unit_test(the_servers_trouble_is_told_from_the_statements),
+          cmocka_unit_test(what_may_be_answered_otherwise_is_no_refusal))
