@@ -1,13 +1,11 @@
 #include "db/cancel.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
-
-#define STACK_SIZE ((size_t)256 * 1024)
+#include "base/thread.h"
 
 /* So many requests under way at most: a server that hangs must not gather threads. */
 #define CANCELS_MAX 64
@@ -47,17 +45,8 @@ static void *cancel_run(void *argument)
     return NULL;
 }
 
-static bool thread_start(struct db_cancel *cancel)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    bool started = pthread_create(&thread, &attributes, cancel_run, cancel) == 0;
-    pthread_attr_destroy(&attributes);
-    return started;
-}
+static const struct thread_kind kind = {
+    .name = "cancel", .run = cancel_run, .stack = THREAD_STACK_SMALL};
 
 /* Null: memory, or the connection has nobody to ask. */
 static struct db_cancel *cancel_new(struct db_connection *connection)
@@ -79,7 +68,7 @@ struct db_cancel *db_cancel_begin(struct db_connection *connection)
     struct db_cancel *cancel = cancel_new(connection);
     if (!cancel)
         return NULL;
-    if (atomic_fetch_add(&under_way, 1) < CANCELS_MAX && thread_start(cancel))
+    if (atomic_fetch_add(&under_way, 1) < CANCELS_MAX && thread_start_alone(&kind, cancel, NULL))
         return cancel;
     atomic_fetch_sub(&under_way, 1);
     cancel_free(cancel);

@@ -1,18 +1,16 @@
 #include "serve/chores.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "db/write.h"
 #include "serve/bearer.h"
 #include "serve/server.h"
 
 #define PAUSE_MS 100
-
-#define STACK_SIZE ((size_t)256 * 1024)
 
 static void tell_struck(struct server *server)
 {
@@ -28,13 +26,12 @@ static const struct chore_row {
 struct chore {
     const struct chore_row *row;
     const struct chores *chores;
-    pthread_t thread;
+    struct thread thread;
 };
 
 struct chores {
     struct server *server;
     int stop; /* an eventfd: readable when it is time to end */
-    size_t count;
     struct chore items[ARRAY_COUNT(rows)];
 };
 
@@ -47,19 +44,16 @@ static void *chore_run(void *argument)
     return NULL;
 }
 
-static bool chore_start(struct chores *chores, const struct chore_row *row)
+static bool threads_start(struct chores *chores, struct error *error)
 {
-    pthread_attr_t attributes;
-    struct chore *chore = &chores->items[chores->count];
-    *chore = (struct chore){.row = row, .chores = chores};
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    bool started = pthread_create(&chore->thread, &attributes, chore_run, chore) == 0;
-    pthread_attr_destroy(&attributes);
-    if (!started)
-        return false;
-    pthread_setname_np(chore->thread, row->name);
-    chores->count++;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct chore *chore = &chores->items[i];
+        const struct thread_kind kind = {
+            .name = rows[i].name, .run = chore_run, .stack = THREAD_STACK_SMALL};
+        *chore = (struct chore){.row = &rows[i], .chores = chores};
+        if (!thread_start(&chore->thread, &kind, chore, error))
+            return false;
+    }
     return true;
 }
 
@@ -70,12 +64,11 @@ bool chores_start(struct server *server, struct chores **ret_chores, struct erro
         return error_set_memory(error);
     chores->server = server;
     chores->stop = eventfd(0, EFD_CLOEXEC);
-    bool started = chores->stop >= 0;
-    for (size_t i = 0; started && i < ARRAY_COUNT(rows); i++)
-        started = chore_start(chores, &rows[i]);
+    bool started =
+        chores->stop < 0 ? error_set_errno(error, "eventfd") : threads_start(chores, error);
     if (!started) {
         chores_stop(chores);
-        return error_set(error, ERROR_SYSTEM, "the threads of chores could not be started");
+        return false;
     }
     *ret_chores = chores;
     return true;
@@ -87,8 +80,8 @@ void chores_stop(struct chores *chores)
         return;
     if (chores->stop >= 0)
         eventfd_write(chores->stop, 1);
-    for (size_t i = 0; i < chores->count; i++)
-        pthread_join(chores->items[i].thread, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        thread_join(&chores->items[i].thread);
     if (chores->stop >= 0)
         close(chores->stop);
     free(chores);

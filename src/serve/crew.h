@@ -11,13 +11,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/thread.h"
 #include "serve/job.h"
 #include "serve/worker.h"
 
 struct member {
     struct crew *crew;
     struct tools tools;
-    pthread_t thread;
+    struct thread thread;
     pthread_cond_t called; /* a hand at rest is wanted */
     bool resting;          /* … and is on the crew's stack, above `next` */
     struct member *next;

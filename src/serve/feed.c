@@ -1,7 +1,6 @@
 #include "serve/feed.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "cache/bump.h"
 #include "cache/feed_message.h"
 
@@ -24,11 +24,9 @@
 #define WAIT_FIRST 50
 #define WAIT_LONGEST 1000
 
-#define STACK_SIZE ((size_t)256 * 1024)
-
 struct feed {
     struct feed_settings settings;
-    pthread_t thread;
+    struct thread thread;
     int stop; /* an eventfd: readable when it is time to end */
     char channel[CACHE_NAME_SIZE];
     struct redis_subscription *subscription;
@@ -247,19 +245,15 @@ static struct feed *feed_new(const struct feed_settings *settings)
 
 bool feed_start(const struct feed_settings *settings, struct feed **ret_feed, struct error *error)
 {
-    pthread_attr_t attributes;
+    static const struct thread_kind kind = {
+        .name = "feed", .run = feed_run, .stack = THREAD_STACK_SMALL};
     struct feed *feed = feed_new(settings);
     if (!feed)
         return error_set_memory(error);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    bool started = pthread_create(&feed->thread, &attributes, feed_run, feed) == 0;
-    pthread_attr_destroy(&attributes);
-    if (!started) {
+    if (!thread_start(&feed->thread, &kind, feed, error)) {
         feed_free(feed);
-        return error_set(error, ERROR_SYSTEM, "the feed's thread could not be started");
+        return false;
     }
-    pthread_setname_np(feed->thread, "feed");
     *ret_feed = feed;
     return true;
 }
@@ -269,7 +263,7 @@ void feed_stop(struct feed *feed)
     if (!feed)
         return;
     eventfd_write(feed->stop, 1);
-    pthread_join(feed->thread, NULL);
+    thread_join(&feed->thread);
     feed_free(feed);
 }
 

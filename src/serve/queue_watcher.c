@@ -1,6 +1,5 @@
 #include "serve/queue_watcher.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -9,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "queue/names.h"
 #include "redis/subscription.h"
 
@@ -29,7 +29,6 @@
 /* So long readers may still take what they are being sent, once nobody may wait any more: µs. */
 #define FAREWELL (10 * INT64_C(1000000))
 
-#define STACK_SIZE ((size_t)256 * 1024)
 #define SLOTS 4096
 #define EVENTS_MAX 64
 
@@ -48,7 +47,7 @@ struct parked {
 struct queue_watcher {
     struct queue_watcher_settings settings;
     char channel[QUEUE_NAME_SIZE];
-    pthread_t thread;
+    struct thread thread;
     int epoll, rung; /* rung: an eventfd */
     pthread_mutex_t lock;
     bool closed, stopped;
@@ -365,19 +364,15 @@ static struct queue_watcher *watcher_new(const struct queue_watcher_settings *se
 bool queue_watcher_start(const struct queue_watcher_settings *settings,
                          struct queue_watcher **ret_watcher, struct error *error)
 {
-    pthread_attr_t attributes;
+    static const struct thread_kind kind = {
+        .name = "jobs", .run = watcher_run, .stack = THREAD_STACK_SMALL};
     struct queue_watcher *watcher = watcher_new(settings);
     if (!watcher)
         return error_set_memory(error);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    bool started = pthread_create(&watcher->thread, &attributes, watcher_run, watcher) == 0;
-    pthread_attr_destroy(&attributes);
-    if (!started) {
+    if (!thread_start(&watcher->thread, &kind, watcher, error)) {
         watcher_free(watcher);
-        return error_set(error, ERROR_SYSTEM, "the thread that hears of jobs could not be started");
+        return false;
     }
-    pthread_setname_np(watcher->thread, "jobs");
     *ret_watcher = watcher;
     return true;
 }
@@ -403,7 +398,7 @@ void queue_watcher_stop(struct queue_watcher *watcher)
     watcher->stopped = true;
     pthread_mutex_unlock(&watcher->lock);
     ring(watcher);
-    pthread_join(watcher->thread, NULL);
+    thread_join(&watcher->thread);
     watcher_free(watcher);
 }
 

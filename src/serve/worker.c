@@ -237,30 +237,27 @@ static size_t front_count(void)
     return processors > FRONTS_MAX ? FRONTS_MAX : (size_t)processors;
 }
 
-static const struct kind {
-    const char *name;
-    void *(*run)(void *member);
-} kinds[] = {{"front", front_run}, {"usher", usher_run}, {"hand", hand_run}};
+static const struct thread_kind front = {.name = "front", .run = front_run, .stack = STACK_SIZE};
+static const struct thread_kind usher = {.name = "usher", .run = usher_run, .stack = STACK_SIZE};
+static const struct thread_kind hand = {.name = "hand", .run = hand_run, .stack = STACK_SIZE};
 
-static bool member_start(struct crew *crew, size_t index, const pthread_attr_t *attributes)
+static bool member_start(struct crew *crew, size_t index, struct error *error)
 {
     struct member *member = &crew->members[index];
-    const struct kind *kind = &kinds[index < crew->front_count    ? 0
-                                     : index == crew->front_count ? 1
-                                                                  : 2];
+    const struct thread_kind *kind = index < crew->front_count    ? &front
+                                     : index == crew->front_count ? &usher
+                                                                  : &hand;
     member->crew = crew;
     pthread_cond_init(&member->called, NULL);
     if (!tools_make(crew->server, &member->tools)) {
         pthread_cond_destroy(&member->called);
-        return false;
+        return error_set_memory(error);
     }
-    if (pthread_create(&member->thread, attributes, kind->run, member) != 0) {
-        tools_free(&member->tools);
-        pthread_cond_destroy(&member->called);
-        return false;
-    }
-    pthread_setname_np(member->thread, kind->name);
-    return true;
+    if (thread_start(&member->thread, kind, member, error))
+        return true;
+    tools_free(&member->tools);
+    pthread_cond_destroy(&member->called);
+    return false;
 }
 
 static struct crew *crew_new(struct server *server, struct listener *listener, size_t hands)
@@ -287,15 +284,9 @@ bool crew_start(struct server *server, struct listener *listener, size_t hands,
     struct crew *crew = crew_new(server, listener, hands);
     if (!crew)
         return error_set_memory(error);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    while (crew->started < crew->count && member_start(crew, crew->started, &attributes))
+    while (crew->started < crew->count && member_start(crew, crew->started, error))
         crew->started++;
-    pthread_attr_destroy(&attributes);
     if (crew->started < crew->count) {
-        error_set(error, ERROR_SYSTEM, "thread %zu of %zu could not be started", crew->started + 1,
-                  crew->count);
         listener_stop(listener);
         crew_join(crew);
         return false;
@@ -307,7 +298,7 @@ bool crew_start(struct server *server, struct listener *listener, size_t hands,
 static void members_join(struct crew *crew, size_t from, size_t to)
 {
     for (size_t i = from; i < to && i < crew->started; i++) {
-        pthread_join(crew->members[i].thread, NULL);
+        thread_join(&crew->members[i].thread);
         tools_free(&crew->members[i].tools);
     }
 }

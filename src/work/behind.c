@@ -5,10 +5,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "work/backoff.h"
 #include "work/behind_batch.h"
 #include "work/queue_settings.h"
-#include "work/thread.h"
 
 /* How often the streams are looked at: µs. */
 #define LOOK_MOST INT64_C(100000)
@@ -373,10 +373,12 @@ static struct behind *behind_new(const struct behind_settings *settings)
 
 static bool threads_start(struct behind *behind, struct error *error)
 {
-    bool started = thread_start(&behind->thread, "behind", run, behind, error);
+    static const struct thread_kind looker = {.name = "behind", .run = run};
+    static const struct thread_kind maker_kind = {.name = "behind", .run = maker_run};
+    bool started = thread_start(&behind->thread, &looker, behind, error);
     for (size_t i = 0; started && i < MAKERS; i++) {
         struct maker *maker = &behind->makers[i];
-        started = thread_start(&maker->thread, "behind", maker_run, maker, error);
+        started = thread_start(&maker->thread, &maker_kind, maker, error);
     }
     return started;
 }

@@ -140,12 +140,14 @@ static struct jobs *jobs_new(const struct jobs_settings *settings, size_t count)
 
 static bool threads_start(struct jobs *jobs, struct error *error)
 {
+    static const struct thread_kind worker = {.name = "jobs", .run = jobs_worker_run};
+    static const struct thread_kind keeper = {.name = "jobs-keeper", .run = jobs_keeper_run};
+    static const struct thread_kind bell = {.name = "jobs-bell", .run = jobs_bell_run};
     bool started = true;
     for (size_t i = 0; started && i < jobs->worker_count; i++)
-        started = thread_start(&jobs->workers[i].thread, "jobs", jobs_worker_run, &jobs->workers[i],
-                               error);
-    return started && thread_start(&jobs->keeper, "jobs-keeper", jobs_keeper_run, jobs, error) &&
-           thread_start(&jobs->bell, "jobs-bell", jobs_bell_run, jobs, error);
+        started = thread_start(&jobs->workers[i].thread, &worker, &jobs->workers[i], error);
+    return started && thread_start(&jobs->keeper, &keeper, jobs, error) &&
+           thread_start(&jobs->bell, &bell, jobs, error);
 }
 
 bool jobs_start(const struct jobs_settings *settings, struct jobs **ret_jobs, struct error *error)

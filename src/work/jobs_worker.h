@@ -9,12 +9,12 @@
 #include <stdatomic.h>
 
 #include "base/quiet.h"
+#include "base/thread.h"
 #include "db/stop.h"
 #include "queue/take.h"
 #include "serve/later.h"
 #include "work/backoff.h"
 #include "work/jobs.h"
-#include "work/thread.h"
 
 /* A call on the queue's Redis may take so long: µs. */
 #define JOBS_REDIS_PATIENCE (2 * INT64_C(1000000))

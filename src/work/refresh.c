@@ -3,7 +3,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "work/refresh_plan.h"
 
 #define SECRET_MAX 128
@@ -44,7 +44,7 @@ struct refresh {
     CURLM *multi;
     struct transfer transfers[REFRESH_AT_ONCE];
     char secret[SECRET_MAX + 1];
-    pthread_t thread;
+    struct thread thread;
     _Atomic bool ends;
 
     uint64_t changes, notes; /* at the last scan */
@@ -327,18 +327,10 @@ static bool refresh_open(struct refresh *refresh, struct error *error)
     return good ? true : error_set_memory(error);
 }
 
-static bool thread_begin(struct refresh *refresh, struct error *error)
-{
-    errno = pthread_create(&refresh->thread, NULL, run, refresh);
-    if (errno)
-        return error_set_errno(error, "starting the thread that refreshes what nginx keeps");
-    pthread_setname_np(refresh->thread, "refresh");
-    return true;
-}
-
 bool refresh_start(const struct options *options, struct counters *counters,
                    const struct clocks *clocks, struct refresh **ret_refresh, struct error *error)
 {
+    static const struct thread_kind kind = {.name = "refresh", .run = run};
     *ret_refresh = NULL;
     if (!*options_text(options, OPTION_NGINX))
         return true;
@@ -351,7 +343,7 @@ bool refresh_start(const struct options *options, struct counters *counters,
     refresh->ended_one = true; /* what was struck before the start is found at once */
     if (secret_read(options_text(options, OPTION_NGINX_SECRET_FILE), refresh->secret, error) &&
         urls_open(options_text(options, OPTION_RUN), &refresh->urls, error) &&
-        refresh_open(refresh, error) && thread_begin(refresh, error)) {
+        refresh_open(refresh, error) && thread_start(&refresh->thread, &kind, refresh, error)) {
         *ret_refresh = refresh;
         return true;
     }
@@ -370,6 +362,6 @@ void refresh_stop(struct refresh *refresh)
         return;
     atomic_store(&refresh->ends, true);
     refresh_wake(refresh);
-    pthread_join(refresh->thread, NULL);
+    thread_join(&refresh->thread);
     refresh_free(refresh);
 }

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "work/thread.h"
+#include "base/thread.h"
 
 /* How long PostgreSQL may take to let us in, and over each question about a route: µs. */
 #define CONNECT_TIMEOUT (5 * INT64_C(1000000))
@@ -169,6 +169,7 @@ static void locks_init(struct routes *routes)
 bool routes_start(const struct options *options, struct counters *counters, struct db_pool *pool,
                   struct routes **ret_routes, struct error *error)
 {
+    static const struct thread_kind kind = {.name = "routes", .run = run};
     struct routes *routes = calloc(1, sizeof *routes);
     if (!routes)
         return error_set_memory(error);
@@ -180,7 +181,7 @@ bool routes_start(const struct options *options, struct counters *counters, stru
         .reload = true,
     };
     locks_init(routes);
-    if (thread_start(&routes->thread, "routes", run, routes, error)) {
+    if (thread_start(&routes->thread, &kind, routes, error)) {
         *ret_routes = routes;
         return true;
     }
