@@ -104,11 +104,6 @@ static int64_t piece_done(struct aside *aside, const struct db_outbox_batch *bat
     return pause;
 }
 
-static void look_broken(struct aside *aside)
-{
-    (void)aside;
-}
-
 static void piece_broken(struct aside *aside)
 {
     sweep_broken(&aside->sweep, aside->until);
@@ -118,10 +113,10 @@ static void piece_broken(struct aside *aside)
 static const struct {
     bool (*ask)(struct aside *aside, struct db_failure *failure);
     int64_t (*done)(struct aside *aside, const struct db_outbox_batch *batch, int64_t took);
-    void (*broken)(struct aside *aside); /* no answer came */
+    void (*broken)(struct aside *aside); /* no answer came; null: that changes nothing */
     const char *event, *good;
 } questions[QUESTIONS] = {
-    [LOOK] = {ask_look, look_done, look_broken, "definitions", "definitions are looked at again"},
+    [LOOK] = {ask_look, look_done, NULL, "definitions", "definitions are looked at again"},
     [PIECE] = {ask_piece, piece_done, piece_broken, "sweep", "the outbox is swept again"},
 };
 
@@ -188,7 +183,8 @@ static int64_t take(struct aside *aside, int64_t now)
     int64_t deadline = aside->patience;
     aside->patience = 0;
     if (!db_outbox_answer_take(aside->connection, deadline, &batch, &failure)) {
-        questions[aside->open].broken(aside);
+        if (questions[aside->open].broken)
+            questions[aside->open].broken(aside);
         return failed(aside, aside->open, failure.message, now);
     }
     return bump(aside, &batch, now);
