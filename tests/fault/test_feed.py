@@ -1,12 +1,12 @@
 """The feed of changes: what a responder does when messages are missing or the line is lost, and how it comes back."""
 
 import os
-import struct
 import time
 
 import pytest
 
 from faults import ROUTES, SCHEMA, SLACK, ask_item, count, fresh_id, grown
+from support import clocks
 from support.redis_server import Redis
 from support.stack import metrics
 from support.waiting import wait_until
@@ -55,33 +55,12 @@ def wait_grown(stack, before, name, by=1):
     assert grown(stack, before, name) == by
 
 
-def newest_clock(stack):
-    """What the host's memory of clocks says, past its format number."""
-    with open(f"{stack.folder}/run/clocks-1", "rb") as clocks:
-        return struct.unpack("=8xQ", clocks.read(16))[0]
-
-
-def know(stack, clock):
-    """The host is told of this bump without the feed."""
-    with open(f"{stack.folder}/run/clocks-1", "r+b") as clocks:
-        clocks.seek(8)
-        clocks.write(struct.pack("=Q", clock))
-
-
-def clock_of_all(stack):
-    """What the host's memory of clocks says of the tag `*`, whose hash test_cache_clocks knows."""
-    slot = 0x2173AB14281549B4 & ((1 << 18) - 1)
-    with open(f"{stack.folder}/run/clocks-1", "rb") as clocks:
-        clocks.seek(64 + 8 * slot)
-        return struct.unpack("=Q", clocks.read(8))[0]
-
-
 def assert_hears(stack):
     """A bump by hand is heard, in order, and nothing more happens."""
     wait_connected(stack)
     before = metrics(stack)
     number = bump(stack, "public.items(id,name)", "*")
-    wait_until(lambda: newest_clock(stack) == number, what="the bump in the host's clocks")
+    wait_until(lambda: clocks.newest(stack.run) == number, what="the bump in the host's clocks")
     assert grown(stack, before, "feed_messages_total") == 1
     assert grown(stack, before, "feed_gaps_total") == 0
     assert grown(stack, before, "l1_clears_total") == 0
@@ -128,10 +107,10 @@ def test_a_bump_strikes_what_memory_holds(served):
     number = kept_in_memory(served)
     assert l1_hit(served, number)
     clock = bump(served, "of.nobody()")
-    wait_until(lambda: newest_clock(served) == clock, what="the bump in the host's clocks")
+    wait_until(lambda: clocks.newest(served.run) == clock, what="the bump in the host's clocks")
     assert l1_hit(served, number)
     clock = bump(served, "*")
-    wait_until(lambda: newest_clock(served) == clock, what="the bump in the host's clocks")
+    wait_until(lambda: clocks.newest(served.run) == clock, what="the bump in the host's clocks")
     assert not l1_hit(served, number)
 
 
@@ -178,7 +157,7 @@ def test_a_message_that_shows_a_gap(served, message):
 
 def test_heartbeats_in_order_are_no_gap(served):
     number = bump(served)
-    wait_until(lambda: newest_clock(served) == number, what="the bump heard")
+    wait_until(lambda: clocks.newest(served.run) == number, what="the bump heard")
     before = metrics(served)
     for _ in range(3):
         publish(served, str(number))
@@ -227,10 +206,10 @@ def test_what_was_missed_while_the_line_was_lost_is_struck(fresh):
     assert_noticed(served, before)
     bump(served, "of.another(host)")
     own = bump(served, "of.this(host)")
-    know(served, own)
+    clocks.tell(served.run, own)
     served.redis_proxy.pass_on()
     wait_connected(served)
-    assert clock_of_all(served) == own
+    assert clocks.of_all(served.run) == own
 
 
 def test_what_was_missed_while_no_responder_ran_is_struck(fresh):
@@ -240,9 +219,9 @@ def test_what_was_missed_while_no_responder_ran_is_struck(fresh):
     served.api.stop()
     bump(served, "of.another(host)")
     own = bump(served, "of.this(host)")
-    know(served, own)
+    clocks.tell(served.run, own)
     served.api.start()
-    wait_until(lambda: clock_of_all(served) == own, what="what nginx keeps struck")
+    wait_until(lambda: clocks.of_all(served.run) == own, what="what nginx keeps struck")
 
 
 def test_redis_restarted(served):
@@ -334,12 +313,12 @@ def test_clocks_of_another_format_are_replaced(fresh):
     wait_connected(served)
     assert_hears(served)
     served.api.stop()
-    path = f"{served.folder}/run/clocks-1"
+    path = clocks.path_of(served.run)
     size = os.path.getsize(path)
     os.truncate(path, 100)
     served.redis.pause()  # nothing is heard of until what the file was replaced by has been looked at
     served.restart()
     assert os.path.getsize(path) == size
-    assert newest_clock(served) == 0
+    assert clocks.newest(served.run) == 0
     served.redis.resume()
     assert_hears(served)

@@ -195,7 +195,7 @@ def test_a_counter_file_of_another_making(fresh, content):
     """An older version's, or damaged: the first process begins it anew."""
     served = fresh()
     served.api.stop()
-    with open(f"{served.folder}/run/counters-1", "wb") as file:
+    with open(f"{served.run}/counters-1", "wb") as file:
         file.write(content)
     os.unlink(served.api.socket)
     served.api.start()

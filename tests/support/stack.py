@@ -49,6 +49,7 @@ class Stack:
                  nginx_workers=1, redis=True, redis_proxy=False, queue=False, queue_proxy=False, database_proxy=False,
                  export=False, ready=True, install=False, larderd=False, usual=None):
         self.folder = str(folder)
+        self.run = f"{self.folder}/run"
         self.postgres = postgres
         self.routes = f"{self.folder}/routes"
         self.schema, self.database, self.own_database = schema, database, database is None
@@ -63,7 +64,7 @@ class Stack:
         self.want |= {"install": install, "larderds": int(larderd)}
         self.pools, self.larderds = [], []
         os.makedirs(self.folder)
-        os.makedirs(f"{self.folder}/run")
+        os.makedirs(self.run)
         self.write_routes(routes)
         with open(self.nginx_secret_file, "w", encoding="utf-8") as secret:
             secret.write(f"{self.nginx_secret} yes;\n")
@@ -90,15 +91,15 @@ class Stack:
             self.install()
         for number in range(self.want["larderds"]):
             self.start_larderd(f"larderd{number + 1}")
-        self.pools = [Responder(f"{self.folder}/run", name, self.environment(), self.processes)
+        self.pools = [Responder(self.run, name, self.environment(), self.processes)
                       for name in (["api", "export"] if self.export else ["api"])]
         self.api = self.pools[0]
         for pool in self.pools:
             pool.start()
         if not self.export:
-            os.symlink("api.sock", f"{self.folder}/run/export.sock")
+            os.symlink("api.sock", f"{self.run}/export.sock")
         if self.want["nginx"]:
-            self.nginx = Nginx(f"{self.folder}/nginx", f"{self.folder}/run", self.nginx_workers, port=self.nginx_port,
+            self.nginx = Nginx(f"{self.folder}/nginx", self.run, self.nginx_workers, port=self.nginx_port,
                                secret_file=self.nginx_secret_file)
         if self.ready:
             wait_until(self.healthy, 60, "larder-fcgi answering")
@@ -133,7 +134,7 @@ class Stack:
 
     def start_larderd(self, name="larderd1", environment=None):
         """One larderd more; it ends with the stack."""
-        daemon = Larderd(f"{self.folder}/run", name, self.environment() | (environment or {}))
+        daemon = Larderd(self.run, name, self.environment() | (environment or {}))
         daemon.start()
         self.larderds.append(daemon)
         return daemon
@@ -145,7 +146,7 @@ class Stack:
     def environment(self):
         """What larder-fcgi, larderd and larder are started with."""
         settings = clean_environment() | self.postgres.environment
-        settings |= {"PGDATABASE": self.database, "LARDER_ROUTES": self.routes, "LARDER_RUN": f"{self.folder}/run",
+        settings |= {"PGDATABASE": self.database, "LARDER_ROUTES": self.routes, "LARDER_RUN": self.run,
                      "LARDER_THREADS": "8", "LARDER_LOG_LEVEL": "info"} | self.usual
         if self.database_proxy:
             settings |= {"PGHOST": "127.0.0.1", "PGPORT": str(self.database_proxy.port)}

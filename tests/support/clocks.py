@@ -1,0 +1,36 @@
+"""A host's memory of clocks (src/cache/clocks.c) as its file holds it: a number each, of 8 bytes."""
+
+import struct
+
+NAME = "clocks-1"
+NEWEST = 8  # past the format's number
+SLOTS, SLOT_COUNT = 64, 1 << 18
+HASH_OF_ALL = 0x2173AB14281549B4  # of the tag `*`, which test_cache_clocks knows
+
+
+def path_of(run):
+    """`run`: the host's LARDER_RUN."""
+    return f"{run}/{NAME}"
+
+
+def number_at(run, offset):
+    with open(path_of(run), "rb") as clocks:
+        clocks.seek(offset)
+        return struct.unpack("=Q", clocks.read(8))[0]
+
+
+def newest(run):
+    """The newest bump that the host knows of."""
+    return number_at(run, NEWEST)
+
+
+def of_all(run):
+    """When all was struck last."""
+    return number_at(run, SLOTS + 8 * (HASH_OF_ALL % SLOT_COUNT))
+
+
+def tell(run, clock):
+    """The host is told of this bump without the feed."""
+    with open(path_of(run), "r+b") as clocks:
+        clocks.seek(NEWEST)
+        clocks.write(struct.pack("=Q", clock))
