@@ -133,6 +133,7 @@ def test_a_change_of_definitions_before_the_hosts_own_write(served, tmp_path):
     """Redis tells the host of its own write, and with it of what was struck before, whatever the feed has yet to tell."""
     proxy = Proxy(("127.0.0.1", served.redis.port))
     with Host(served, tmp_path / "other", redis=proxy.redis) as host:
+        barrier(served, [host])  # a responder knows no bump to date an answer by until it hears of one
         wait_until(lambda: nginx_seconds(host) > GUARD, 20, "changes heard of")
         proxy.withhold(b"larder:definitions")
         served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
