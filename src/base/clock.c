@@ -41,3 +41,9 @@ void clock_condition_init(pthread_cond_t *condition)
     pthread_cond_init(condition, &attributes);
     pthread_condattr_destroy(&attributes);
 }
+
+bool clock_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until)
+{
+    const struct timespec time = clock_timespec(until);
+    return pthread_cond_timedwait(condition, lock, &time) == 0;
+}

@@ -6,6 +6,7 @@
 #define LARDER_BASE_CLOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -23,5 +24,11 @@ struct timespec clock_timespec(int64_t microseconds);
 
 /* A condition whose timed waits end by the monotonic clock. */
 void clock_condition_init(pthread_cond_t *condition);
+
+/*
+ * Waits for such a condition, until (monotonic µs) at most; false: it was not signalled in time.
+ * It may return before either, as all conditions do.
+ */
+bool clock_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
@@ -77,12 +76,10 @@ struct db_cancel *db_cancel_begin(struct db_connection *connection)
 
 bool db_cancel_end(struct db_cancel *cancel, int64_t deadline)
 {
-    const struct timespec until = {.tv_sec = deadline / 1000000,
-                                   .tv_nsec = deadline % 1000000 * 1000};
     if (!cancel)
         return true;
     pthread_mutex_lock(&cancel->lock);
-    while (!cancel->made && pthread_cond_timedwait(&cancel->ended, &cancel->lock, &until) == 0) {
+    while (!cancel->made && clock_condition_wait(&cancel->ended, &cancel->lock, deadline)) {
     }
     bool made = cancel->made;
     cancel->abandoned = !made;

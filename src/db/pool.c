@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/peer.h"
@@ -116,12 +115,9 @@ static bool wait_granted(struct db_pool *pool, int peer, int64_t deadline)
     struct waiter waiter = {0};
     clock_condition_init(&waiter.woken);
     queue_append(pool, &waiter);
-    while (!waiter.granted && !peer_has_left(peer)) {
+    while (!waiter.granted && clock_monotonic() < deadline && !peer_has_left(peer)) {
         int64_t look = peer >= 0 ? clock_monotonic() + PEER_LOOK : deadline;
-        struct timespec until = clock_timespec(look < deadline ? look : deadline);
-        if (pthread_cond_timedwait(&waiter.woken, &pool->lock, &until) != 0 && !waiter.granted &&
-            clock_monotonic() >= deadline)
-            break;
+        clock_condition_wait(&waiter.woken, &pool->lock, look < deadline ? look : deadline);
     }
     if (!waiter.granted)
         queue_remove(pool, &waiter);

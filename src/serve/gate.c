@@ -102,22 +102,17 @@ static void pass_take_back(struct gate *gate, struct gate_pass *pass)
         gate->free++;
 }
 
-static void wait_until(struct gate *gate, struct gate_pass *pass, int64_t until)
-{
-    struct timespec time = clock_timespec(until);
-    (void)pthread_cond_timedwait(&pass->called, &gate->lock, &time);
-}
-
 static void wait_a_moment(struct gate *gate, struct gate_pass *pass)
 {
     int64_t now = clock_monotonic(), look = now + PEER_LOOK;
     struct gate_pass *oldest = gate->begun.first;
     if (gate->waiting.first != pass)
-        wait_until(gate, pass, look);
+        clock_condition_wait(&pass->called, &gate->lock, look);
     else if (now >= oldest->until)
         pass_take_back(gate, oldest);
     else
-        wait_until(gate, pass, oldest->until < look ? oldest->until : look);
+        clock_condition_wait(&pass->called, &gate->lock,
+                             oldest->until < look ? oldest->until : look);
 }
 
 /* False: the peer has left. */

@@ -3,19 +3,11 @@
  * ended, and jobs that wait for another process' fill look again from here, so that no thread
  * sleeps with a request in its hand.
  */
-#include <time.h>
-
 #include "base/clock.h"
 #include "serve/crew.h"
 
 /* When the usher looks up though nobody rang: µs. */
 #define NAP INT64_C(1000000)
-
-static void sleep_until(struct crew *crew, int64_t wake)
-{
-    const struct timespec time = clock_timespec(wake);
-    pthread_cond_timedwait(&crew->rung, &crew->lock, &time);
-}
 
 /* The earliest time of a queued job, or the end of a nap. */
 static int64_t next_time(const struct crew *crew, int64_t now)
@@ -65,7 +57,7 @@ static bool wait_for_work(struct member *member, struct job **woken, size_t *ret
             break;
         }
         crew_give_way(member);
-        sleep_until(crew, next);
+        clock_condition_wait(&crew->rung, &crew->lock, next);
     }
     bool more = *ret_woken || *ret_due || !crew->closed;
     pthread_mutex_unlock(&crew->lock);

@@ -1,7 +1,6 @@
 #include "work/behind.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -309,10 +308,9 @@ static int64_t round_run(struct behind *behind)
 /* … or until a batch was made, behind which more may wait. False: it is to end. */
 static bool wait_until(struct behind *behind, int64_t until)
 {
-    const struct timespec time = clock_timespec(until);
     pthread_mutex_lock(&behind->lock);
     while (!behind->ends && !behind->news && clock_monotonic() < until)
-        pthread_cond_timedwait(&behind->woken, &behind->lock, &time);
+        clock_condition_wait(&behind->woken, &behind->lock, until);
     bool ends = behind->ends;
     pthread_mutex_unlock(&behind->lock);
     return !ends;

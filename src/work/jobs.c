@@ -20,10 +20,9 @@
 bool jobs_pause(struct jobs *jobs, int64_t time, enum jobs_end until)
 {
     int64_t end = clock_monotonic() + time;
-    const struct timespec due = clock_timespec(end);
     pthread_mutex_lock(&jobs->lock);
     while (atomic_load(&jobs->end) < until && clock_monotonic() < end)
-        pthread_cond_timedwait(&jobs->woken, &jobs->lock, &due);
+        clock_condition_wait(&jobs->woken, &jobs->lock, end);
     pthread_mutex_unlock(&jobs->lock);
     return atomic_load(&jobs->end) < until;
 }
@@ -185,13 +184,12 @@ static bool end_to(struct jobs *jobs, enum jobs_end end, int64_t patience,
                    bool (*reached)(const struct jobs *jobs))
 {
     int64_t until = clock_monotonic() + patience;
-    const struct timespec due = clock_timespec(until);
     pthread_mutex_lock(&jobs->lock);
     atomic_store(&jobs->end, end);
     pthread_cond_broadcast(&jobs->woken);
     pthread_cond_broadcast(&jobs->rung);
     while (!reached(jobs) && clock_monotonic() < until)
-        pthread_cond_timedwait(&jobs->woken, &jobs->lock, &due);
+        clock_condition_wait(&jobs->woken, &jobs->lock, until);
     bool done = reached(jobs);
     pthread_mutex_unlock(&jobs->lock);
     return done;

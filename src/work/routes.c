@@ -128,10 +128,9 @@ static bool work_wait(struct routes *routes, bool *ret_reload)
 {
     bool unasked = routes->live && live_unasked(routes->live);
     int64_t until = clock_monotonic() + (unasked ? UNASKED_PAUSE : AGAIN_PAUSE);
-    const struct timespec time = clock_timespec(until);
     pthread_mutex_lock(&routes->lock);
     while (!routes->ends && !routes->reload && clock_monotonic() < until)
-        pthread_cond_timedwait(&routes->woken, &routes->lock, &time);
+        clock_condition_wait(&routes->woken, &routes->lock, until);
     *ret_reload = routes->reload;
     routes->reload = false;
     bool ends = routes->ends;
