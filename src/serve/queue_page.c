@@ -77,7 +77,7 @@ static void watch_end(struct exchange *exchange)
 {
     struct queue_watch *watch = exchange->watch;
     if (watch->admitted)
-        queue_watcher_release(exchange->server->watcher);
+        queue_watcher_release(exchange->server->watcher, span_of(watch->look.owner));
     queue_look_end(&watch->look);
     bytes_free(&watch->text);
     queue_event_give_back(exchange->server->events, watch->event);

@@ -53,6 +53,8 @@ struct queue_watcher {
     bool closed, stopped;
     int64_t farewell; /* monotonic µs: of the closed, when nobody writes any more; else 0 */
     size_t admitted, count;
+    struct hash_key secret;
+    size_t held[SLOTS];    /* places of the signed-in whose owner has this hash under the secret */
     uint64_t subscription; /* 0: none; else how often there was one */
     uint64_t subscriptions, heard, tickets;
     uint64_t slots[SLOTS]; /* when a job of this hash was last heard of */
@@ -355,6 +357,7 @@ static struct queue_watcher *watcher_new(const struct queue_watcher_settings *se
     watcher->epoll = epoll_create1(EPOLL_CLOEXEC);
     watcher->rung = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (watcher->epoll >= 0 && watcher->rung >= 0 &&
+        getentropy(&watcher->secret, sizeof watcher->secret) == 0 &&
         epoll_ctl(watcher->epoll, EPOLL_CTL_ADD, watcher->rung, &event) == 0)
         return watcher;
     watcher_free(watcher);
@@ -402,21 +405,43 @@ void queue_watcher_stop(struct queue_watcher *watcher)
     watcher_free(watcher);
 }
 
-bool queue_watcher_admit(struct queue_watcher *watcher)
+/* Null: nobody is signed in. Two who share one are counted as one, which is seldom. */
+static size_t *held_by(struct queue_watcher *watcher, struct span owner)
 {
+    return owner.size ? &watcher->held[hash_of(&watcher->secret, owner) % SLOTS] : NULL;
+}
+
+/* Locked. */
+static bool has_place(const struct queue_watcher *watcher, const size_t *held)
+{
+    size_t most = watcher->settings.most;
+    bool scarce = watcher->admitted > most / 2;
+    return watcher->admitted < most && !(scarce && held && *held > most / 4);
+}
+
+/* Locked. */
+static void places_add(struct queue_watcher *watcher, size_t *held, int change)
+{
+    watcher->admitted += (size_t)change;
+    if (held)
+        *held += (size_t)change;
+    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, change);
+}
+
+bool queue_watcher_admit(struct queue_watcher *watcher, struct span owner)
+{
+    size_t *held = held_by(watcher, owner);
     pthread_mutex_lock(&watcher->lock);
-    bool admitted = !watcher->closed && watcher->admitted < watcher->settings.most;
-    watcher->admitted += admitted;
-    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, admitted);
+    bool admitted = !watcher->closed && has_place(watcher, held);
+    places_add(watcher, held, admitted);
     pthread_mutex_unlock(&watcher->lock);
     return admitted;
 }
 
-void queue_watcher_release(struct queue_watcher *watcher)
+void queue_watcher_release(struct queue_watcher *watcher, struct span owner)
 {
     pthread_mutex_lock(&watcher->lock);
-    watcher->admitted--;
-    counters_add(watcher->settings.counters, COUNTER_JOB_WAITS, -1);
+    places_add(watcher, held_by(watcher, owner), -1);
     pthread_mutex_unlock(&watcher->lock);
 }
 

@@ -36,11 +36,15 @@ void queue_watcher_close(struct queue_watcher *watcher);
 /* Only when nobody waits. When it has returned `wake` is called no more. Null is allowed. */
 void queue_watcher_stop(struct queue_watcher *watcher);
 
-/* A place among those who may wait; false: there is none. */
-MUST_CHECK bool queue_watcher_admit(struct queue_watcher *watcher);
+/*
+ * A place among those who may wait; false: there is none for him. Once more than half are taken,
+ * whoever has more than a quarter gets no further one. `owner`: queue_owner's, of who asks; those
+ * of nobody who is signed in are not counted together.
+ */
+MUST_CHECK bool queue_watcher_admit(struct queue_watcher *watcher, struct span owner);
 
-/* The place is free again. */
-void queue_watcher_release(struct queue_watcher *watcher);
+/* His place is free again. */
+void queue_watcher_release(struct queue_watcher *watcher, struct span owner);
 
 /* What had been heard at a moment: taken before a look. */
 struct queue_watcher_mark {

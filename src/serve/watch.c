@@ -39,7 +39,7 @@ static bool goes_on(struct exchange *exchange)
         return false;
     if (watch->admitted)
         return true;
-    watch->admitted = queue_watcher_admit(exchange->server->watcher);
+    watch->admitted = queue_watcher_admit(exchange->server->watcher, span_of(watch->look.owner));
     watch->alone = !watch->admitted;
     return queue_page_go_on(exchange);
 }

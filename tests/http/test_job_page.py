@@ -285,6 +285,25 @@ def test_more_clients_than_may_wait_are_answered_at_once(served):
     wait_until_waiting(served, 0)
 
 
+def test_one_user_does_not_take_all_places(served):
+    """Of three, who has two gets no third one, in whatever way he would wait; another user does."""
+    identifier = filed(served)
+    ann = bearer("ann")
+    for _ in range(2):  # and what he had he has given back
+        askings = [ask_waiting(served, identifier, others=others, **ann) for others in range(2)]
+        answer = served.get(f"/jobs/{identifier}", headers=ann | {"Prefer": "wait=30"})
+        assert answer.json()["status"] == "queued" and answer.seconds < 20
+        answer = served.get(f"/jobs/{identifier}", headers=ann | {"Accept": "text/event-stream"})
+        answer.problem(503)
+        assert answer["Retry-After"] == "5"
+        assert job_id(post(served, "/notes/2", Prefer="wait=30", **ann))
+        askings.append(ask_waiting(served, identifier, others=2, **bearer("bob")))
+        finish(served, identifier)
+        assert [asking.result().json()["status"] for asking in askings] == ["done"] * 3
+        wait_until_waiting(served, 0)
+        bring(served, identifier, "queued")
+
+
 def test_a_client_that_leaves_frees_his_place(served):
     identifier = filed(served)
     readers = [Events(served, f"/jobs/{identifier}") for _ in range(3)]
