@@ -248,6 +248,7 @@ def test_waiting_requests_are_served_in_order(narrow):
 
 def test_past_the_wait_it_is_503(narrow):
     stack = restarted(narrow, LARDER_DB_WAIT="150ms")
+    wait_until(lambda: stack.get("/all").status == 200, 20, "a session, which may take longer to open than the wait")
     before = metrics(stack).sum("larder_db_wait_timeouts_total")
     with held(stack):
         answer = stack.get("/all")

@@ -54,7 +54,7 @@ def test_readers_who_take_nothing_hold_up_nobody(served):
             exits.enter_context(Download(served.api.socket, "/rows?most=1000000000"))
         with Download(served.api.socket, f"/rows?most={ROWS}") as last:
             assert last.finish().whole
-        assert running(served) == MANY
+        wait_until(lambda: running(served) == MANY, 20, "all that have begun, none of which ends")
     wait_until(lambda: running(served) == 0, 10, "the statements of readers that left to end")
 
 
