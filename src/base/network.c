@@ -69,16 +69,11 @@ struct networks {
 
 static bool bits_read(struct span text, unsigned most, unsigned *ret_bits)
 {
-    unsigned bits = 0;
-    if (text.size == 0 || text.size > 3)
+    uint64_t bits;
+    if (text.size > 3 || !span_number(text, most, &bits))
         return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        bits = bits * 10 + (unsigned)(text.data[i] - '0');
-    }
-    *ret_bits = bits;
-    return bits <= most;
+    *ret_bits = (unsigned)bits;
+    return true;
 }
 
 static bool network_read(struct span text, struct network *ret_network)

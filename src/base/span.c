@@ -1,5 +1,7 @@
 #include "base/span.h"
 
+#include <limits.h>
+
 static bool is_blank(char byte)
 {
     return byte == ' ' || byte == '\t';
@@ -34,4 +36,30 @@ size_t span_parts(struct span text, char separator)
     for (; text.data; count++)
         span_split(&text, separator);
     return count;
+}
+
+bool span_number(struct span text, uint64_t most, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(text.data[i] - '0');
+        if (digit > most || number > (most - digit) / 10)
+            return false;
+        number = 10 * number + digit;
+    }
+    if (text.size)
+        *ret_number = number;
+    return text.size > 0;
+}
+
+bool span_digits_take(struct span *rest, size_t count, int *ret_number)
+{
+    uint64_t number;
+    if (rest->size < count || !span_number(span_first(*rest, count), INT_MAX, &number))
+        return false;
+    *rest = span_from(*rest, count);
+    *ret_number = (int)number;
+    return true;
 }

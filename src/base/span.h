@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,5 +77,12 @@ struct span span_split(struct span *rest, char separator);
 
 /* How many parts span_split would give; 0 where the data is null. */
 size_t span_parts(struct span text, char separator);
+
+/* The decimal digits it is made of as a number; false: something else, none, or more than `most`.
+ */
+bool span_number(struct span text, uint64_t most, uint64_t *ret_number);
+
+/* Takes so many decimal digits, at most 9, off *rest; false: it begins with fewer. */
+bool span_digits_take(struct span *rest, size_t count, int *ret_number);
 
 #endif

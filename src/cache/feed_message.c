@@ -1,20 +1,11 @@
 #include "cache/feed_message.h"
 
-/* Numbers that every reader of decimals holds exactly, Lua's doubles among them. */
-#define NUMBER_END (UINT64_C(1) << 53)
+/* Numbers up to here every reader of decimals holds exactly, Lua's doubles among them. */
+#define NUMBER_MOST ((UINT64_C(1) << 53) - 1)
 
 bool feed_number_read(struct span text, uint64_t *ret_number)
 {
-    uint64_t number = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-        if (number >= NUMBER_END)
-            return false;
-    }
-    *ret_number = number;
-    return text.size > 0;
+    return span_number(text, NUMBER_MOST, ret_number);
 }
 
 bool feed_message_read(struct span text, struct feed_message *ret_message)

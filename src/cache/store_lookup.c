@@ -113,13 +113,8 @@ static bool body_whole(const struct store_found *found)
 /* A decimal number; 0 for anything else. */
 static uint64_t number_of(struct span text)
 {
-    uint64_t number = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || number > UINT64_MAX / 100)
-            return 0;
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    return number;
+    uint64_t number;
+    return span_number(text, INT64_MAX, &number) ? number : 0;
 }
 
 static enum store_outcome outcome_of(char state)

@@ -12,20 +12,6 @@ void position_reset(struct position *position)
     position->next = 0;
 }
 
-static bool number_read(struct span text, uint64_t *ret_number)
-{
-    uint64_t number = 0;
-    if (text.size == 0 || text.size > 20)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *ret_number = number;
-    return true;
-}
-
 struct snapshot {
     uint64_t oldest, end;
     struct span running;
@@ -36,7 +22,8 @@ static bool snapshot_read(struct span text, struct snapshot *ret_snapshot)
     struct span oldest = span_split(&text, ':');
     struct span end = span_split(&text, ':');
     struct snapshot snapshot = {.running = text};
-    if (!text.data || !number_read(oldest, &snapshot.oldest) || !number_read(end, &snapshot.end))
+    if (!text.data || !span_number(oldest, UINT64_MAX, &snapshot.oldest) ||
+        !span_number(end, UINT64_MAX, &snapshot.end))
         return false;
     *ret_snapshot = snapshot;
     return true;
@@ -48,7 +35,7 @@ static bool list_append(struct bytes *list, struct span more)
     uint64_t number;
     while (more.size) {
         struct span each = span_split(&more, ',');
-        if (!number_read(each, &number))
+        if (!span_number(each, UINT64_MAX, &number))
             return false;
         if (list->size)
             bytes_append_byte(list, ',');

@@ -129,13 +129,8 @@ static enum field field_of(struct span token)
 /* The token's number; 0 when it is none. */
 static unsigned long number_of(struct span token)
 {
-    unsigned long number = 0;
-    for (size_t i = 0; i < token.size; i++) {
-        if (token.data[i] < '0' || token.data[i] > '9' || number > UINT32_MAX)
-            return 0;
-        number = number * 10 + (unsigned long)(token.data[i] - '0');
-    }
-    return number <= UINT32_MAX ? number : 0;
+    uint64_t number;
+    return span_number(token, UINT32_MAX, &number) ? (unsigned long)number : 0;
 }
 
 /* A member of a set of columns, "(b 8 9)". System columns count as the whole row. */

@@ -95,29 +95,6 @@ static enum directive directive_find(struct span name)
     return (enum directive)directive;
 }
 
-static struct span unquote(struct span text)
-{
-    bool quoted = text.size >= 2 && text.data[0] == '"' && text.data[text.size - 1] == '"';
-    return quoted ? (struct span){.data = text.data + 1, .size = text.size - 2} : text;
-}
-
-static bool seconds_read(struct span text, int64_t *ret_seconds)
-{
-    int64_t seconds = 0;
-    text = unquote(text);
-    if (!text.size)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        seconds = seconds * 10 + (text.data[i] - '0');
-        if (seconds > SECONDS_MAX)
-            seconds = SECONDS_MAX;
-    }
-    *ret_seconds = seconds;
-    return true;
-}
-
 /* Takes the next directive off *rest; *ret_argument has null data when there is no "=". */
 static bool directive_next(struct span *rest, struct span *ret_name, struct span *ret_argument)
 {
@@ -136,7 +113,8 @@ static void directive_apply(struct cache_control *control, enum directive direct
     if (is_flag(directive))
         flag_set(control, directive);
     else if (seconds_get(control, directive) == CACHE_CONTROL_NONE)
-        seconds_set(control, directive, seconds_read(argument, &seconds) ? seconds : 0);
+        seconds_set(control, directive,
+                    field_seconds(argument, SECONDS_MAX, &seconds) ? seconds : 0);
 }
 
 /* Is it there? A duration from `least` seconds on is. */
@@ -176,7 +154,7 @@ static bool directive_check(struct span name, struct span argument, unsigned *se
     *seen |= BIT(directive);
     if (is_flag(directive) && argument.data)
         return error_set(error, ERROR_INVALID, "%s takes no value", rows[directive].name);
-    if (!is_flag(directive) && !seconds_read(argument, &seconds))
+    if (!is_flag(directive) && !field_seconds(argument, SECONDS_MAX, &seconds))
         return error_set(error, ERROR_INVALID, "%s must be a whole number of seconds, not \"%.*s\"",
                          rows[directive].name, SPAN_PRINTF(argument));
     return true;

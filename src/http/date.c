@@ -23,21 +23,6 @@ struct date {
     int day_name, year, month, day, hour, minute, second; /* month from 1 */
 };
 
-static bool digits_read(struct span *rest, size_t count, int *ret_number)
-{
-    int number = 0;
-    if (rest->size < count)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (rest->data[i] < '0' || rest->data[i] > '9')
-            return false;
-        number = number * 10 + (rest->data[i] - '0');
-    }
-    *rest = span_from(*rest, count);
-    *ret_number = number;
-    return true;
-}
-
 /* The index of the name that stands first; `cut` is how many letters of it count (0: all). */
 static bool name_read(struct span *rest, const char *const *names, size_t count, size_t cut,
                       int *ret_index)
@@ -57,9 +42,9 @@ static bool name_read(struct span *rest, const char *const *names, size_t count,
 static bool padded_day_read(struct span *rest, int *ret_day)
 {
     if (!rest->size || rest->data[0] != ' ')
-        return digits_read(rest, 2, ret_day);
+        return span_digits_take(rest, 2, ret_day);
     *rest = span_from(*rest, 1);
-    return digits_read(rest, 1, ret_day);
+    return span_digits_take(rest, 1, ret_day);
 }
 
 static bool month_read(struct span *rest, int *ret_month)
@@ -74,7 +59,7 @@ static bool month_read(struct span *rest, int *ret_month)
 static bool short_year_read(struct span *rest, int *ret_year)
 {
     int year;
-    if (!digits_read(rest, 2, &year))
+    if (!span_digits_take(rest, 2, &year))
         return false;
     *ret_year = year + (year < 70 ? 2000 : 1900);
     return true;
@@ -88,21 +73,21 @@ static bool conversion_read(char letter, struct span *rest, struct date *date)
     case 'A':
         return name_read(rest, day_names, ARRAY_COUNT(day_names), 0, &date->day_name);
     case 'd':
-        return digits_read(rest, 2, &date->day);
+        return span_digits_take(rest, 2, &date->day);
     case 'e':
         return padded_day_read(rest, &date->day);
     case 'b':
         return month_read(rest, &date->month);
     case 'Y':
-        return digits_read(rest, 4, &date->year);
+        return span_digits_take(rest, 4, &date->year);
     case 'y':
         return short_year_read(rest, &date->year);
     case 'H':
-        return digits_read(rest, 2, &date->hour);
+        return span_digits_take(rest, 2, &date->hour);
     case 'M':
-        return digits_read(rest, 2, &date->minute);
+        return span_digits_take(rest, 2, &date->minute);
     case 'S':
-        return digits_read(rest, 2, &date->second);
+        return span_digits_take(rest, 2, &date->second);
     }
     return false;
 }

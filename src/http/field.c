@@ -85,3 +85,24 @@ bool field_quality(struct span parameters, unsigned *ret_quality)
     *ret_quality = FIELD_QUALITY_MAX;
     return true;
 }
+
+struct span field_unquoted(struct span text)
+{
+    bool quoted = text.size >= 2 && text.data[0] == '"' && text.data[text.size - 1] == '"';
+    return quoted ? span_first(span_from(text, 1), text.size - 2) : text;
+}
+
+bool field_seconds(struct span text, int64_t most, int64_t *ret_seconds)
+{
+    int64_t seconds = 0;
+    text = field_unquoted(text);
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        seconds = seconds * 10 + (text.data[i] - '0');
+        seconds = seconds > most ? most : seconds;
+    }
+    if (text.size)
+        *ret_seconds = seconds;
+    return text.size > 0;
+}

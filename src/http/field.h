@@ -28,4 +28,10 @@ struct span field_part_next(struct span *rest);
  * borne with. False: malformed or above 1. */
 bool field_quality(struct span parameters, unsigned *ret_quality);
 
+/* What stands between quotes, escapes as they are; or all of it. */
+struct span field_unquoted(struct span text);
+
+/* Whole seconds, in quotes or not, of which more than `most` count as `most`; false: no number. */
+bool field_seconds(struct span text, int64_t most, int64_t *ret_seconds);
+
 #endif

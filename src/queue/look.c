@@ -114,13 +114,8 @@ static struct redis_script_call call_write(const struct queue *queue, const stru
 /* A decimal number; 0 where there is none. */
 static int64_t number(struct span text)
 {
-    int64_t value = 0;
-    for (size_t i = 0; i < text.size && i < 18; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return 0;
-        value = value * 10 + (text.data[i] - '0');
-    }
-    return value;
+    uint64_t value;
+    return span_number(text, INT64_MAX, &value) ? (int64_t)value : 0;
 }
 
 static bool job_read(const struct redis_reply *reply, struct queue_job *ret_job)

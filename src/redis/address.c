@@ -5,17 +5,10 @@
 
 static bool digits_read(struct span text, int most, int *ret_number)
 {
-    int number = 0;
-    if (text.size == 0 || text.size > 5)
+    uint64_t number;
+    if (text.size > 5 || !span_number(text, (uint64_t)most, &number))
         return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        number = number * 10 + (text.data[i] - '0');
-    }
-    if (number > most)
-        return false;
-    *ret_number = number;
+    *ret_number = (int)number;
     return true;
 }
 

@@ -21,15 +21,10 @@ static const struct unit {
 /* A number from 1 to 999999999. */
 static bool number_read(struct span text, int64_t *ret_number)
 {
-    int64_t number = 0;
-    if (text.size == 0 || text.size > 9)
+    uint64_t number;
+    if (text.size > 9 || !span_number(text, 999999999, &number))
         return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        number = number * 10 + (text.data[i] - '0');
-    }
-    *ret_number = number;
+    *ret_number = (int64_t)number;
     return number > 0;
 }
 

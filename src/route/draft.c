@@ -200,15 +200,10 @@ bool attribute_duration_within(struct draft *draft, const struct word *word, str
 
 static bool count_read(struct span value, int64_t least, int64_t *ret_count)
 {
-    int64_t count = 0;
-    for (size_t i = 0; i < value.size; i++) {
-        if (value.data[i] < '0' || value.data[i] > '9' || value.size > 10)
-            return false;
-        count = count * 10 + (value.data[i] - '0');
-    }
-    if (value.size == 0 || count < least || count > 1000000000)
+    uint64_t count;
+    if (value.size > 10 || !span_number(value, 1000000000, &count) || (int64_t)count < least)
         return false;
-    *ret_count = count;
+    *ret_count = (int64_t)count;
     return true;
 }
 

@@ -11,21 +11,6 @@ struct moment {
 
 #define MINUTES_A_DAY 1440
 
-static bool number_take(struct span *rest, size_t digits, int *ret_number)
-{
-    int number = 0;
-    if (rest->size < digits)
-        return false;
-    for (size_t i = 0; i < digits; i++) {
-        if (rest->data[i] < '0' || rest->data[i] > '9')
-            return false;
-        number = number * 10 + (rest->data[i] - '0');
-    }
-    *rest = span_from(*rest, digits);
-    *ret_number = number;
-    return true;
-}
-
 static bool any_take(struct span *rest, const char *bytes)
 {
     if (!rest->size || !rest->data[0] || !strchr(bytes, rest->data[0]))
@@ -43,9 +28,9 @@ static int month_days(int year, int month)
 
 static bool date_take(struct span *rest, struct moment *moment)
 {
-    if (!number_take(rest, 4, &moment->year) || !any_take(rest, "-") ||
-        !number_take(rest, 2, &moment->month) || !any_take(rest, "-") ||
-        !number_take(rest, 2, &moment->day))
+    if (!span_digits_take(rest, 4, &moment->year) || !any_take(rest, "-") ||
+        !span_digits_take(rest, 2, &moment->month) || !any_take(rest, "-") ||
+        !span_digits_take(rest, 2, &moment->day))
         return false;
     return moment->year >= 1 && moment->month >= 1 && moment->month <= 12 && moment->day >= 1 &&
            moment->day <= month_days(moment->year, moment->month);
@@ -56,7 +41,7 @@ static bool fraction_take(struct span *rest, struct moment *moment)
     size_t size = 0;
     int digit;
     const char *digits = rest->data;
-    while (size < 7 && number_take(rest, 1, &digit))
+    while (size < 7 && span_digits_take(rest, 1, &digit))
         size++;
     moment->fraction = (struct span){.data = digits, .size = size};
     while (moment->fraction.size && digits[moment->fraction.size - 1] == '0')
@@ -66,11 +51,11 @@ static bool fraction_take(struct span *rest, struct moment *moment)
 
 static bool time_take(struct span *rest, struct moment *moment)
 {
-    if (!number_take(rest, 2, &moment->hour) || !any_take(rest, ":") ||
-        !number_take(rest, 2, &moment->minute))
+    if (!span_digits_take(rest, 2, &moment->hour) || !any_take(rest, ":") ||
+        !span_digits_take(rest, 2, &moment->minute))
         return false;
     if (any_take(rest, ":")) {
-        if (!number_take(rest, 2, &moment->second))
+        if (!span_digits_take(rest, 2, &moment->second))
             return false;
         if (any_take(rest, ".") && !fraction_take(rest, moment))
             return false;
@@ -85,9 +70,9 @@ static bool zone_take(struct span *rest, struct moment *moment)
     if (any_take(rest, "Zz"))
         return true;
     bool west = rest->size && rest->data[0] == '-';
-    if (!any_take(rest, "+-") || !number_take(rest, 2, &hours))
+    if (!any_take(rest, "+-") || !span_digits_take(rest, 2, &hours))
         return false;
-    if ((any_take(rest, ":") || rest->size) && !number_take(rest, 2, &minutes))
+    if ((any_take(rest, ":") || rest->size) && !span_digits_take(rest, 2, &minutes))
         return false;
     moment->zone = (hours * 60 + minutes) * (west ? -1 : 1);
     return hours < 16 && minutes < 60;

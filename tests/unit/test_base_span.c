@@ -112,13 +112,64 @@ static void splits_into_all_parts(void **state)
     }
 }
 
+static const struct {
+    const char *text;
+    uint64_t most, number;
+    bool good;
+} numbers[] = {
+    {"0", 0, 0, true},
+    {"1", 0, 0, false},
+    {"7", 5, 0, false},
+    {"00042", 42, 42, true},
+    {"43", 42, 0, false},
+    {"", 42, 0, false},
+    {"-1", 42, 0, false},
+    {"+1", 42, 0, false},
+    {" 1", 42, 0, false},
+    {"1x", 42, 0, false},
+    {"18446744073709551615", UINT64_MAX, UINT64_MAX, true},
+    {"18446744073709551616", UINT64_MAX, 0, false},
+    {"99999999999999999999", UINT64_MAX, 0, false},
+};
+
+static void reads_whole_numbers_up_to_a_bound(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        uint64_t number = 12345;
+        bool good = span_number(span_of(numbers[i].text), numbers[i].most, &number);
+        assert_int_equal(good, numbers[i].good);
+        assert_true(number == (good ? numbers[i].number : 12345));
+    }
+}
+
+static void takes_so_many_digits(void **state)
+{
+    (void)state;
+    struct span rest = span_of("20261231x");
+    int number = -1;
+    assert_true(span_digits_take(&rest, 4, &number));
+    assert_int_equal(number, 2026);
+    assert_true(span_digits_take(&rest, 4, &number));
+    assert_int_equal(number, 1231);
+    assert_false(span_digits_take(&rest, 1, &number));
+    assert_false(span_digits_take(&rest, 2, &number));
+    assert_int_equal(number, 1231);
+    assert_true(span_is(rest, "x"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_null_text_is_an_empty_span), cmocka_unit_test(compares_all_bytes),
-        cmocka_unit_test(compares_with_a_text),         cmocka_unit_test(knows_what_it_starts_with),
-        cmocka_unit_test(trims_spaces_and_tabs),        cmocka_unit_test(finds_the_first_byte),
+        cmocka_unit_test(a_null_text_is_an_empty_span),
+        cmocka_unit_test(compares_all_bytes),
+        cmocka_unit_test(compares_with_a_text),
+        cmocka_unit_test(knows_what_it_starts_with),
+        cmocka_unit_test(trims_spaces_and_tabs),
+        cmocka_unit_test(finds_the_first_byte),
         cmocka_unit_test(splits_into_all_parts),
+        cmocka_unit_test(reads_whole_numbers_up_to_a_bound),
+        cmocka_unit_test(takes_so_many_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
