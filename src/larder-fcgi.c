@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,19 +109,11 @@ static bool run(const struct options *options, const sigset_t *waited, struct er
     return done;
 }
 
-static int answer_argument(const char *argument)
-{
-    if (strcmp(argument, "--version") == 0) {
-        printf("larder-fcgi %s\n", PACKAGE_VERSION);
-        return 0;
-    }
-    FILE *to = strcmp(argument, "--help") == 0 ? stdout : stderr;
-    fprintf(to, "usage: larder-fcgi\n"
-                "The FastCGI responder; takes its socket from spawn-fcgi or systemd:\n"
-                "  spawn-fcgi -n -s /run/larder/api.sock -- /usr/bin/larder-fcgi\n"
-                "It is configured by the environment: \"larder config\" shows every option.\n");
-    return to == stdout ? 0 : 2;
-}
+static const char usage[] =
+    "usage: larder-fcgi\n"
+    "The FastCGI responder; takes its socket from spawn-fcgi or systemd:\n"
+    "  spawn-fcgi -n -s /run/larder/api.sock -- /usr/bin/larder-fcgi\n"
+    "It is configured by the environment: \"larder config\" shows every option.\n";
 
 int main(int count, char **arguments)
 {
@@ -132,7 +122,7 @@ int main(int count, char **arguments)
     sigset_t waited;
     standard_fill();
     if (count > 1)
-        return standard_end("larder-fcgi", answer_argument(arguments[1]));
+        return standard_answer("larder-fcgi", arguments[1], usage);
     allocator_tune();
     descriptors_raise();
     signals_block(&waited);

@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "base/standard.h"
 
 #include <errno.h>
@@ -26,4 +28,14 @@ int standard_end(const char *program, int status)
     fprintf(stderr, "%s: the output could not be written%s%s\n", program, errno ? ": " : "",
             errno ? strerror(errno) : "");
     return status ? status : 1;
+}
+
+int standard_answer(const char *program, const char *argument, const char *usage)
+{
+    bool version = strcmp(argument, "--version") == 0, help = strcmp(argument, "--help") == 0;
+    if (version)
+        printf("%s %s\n", program, PACKAGE_VERSION);
+    else
+        fputs(usage, help ? stdout : stderr);
+    return standard_end(program, version || help ? 0 : 2);
 }

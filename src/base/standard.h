@@ -17,4 +17,10 @@ void standard_fill(void);
  */
 int standard_end(const char *program, int status);
 
+/*
+ * The whole run of a program that was given an argument and takes none but --version and --help;
+ * standard output is closed. Returns the status to exit with: 2 for any other argument.
+ */
+int standard_answer(const char *program, const char *argument, const char *usage);
+
 #endif
