@@ -17,6 +17,7 @@
 #include "db/array.h"
 #include "db/batch.h"
 #include "kinds.h"
+#include "pool.h"
 #include "words.h"
 
 #define MOST 128
@@ -228,12 +229,7 @@ int main(int count, char **arguments)
 {
     char *line = NULL;
     size_t room = 0;
-    struct db_pool_settings settings = {
-        .connections = 2,
-        .queue = 10,
-        .wait = 2000000,
-        .connection = {.transaction_pooling = count > 1 && strcmp(arguments[1], "transaction") == 0,
-                       .statement_timeout = 10000000}};
+    const struct db_pool_settings settings = pool_settings(count, arguments);
     sigset_t signals;
     pthread_t thread;
     struct db_stop *stop = db_stop_new();

@@ -2,27 +2,13 @@
 
 from signal import SIGTERM
 
+from .logged import Logged
 from .paths import program
 from .process import Process, wait_for_handler
-from .responder import SANITIZER_MARKS
 
 
-class Larderd:
-    """One daemon with a log of its own."""
-
-    def __init__(self, folder, name, environment):
-        self.folder = str(folder)
-        self.name = name
-        self.environment = environment
-        self.process = None
-
-    @property
-    def log(self):
-        return f"{self.folder}/{self.name}.log"
-
-    def log_text(self):
-        with open(self.log, encoding="utf-8", errors="replace") as log:
-            return log.read()
+class Larderd(Logged):
+    """One daemon."""
 
     def start(self, environment=None):
         self.environment = environment or self.environment
@@ -46,8 +32,3 @@ class Larderd:
         wait_for_handler(self.process.pid)
         self.process.signal(SIGTERM)
         return self.process.wait(deadline)
-
-    def sanitizer_report(self):
-        text = self.log_text()
-        places = [text.find(mark) for mark in SANITIZER_MARKS if mark in text]
-        return text[min(places):] if places else None

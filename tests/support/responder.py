@@ -4,35 +4,23 @@ import os
 import signal
 import subprocess
 
+from .logged import Logged
 from .paths import program
 from .process import Process, alive, wait_for_handler, wait_stopped
 from .waiting import wait_until
 
-SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
-
-class Responder:
+class Responder(Logged):
     """One pool. A process is kept in the foreground; several are forked, as `spawn-fcgi -F` does."""
 
     def __init__(self, folder, name, environment, processes=1):
-        self.folder = str(folder)
-        self.name = name
-        self.environment = environment
+        super().__init__(folder, name, environment)
         self.processes = processes
-        self.process = None
         self.pids = []
 
     @property
     def socket(self):
         return f"{self.folder}/{self.name}.sock"
-
-    @property
-    def log(self):
-        return f"{self.folder}/{self.name}.log"
-
-    def log_text(self):
-        with open(self.log, encoding="utf-8", errors="replace") as log:
-            return log.read()
 
     def start(self):
         # spawn-fcgi sends the output of forked children to /dev/null: the shell brings it back.
@@ -90,9 +78,3 @@ class Responder:
     def kill(self):
         self.signal(signal.SIGKILL)
         wait_until(lambda: not self.running(), 10, f"{self.name} gone after SIGKILL")
-
-    def sanitizer_report(self):
-        """The part of the log in which a sanitizer complains, or None."""
-        text = self.log_text() if os.path.exists(self.log) else ""
-        places = [text.find(mark) for mark in SANITIZER_MARKS if mark in text]
-        return text[min(places):] if places else None

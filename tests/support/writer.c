@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "db/write.h"
 #include "kinds.h"
+#include "pool.h"
 #include "words.h"
 
 #define MOST 16
@@ -191,12 +192,7 @@ int main(int count, char **arguments)
 {
     char *line = NULL;
     size_t room = 0;
-    struct db_pool_settings settings = {
-        .connections = 2,
-        .queue = 10,
-        .wait = 2000000,
-        .connection = {.transaction_pooling = count > 1 && strcmp(arguments[1], "transaction") == 0,
-                       .statement_timeout = 10000000}};
+    const struct db_pool_settings settings = pool_settings(count, arguments);
     struct counters *counters = counters_open_private();
     struct db_pool *pool = counters ? db_pool_new(&settings, counters) : NULL;
     ssize_t size;
