@@ -281,12 +281,16 @@ static bool bucket_outdate(struct bucket *bucket, int64_t now, urls_current is_c
 
 bool urls_outdate(struct urls *urls, int64_t now, urls_current is_current, void *context)
 {
-    bool all = true;
-    for (size_t i = 0; i < BUCKET_COUNT; i++)
-        if (atomic_load(&urls->shared->used[i]) &&
-            !bucket_outdate(&urls->shared->buckets[i], now, is_current, context))
+    bool all = true, any = false;
+    for (size_t i = 0; i < BUCKET_COUNT; i++) {
+        if (!atomic_load(&urls->shared->used[i]))
+            continue;
+        any = true;
+        if (!bucket_outdate(&urls->shared->buckets[i], now, is_current, context))
             all = false;
-    atomic_fetch_add(&urls->shared->notes, 1);
+    }
+    if (any)
+        atomic_fetch_add(&urls->shared->notes, 1);
     return all;
 }
 

@@ -63,7 +63,7 @@ MUST_CHECK bool urls_note(struct urls *urls, const struct url_note *note, int64_
 /* nginx has the URL no more. */
 void urls_forget(struct urls *urls, struct span target, enum url_coding coding);
 
-/* Changes with every note, and with urls_outdate. */
+/* Changes with every note, and with urls_outdate where there are any; 0: none was ever made. */
 uint64_t urls_notes(const struct urls *urls);
 
 /* Does this version of a route answer the target now? Its record is held meanwhile: never waits. */

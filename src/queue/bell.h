@@ -5,16 +5,20 @@
  * client's answer was on its way: where processors are few that answer waits for what the worker
  * then does.
  *
- * Invariant: who rings may leave out what he would ring for within QUEUE_BELL_QUIET of his last
- * ring, since who hears one looks no sooner than that after it. A ring may be lost all the same,
- * and others file without one: so whoever listens also looks ever so often by himself.
+ * Nor does he ring before that answer has had its way: only QUEUE_BELL_QUIET later, for all that he
+ * has filed by then. What came of one ring is worth another one no sooner than that after it:
+ * whoever hears several looks that often.
+ *
+ * Invariant: whoever hears a ring looks after it. A ring may be lost all the same, and others file
+ * without one: so whoever listens also looks ever so often by himself.
  */
 #ifndef LARDER_QUEUE_BELL_H
 #define LARDER_QUEUE_BELL_H
 
 #include "queue/queue.h"
 
-/* µs */
+/* For so long at most a job waits for its ring, and for so long at least a look for the next: µs.
+ */
 #define QUEUE_BELL_QUIET INT64_C(1000)
 
 /*

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,22 +197,38 @@ static void errors_drop(redisReply **replies, size_t count)
     }
 }
 
+/* How long a reply is waited for awake, µs: a Redis on this host needs half of it, or less. */
+#define AWAKE INT64_C(150)
+
+static void await_awake(const struct redis_connection *connection, int64_t until)
+{
+    char byte;
+    while (recv(connection->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN && clock_monotonic() < until)
+        sched_yield();
+}
+
 /* Commands on an open connection. */
 static bool exchange(struct redis_connection *connection, const struct redis_command *commands,
                      size_t count, int64_t deadline, redisReply **replies, struct error *error)
 {
-    connection->may_block = deadline - clock_monotonic() >= connection->block_limit;
+    int64_t begin = clock_monotonic();
+    connection->may_block = deadline - begin >= connection->block_limit;
     for (size_t i = 0; i < count; i++)
         if (!redis_wire_append(connection, commands[i], error))
             return false;
     if (!redis_wire_flush(connection, deadline, error) || !drop_owed(connection, deadline, error))
         return false;
+    if (connection->keen && connection->lasted < AWAKE)
+        await_awake(connection, begin + AWAKE);
     for (size_t i = 0; i < count; i++) {
         if (!redis_wire_read(connection, deadline, &replies[i], error)) {
             replies_free(replies, i);
             return false;
         }
     }
+    if (connection->keen)
+        connection->lasted = clock_monotonic() - begin;
     return replies_judge(replies, count, error);
 }
 
@@ -390,6 +407,11 @@ bool redis_ended(const struct redis_connection *connection)
 void redis_set_once(struct redis_connection *connection, bool once)
 {
     connection->once = once;
+}
+
+void redis_set_keen(struct redis_connection *connection, bool keen)
+{
+    connection->keen = keen;
 }
 
 bool redis_ask(struct redis_connection *connection, const struct redis_command *commands,

@@ -36,6 +36,14 @@ void redis_disconnect(struct redis_connection *connection);
 void redis_set_once(struct redis_connection *connection, bool once);
 
 /*
+ * With `keen` the calls that follow wait awake for as long as a Redis on this host takes, unless
+ * the last of them took longer: who sleeps has to be woken when the reply is there, by a processor
+ * that sleeps as well. For who has nothing else to do; whoever wants the processor meanwhile gets
+ * it.
+ */
+void redis_set_keen(struct redis_connection *connection, bool keen);
+
+/*
  * How often the connection was opened. A call may have reopened it: whoever must know that two
  * calls reached the same server compares this around them.
  */

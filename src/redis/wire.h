@@ -21,6 +21,8 @@ struct redis_connection {
     bool may_block;        /* the next read may do so within the call's deadline */
     bool closed_by_peer;   /* why the last call failed: worth one attempt on a new connection */
     bool once;             /* nothing is sent twice */
+    bool keen;             /* replies are waited for awake, for a while */
+    int64_t lasted;        /* µs: the last call of those */
     unsigned dropped_errors;
     char dropped_text[200];
 };

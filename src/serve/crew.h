@@ -22,8 +22,10 @@ struct member {
     pthread_cond_t called; /* a hand at rest is wanted */
     bool resting;          /* … and is on the crew's stack, above `next` */
     struct member *next;
-    bool lone;        /* a front's batch is of one request */
-    bool unrung;      /* who was answered had a job filed: the bell is to be rung */
+    bool lone; /* a front's batch is of one request */
+    /* Of those answered who had jobs filed, for which the bell is still to be rung: when the first
+     * was answered (0: there is none), and when the last. Monotonic µs. */
+    int64_t filed_first, filed_last;
     unsigned reliefs; /* of the crew's: up to which this one has given way */
     /* Of a front, µs for Redis: what the requests of the batch at hand may have waited until now;
      * of that before the front took them; and what those that come next may have. */
@@ -53,6 +55,9 @@ struct crew {
     size_t count;
     struct member members[];
 };
+
+/* Is one request alone being worked on? */
+bool crew_alone(struct crew *crew);
 
 /* Is any request being worked on? */
 bool crew_busy(const struct member *member);

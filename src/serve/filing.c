@@ -147,7 +147,7 @@ static void answer(struct draft *draft, bool *ret_awaited)
 }
 
 static void file(struct server *server, struct redis_connection *connection, struct draft *drafts,
-                 size_t count)
+                 size_t count, bool alone)
 {
     struct queue_filing *filings[QUEUE_BATCH];
     struct error event = {0};
@@ -155,7 +155,9 @@ static void file(struct server *server, struct redis_connection *connection, str
     bool awaited = false;
     for (size_t i = 0; i < count; i++)
         filings[i] = &drafts[i].filing;
+    redis_set_keen(connection, alone);
     queue_file(server->queue, connection, filings, count, &budget, &event);
+    redis_set_keen(connection, false);
     queued_log(&event);
     for (size_t i = 0; i < count; i++)
         answer(&drafts[i], &awaited);
@@ -164,7 +166,7 @@ static void file(struct server *server, struct redis_connection *connection, str
 }
 
 void filing_run(struct server *server, struct redis_connection *connection,
-                struct exchange *const *exchanges, size_t count)
+                struct exchange *const *exchanges, size_t count, bool alone)
 {
     struct draft drafts[QUEUE_BATCH];
     size_t ready = 0;
@@ -173,5 +175,5 @@ void filing_run(struct server *server, struct redis_connection *connection,
             draft_make(exchanges[i], &drafts[ready]))
             ready++;
     if (ready)
-        file(server, connection, drafts, ready);
+        file(server, connection, drafts, ready, alone);
 }

@@ -16,9 +16,12 @@ void filing_body(struct exchange *exchange);
 /* Can it be filed as it is, without reading its body or asking PostgreSQL? */
 bool filing_ready(const struct exchange *exchange);
 
-/* Files and settles up to QUEUE_BATCH exchanges that want it, in one round trip; one whose client
- * is ready to wait for the job is WATCHING it then. */
+/*
+ * Files and settles up to QUEUE_BATCH exchanges that want it, in one round trip; one whose client
+ * is ready to wait for the job is WATCHING it then. `alone`: nothing else is under way, so the
+ * thread may stay awake for Redis.
+ */
 void filing_run(struct server *server, struct redis_connection *connection,
-                struct exchange *const *exchanges, size_t count);
+                struct exchange *const *exchanges, size_t count, bool alone);
 
 #endif

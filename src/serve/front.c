@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "queue/bell.h"
 #include "serve/crew.h"
 #include "serve/steps.h"
 
@@ -91,15 +92,16 @@ void crew_waited(struct member *member, int64_t waited)
  * What was there when a batch had waited for Redis may have been so for as long: that is a part of
  * what it may wait itself, and may be still until nothing is there or as long a time is over again.
  */
-static size_t batch_next(struct member *member, const struct listener_relief *relief,
-                         int connections[static LISTENER_BATCH])
+static bool batch_next(struct member *member, const struct listener_relief *relief,
+                       int connections[static LISTENER_BATCH], size_t *ret_count)
 {
     struct listener *listener = member->crew->listener;
     if (member->held_up &&
         (clock_monotonic() > member->held_up_until || !listener_is_ready(listener)))
         member->held_up = 0;
     member->redis_waited = member->held_up;
-    return listener_next(listener, relief, connections);
+    return listener_next(listener, relief, member->filed_first ? QUEUE_BELL_QUIET : -1, connections,
+                         ret_count);
 }
 
 static void batch_end(struct member *member)
@@ -111,18 +113,30 @@ static void batch_end(struct member *member)
     member->holds_up = 0;
 }
 
+/*
+ * Those that filed jobs have their answers on their way by now, through processors that others need
+ * as well: so the bell is rung when nothing more has come for a while, or as long after the first.
+ */
+static void ring_when_quiet(struct member *member, bool quiet)
+{
+    if (quiet || clock_monotonic() - member->filed_first >= QUEUE_BELL_QUIET)
+        crew_ring(member);
+}
+
 void *front_run(void *argument)
 {
     struct member *member = argument;
     const struct listener_relief relief = {.busy = busy, .run = relieve, .context = member};
     int connections[LISTENER_BATCH];
     size_t count;
-    while ((count = batch_next(member, &relief, connections)) > 0) {
+    while (batch_next(member, &relief, connections, &count)) {
         size_t whole = whole_first(connections, count);
         member->lone = count == 1;
         batch_serve(member, connections, whole, true);
         batch_serve(member, connections + whole, count - whole, false);
         batch_end(member);
+        ring_when_quiet(member, count == 0);
     }
+    crew_ring(member);
     return NULL;
 }

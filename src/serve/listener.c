@@ -201,19 +201,6 @@ static int kept_ready(int connection, uint32_t events)
     return -1;
 }
 
-/* Whatever is ready, the stop included; 0 when nothing can be waited for. */
-static size_t ready_wait(struct listener *listener,
-                         struct epoll_event events[static LISTENER_BATCH])
-{
-    for (;;) {
-        int count = epoll_wait(listener->epoll, events, LISTENER_BATCH, -1);
-        if (count > 0)
-            return (size_t)count;
-        if (count < 0 && errno != EINTR)
-            return 0;
-    }
-}
-
 /* The connection behind an event, or -1: none. */
 static int event_connection(struct listener *listener, const struct listener_relief *relief,
                             const struct epoll_event *event)
@@ -235,25 +222,40 @@ bool listener_is_ready(const struct listener *listener)
 }
 
 /*
+ * Whatever is ready, the stop included: how many; 0 when nothing was within `patience`, -1 when
+ * nothing can be waited for.
+ */
+static int ready_wait(struct listener *listener, int64_t patience,
+                      struct epoll_event events[static LISTENER_BATCH])
+{
+    int most = patience < 0 ? -1 : (int)((patience + 999) / 1000), count;
+    do {
+        count = epoll_wait(listener->epoll, events, LISTENER_BATCH, most);
+    } while (count < 0 && errno == EINTR);
+    return count;
+}
+
+/*
  * Once stopped, the stop's descriptor is always ready; when it alone is, nothing else is left, as
  * no connection is accepted or kept any more.
  */
-size_t listener_next(struct listener *listener, const struct listener_relief *relief,
-                     int ret_connections[static LISTENER_BATCH])
+bool listener_next(struct listener *listener, const struct listener_relief *relief,
+                   int64_t patience, int ret_connections[static LISTENER_BATCH], size_t *ret_count)
 {
     struct epoll_event events[LISTENER_BATCH];
     size_t found = 0;
-    while (found == 0) {
-        size_t count = ready_wait(listener, events);
-        if (count == 0 || (count == 1 && events[0].data.fd == listener->stop))
-            return 0;
-        for (size_t i = 0; i < count; i++) {
+    do {
+        int count = ready_wait(listener, patience, events);
+        if (count < 0 || (count == 1 && events[0].data.fd == listener->stop))
+            return false;
+        for (int i = 0; i < count; i++) {
             int connection = event_connection(listener, relief, &events[i]);
             if (connection >= 0)
                 ret_connections[found++] = connection;
         }
-    }
-    return found;
+    } while (found == 0 && patience < 0);
+    *ret_count = found;
+    return true;
 }
 
 bool listener_request_whole(int connection)

@@ -47,12 +47,14 @@ struct listener_relief {
 
 /*
  * Waits for connections with something to read, new ones or kept ones, and hands out those that
- * are ready. The descriptors are the caller's until it gives them back or closes them. Returns how
- * many; 0 when the listener was stopped and nothing is ready any more. A kept connection that its
- * peer has closed is closed here.
+ * are ready. The descriptors are the caller's until it gives them back or closes them. *ret_count
+ * is 0 when no request came within `patience` (µs, rounded up to milliseconds), or sooner; -1 waits
+ * on. A kept connection that its peer has closed is closed here. False: the listener was stopped
+ * and nothing is ready any more.
  */
-size_t listener_next(struct listener *listener, const struct listener_relief *relief,
-                     int ret_connections[static LISTENER_BATCH]);
+MUST_CHECK bool listener_next(struct listener *listener, const struct listener_relief *relief,
+                              int64_t patience, int ret_connections[static LISTENER_BATCH],
+                              size_t *ret_count);
 
 /* Would listener_next have something to look at just now? */
 bool listener_is_ready(const struct listener *listener);
@@ -70,7 +72,7 @@ void listener_forgive(int connection, int64_t silence);
 void listener_keep(struct listener *listener, int connection);
 
 /*
- * No connection is accepted or kept any more; every listener_next returns 0 once the requests that
+ * No connection is accepted or kept any more; every listener_next is false once the requests that
  * have arrived on kept ones are served. Safe from any thread.
  */
 void listener_stop(struct listener *listener);

@@ -167,7 +167,8 @@ static void batch_file(struct member *member, struct job *const *jobs, size_t co
             behind[queued++] = exchange;
     }
     if (found)
-        filing_run(member->crew->server, member->tools.queue, filing, found);
+        filing_run(member->crew->server, member->tools.queue, filing, found,
+                   member->lone && crew_alone(member->crew));
     if (queued)
         behind_run(member->crew->server, member->tools.queue, behind, queued);
 }
@@ -192,7 +193,6 @@ void crew_look(struct member *member, struct job **jobs, size_t count)
     for (size_t i = 0; i < count; i++)
         if (jobs[i])
             crew_dispatch(member, jobs[i]);
-    crew_ring(member);
 }
 
 /*

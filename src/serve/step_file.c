@@ -9,7 +9,7 @@
 void step_file(struct exchange *exchange)
 {
     if (filing_wanted(exchange))
-        filing_run(exchange->server, exchange->desk->queue, &exchange, 1);
+        filing_run(exchange->server, exchange->desk->queue, &exchange, 1, false);
     else if (behind_wanted(exchange))
         behind_run(exchange->server, exchange->desk->queue, &exchange, 1);
 }

@@ -72,6 +72,7 @@ void *usher_run(void *argument)
     while (wait_for_work(member, woken, &woken_count, due, &due_count)) {
         crew_seek(member, woken, woken_count);
         crew_look(member, due, due_count);
+        crew_ring(member);
     }
     return NULL;
 }

@@ -151,17 +151,24 @@ void crew_fill(struct member *member, struct job *job)
     exchange->sought = true;
 }
 
-/* What another thread has rung for within the bell's quiet is heard with its ring. */
+/* Another thread's ring since then was for these as well. */
 void crew_ring(struct member *member)
 {
     struct crew *crew = member->crew;
-    if (!member->unrung)
+    if (!member->filed_first)
         return;
-    member->unrung = false;
-    int64_t now = clock_monotonic(), rung = atomic_load(&crew->bell_rung);
-    if (now - rung >= QUEUE_BELL_QUIET &&
-        atomic_compare_exchange_strong(&crew->bell_rung, &rung, now))
-        queue_bell_ring(crew->server->queue, member->tools.queue, false);
+    member->filed_first = 0;
+    if (atomic_load(&crew->bell_rung) > member->filed_last)
+        return;
+    atomic_store(&crew->bell_rung, clock_monotonic());
+    queue_bell_ring(crew->server->queue, member->tools.queue, false);
+}
+
+static void filed_note(struct member *member)
+{
+    member->filed_last = clock_monotonic();
+    if (!member->filed_first)
+        member->filed_first = member->filed_last;
 }
 
 void crew_answer(struct member *member, struct job *job)
@@ -181,7 +188,8 @@ void crew_answer(struct member *member, struct job *job)
     if (download)
         download_ended(crew);
     job_answered(job, crew->listener);
-    member->unrung = member->unrung || exchange->filed;
+    if (exchange->filed)
+        filed_note(member);
     strike_settle(exchange);
     if (refresh) {
         crew_hand_over(crew, job);
@@ -192,6 +200,14 @@ void crew_answer(struct member *member, struct job *job)
     if (transaction)
         db_pool_struck(crew->server->pool, &transaction, 1);
     crew_give_back(crew, job);
+}
+
+bool crew_alone(struct crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    bool alone = crew->active == 1;
+    pthread_mutex_unlock(&crew->lock);
+    return alone;
 }
 
 bool crew_busy(const struct member *member)

@@ -24,6 +24,7 @@ struct bell {
     bool heard;      /* the line is there */
     bool told;       /* the log says that it is not */
     int64_t attempt; /* monotonic µs: the next */
+    int64_t looked;  /* the last look that was rung for */
 };
 
 void jobs_ring(struct jobs *jobs)
@@ -79,7 +80,7 @@ static bool hear(struct bell *bell, int64_t deadline, bool *ret_rung, bool *ret_
 
 /*
  * Until the next ring, or look. What has rung by now is the same look's; whom a client waits for is
- * looked for at once, and what others file in the quiet after a ring, who ring no more, behind it.
+ * looked for at once, the others once it is quiet after the last look.
  */
 static void listen(struct bell *bell)
 {
@@ -91,8 +92,10 @@ static void listen(struct bell *bell)
             jobs_ring(bell->jobs);
         deadline = 0;
     }
-    if (quiet)
-        (void)jobs_pause(bell->jobs, QUEUE_BELL_QUIET, JOBS_ENDING);
+    if (!quiet)
+        return;
+    (void)jobs_pause(bell->jobs, bell->looked + QUEUE_BELL_QUIET - clock_monotonic(), JOBS_ENDING);
+    bell->looked = clock_monotonic();
 }
 
 void *jobs_bell_run(void *argument)

@@ -3,6 +3,7 @@
 import pytest
 
 from support.jobs import ended, file_job, post
+from support.poster import Poster
 from support.waiting import wait_until
 
 SCHEMA = "CREATE TABLE notes (text text NOT NULL);"
@@ -10,6 +11,7 @@ ROUTES = {
     "note": "-- @http POST /notes\n-- @param text text\n-- @async\n-- @result none\nINSERT INTO notes VALUES (:text)",
     "soon": "-- @http POST /soon\n-- @param text text\n-- @behind batch=100 every=20ms\n-- @result none\nINSERT INTO notes VALUES (:text)",
 }
+ROUTES["number"] = ROUTES["note"].replace("/notes", "/numbers").replace("text text", "number int").replace(":text", ":number")
 CHANNEL = "larder:q:bell"
 
 
@@ -73,3 +75,14 @@ def test_a_queue_whose_host_is_not_found_is_told_of_once(served):
     served.larderd.stop()  # some hundred looks of the other one's bell later
     told = [line for line in daemon.log_text().splitlines() if " jobs: " in line or " queue: " in line]
     assert len(told) == 1 and 'LARDER_QUEUE: jobs wait: Redis: looking up "queue.invalid"' in told[0], told
+
+
+def test_the_bell_is_rung_where_fronts_have_no_rest(served):
+    """They ring when it is quiet; where it never is, all the same."""
+    with served.queue.client().pubsub() as bell:
+        bell.subscribe(CHANNEL)
+        wait_until(lambda: listeners(served) == 2, 20, "two listeners")
+        with Poster(served.api.socket, "/numbers", 3000, connections=16) as poster:
+            poster.filed()
+        told = list(iter(lambda: bell.get_message(timeout=0.5), None))
+    assert len([each for each in told if each["type"] == "message"]) > 30

@@ -7,7 +7,8 @@ import pytest
 from support import fastcgi
 from support.crowd import Background
 from support.gate import ROUTE as GATE, Gate
-from support.jobs import file_job
+from support.jobs import file_job, post
+from support.threads import processor_seconds
 
 ROUTES = {
     "job": "-- @http POST /later\n-- @param text text\n-- @result none\n-- @async\nSELECT :text::text\n",
@@ -53,3 +54,14 @@ def test_a_body_that_comes_slowly_holds_up_no_front(served):
 def test_a_bad_body_is_told_so_and_not_filed(served, body, status):
     served.direct("/later", method="POST", body=body, headers={"Content-Type": "application/json"}).problem(status)
     assert served.queue.client().xlen("larder:q:jobs") == 0
+
+
+def test_a_silent_queue_is_waited_for_asleep(stack):
+    """A front stays awake for Redis, but no longer than one on this host takes."""
+    served = stack(ROUTES, queue=True, install=True, nginx=False, env={"LARDER_REDIS_TIMEOUT": "1s"})
+    file_job(served, "/later", {"text": "first"})
+    served.queue.pause()
+    before = processor_seconds(served.api)
+    assert post(served, "/later", {"text": "unheard"}).status == 503
+    assert processor_seconds(served.api) - before < 0.3
+    served.queue.resume()

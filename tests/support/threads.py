@@ -15,3 +15,13 @@ def hands(responder):
                 with open(f"/proc/{pid}/task/{task}/schedstat", encoding="utf-8") as told:
                     times += int(told.read().split()[2])
     return asleep, times
+
+
+def processor_seconds(responder):
+    """Of all threads since the start."""
+    total = 0
+    for pid in responder.running():
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="utf-8") as told:
+                total += int(told.read().split()[0])
+    return total / 1e9

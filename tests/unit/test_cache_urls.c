@@ -302,6 +302,8 @@ static void an_answer_of_another_route_than_today_is_stale(void **state)
     older.version = 6;
     older.coding = URL_IDENTITY;
     over.ttl = 1;
+    assert_true(urls_outdate(urls, NOW, is_seven_of_feeds, &asked));
+    assert_int_equal(urls_notes(urls), 0);
     noted(urls, &right, NOW);
     noted(urls, &moved, NOW);
     noted(urls, &older, NOW);

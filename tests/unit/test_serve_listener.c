@@ -68,6 +68,32 @@ static void crowd(struct rlimit *before)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 }
 
+static size_t next_count(struct listener *listener, int64_t patience,
+                         int connections[static LISTENER_BATCH])
+{
+    size_t count = 0;
+    assert_true(listener_next(listener, &relief, patience, connections, &count));
+    return count;
+}
+
+static void who_has_something_else_to_do_does_not_wait_on(void **state)
+{
+    struct sockaddr_un address;
+    socklen_t size;
+    struct listener *listener;
+    struct error error;
+    int connections[LISTENER_BATCH], socket = listen_anywhere(&address, &size);
+    (void)state;
+    assert_true(listener_new(socket, &listener, &error));
+    assert_int_equal(next_count(listener, 1000, connections), 0);
+    int first = client(&address, size);
+    assert_int_equal(next_count(listener, 1000, connections), 1);
+    close(connections[0]);
+    close(first);
+    listener_free(listener);
+    close(socket);
+}
+
 static void new_ones_wait_where_there_is_little_room_and_those_there_are_do_not(void **state)
 {
     struct sockaddr_un address;
@@ -81,17 +107,17 @@ static void new_ones_wait_where_there_is_little_room_and_those_there_are_do_not(
     assert_true(listener_new(socket, &listener, &error));
     listener_count_in(listener, counters);
     int first = client(&address, size);
-    assert_int_equal(listener_next(listener, &relief, connections), 1);
+    assert_int_equal(next_count(listener, -1, connections), 1);
     int kept = connections[0];
     assert_true(accepted(counters, "larder_fcgi_connections_total 1\n"));
 
     listener_keep(listener, kept);
     int second = client(&address, size);
     crowd(&before);
-    assert_int_equal(listener_next(listener, &relief, connections), 1);
+    assert_int_equal(next_count(listener, -1, connections), 1);
     assert_int_equal(connections[0], kept);
     assert_true(accepted(counters, "larder_fcgi_connections_total 1\n"));
-    assert_int_equal(listener_next(listener, &relief, connections), 1);
+    assert_int_equal(next_count(listener, -1, connections), 1);
     assert_int_not_equal(connections[0], kept);
     assert_true(accepted(counters, "larder_fcgi_connections_total 2\n"));
 
@@ -108,6 +134,7 @@ static void new_ones_wait_where_there_is_little_room_and_those_there_are_do_not(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_something_else_to_do_does_not_wait_on),
         cmocka_unit_test(new_ones_wait_where_there_is_little_room_and_those_there_are_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
