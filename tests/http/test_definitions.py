@@ -288,6 +288,27 @@ def test_somebodys_locks_are_not_broken_by_learning(served):
     wait_for_body(lambda: served.direct("/both"), {"word": "later"}, 20)
 
 
+def test_a_lock_that_a_reload_meets_is_waited_for(served):
+    """Longer than learning waits at once, for each route: the view of what it reads is made again as well."""
+    waits = ("SELECT waitstart FROM pg_locks WHERE relation = 'pg_rewrite'::regclass AND NOT granted"
+             " AND waitstart IS NOT NULL")
+    seen, told = set(), served.api.reloads_told()
+
+    def waited_again():
+        seen.update(served.sql(waits))
+        return len(seen) > len(ROUTES) + 1
+
+    holder = served.postgres.connect(served.database, "postgres")
+    holder.autocommit = False
+    with contextlib.closing(holder), holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE pg_rewrite IN SHARE MODE")
+        served.write_route("new", route("/new", "SELECT word FROM second WHERE id = 1"))
+        served.api.signal(signal.SIGHUP)
+        wait_until(waited_again, 20, "the responder waiting again")
+        assert served.api.reloads_told() == told, "it went on without knowing what its routes read"
+    wait_until(lambda: served.direct("/new").status == 200, 20, "the new route")
+
+
 def test_what_began_before_a_reload_knows_what_was_known_then(served):
     """Its routes are the old ones, of which nobody asks again what they read."""
     served.write_route("slow", "-- @http POST /slow\n-- @result none\n-- @refreshes GET /said\n"
