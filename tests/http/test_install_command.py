@@ -107,11 +107,36 @@ def test_a_lock_held_is_waited_for_with_an_end_and_named(database):
     database.install()
 
 
+def test_it_makes_nobody_the_victim_of_a_deadlock(database):
+    """Who has written to one table, and then wants to write to another that install has locked, goes on; so does it."""
+    database.install()
+    database.write(ROUTES | {"ages": "SELECT age FROM users", "numbers": "SELECT id FROM posts"})
+    database.sql("ALTER ROLE larder SET deadlock_timeout = '1h'", user="postgres")
+    outcome = []
+    installing = threading.Thread(target=lambda: outcome.append(database.run()))
+    writer = database.connect("postgres")
+    writer.autocommit = False
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"
+    with writer.cursor() as cursor:
+        cursor.execute("SET LOCAL deadlock_timeout = '1s'; INSERT INTO users VALUES (7)")
+        installing.start()
+        try:
+            wait_until(lambda: database.sql(waiting, user="postgres") == [(1,)], 20, "install waiting for the table")
+            cursor.execute("INSERT INTO posts VALUES (7)")
+            writer.commit()
+        finally:
+            writer.close()
+            installing.join()
+            database.sql("ALTER ROLE larder RESET deadlock_timeout", user="postgres")
+    assert outcome[0][0] == 0, outcome
+    assert {"public.users(age)", "public.posts(id)"} <= set(watches(database))
+
+
 def test_the_victim_of_a_deadlock_is_made_again(database):
     """Whoever has one of the schema's tables in use, as larderd does, and then wants a table that is watched."""
     database.install()
     # It looks for a deadlock once, before its patience ends; the other one never does.
-    database.sql("ALTER ROLE larder SET deadlock_timeout = '2500ms'", user="postgres")
+    database.sql("ALTER ROLE larder SET deadlock_timeout = '100ms'", user="postgres")
     connection = database.connect("postgres")
     connection.autocommit = False
     cursor = connection.cursor()
