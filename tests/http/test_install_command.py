@@ -323,6 +323,30 @@ def test_the_daemons_role_gets_what_it_needs_and_keeps_it(database, role):
         database.sql("DELETE FROM larder.watch", user=role)
 
 
+WRITE = "INSERT INTO posts VALUES (1, 7, 'new'); UPDATE posts SET title = 'newer' WHERE id = 1; DELETE FROM posts"
+
+
+def test_where_functions_are_not_everybodys(database, role):
+    database.sql("ALTER DEFAULT PRIVILEGES FOR ROLE larder REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC", user="postgres")
+    database.install()
+    database.sql(f"GRANT ALL ON posts TO {role}")
+    assert "public.posts(id,title,user_id).user_id=7" in database.struck(WRITE, user=role)
+
+
+def test_functions_that_were_taken_from_everybody(database, role):
+    database.install("--to", role)
+    database.sql(f"GRANT ALL ON posts TO {role}")
+    before = database.objects()
+    database.sql("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA larder FROM PUBLIC")
+    with pytest.raises(Exception, match="permission denied for function value_"):
+        database.sql(WRITE, user=role)
+    assert "GRANT EXECUTE" in database.run("--print")[1]
+    database.install()
+    assert "public.posts(id,title,user_id).user_id=7" in database.struck(WRITE, user=role)
+    assert database.run("--print")[1] == "-- There is nothing to do.\n"
+    assert [thing[:2] for thing in database.objects()] == [thing[:2] for thing in before]
+
+
 def test_routes_at_fault_change_nothing(database):
     database.install()
     before = database.triggers()
