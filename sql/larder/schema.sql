@@ -398,6 +398,10 @@ BEGIN
         (SELECT md5(string_agg(m::text, ' ' ORDER BY m.roleid, m.member, m.grantor)) FROM pg_auth_members AS m),
         (SELECT md5(string_agg(concat_ws(' ', r.oid, r.rolname, r.rolsuper, r.rolinherit, r.rolbypassrls), ','
              ORDER BY r.oid)) FROM pg_roles AS r),
+        -- What sessions that are opened from now on find where a name has no schema, and how they write values.
+        (SELECT md5(string_agg(concat_ws(' ', s.setdatabase, s.setrole, s.setconfig), ','
+             ORDER BY s.setdatabase, s.setrole))
+         FROM pg_db_role_setting AS s WHERE s.setdatabase IN (0, here)),
         -- Not the types that come and go with each table.
         (SELECT md5(string_agg(t.xmin::text, ' ' ORDER BY t.oid))
          FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace

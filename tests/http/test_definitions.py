@@ -104,6 +104,24 @@ def test_what_reads_another_table_from_now_on(served, target, statement):
         kept_for_its_ttl(served, target)
 
 
+@pytest.mark.parametrize("whose", ["ROLE larder IN DATABASE {}", "DATABASE {}"])
+def test_a_search_path_of_new_sessions(served, whose):
+    """Sessions that are there keep theirs, so all are opened anew: what is learnt is of the tables that are read."""
+    served.sql("CREATE SCHEMA other; CREATE TABLE other.first (id int PRIMARY KEY, word text);"
+               "INSERT INTO other.first VALUES (1, 'other')")
+    kept_for_its_ttl(served, "/table")
+    changed = whose.format(served.database)
+    served.postgres.execute(f"ALTER {changed} SET search_path = other, public")
+    wait_for_body(lambda: served.direct("/table"), {"word": "other"}, 20)
+    served.install()
+    kept_for_its_ttl(served, "/table")
+    served.sql("UPDATE other.first SET word = 'changed'")
+    wait_for_body(lambda: served.direct("/table"), {"word": "changed"}, 20)
+    kept_for_its_ttl(served, "/table")
+    served.postgres.execute(f"ALTER {changed} RESET search_path")
+    wait_for_body(lambda: served.direct("/table"), {"word": "first"}, 20)
+
+
 def test_a_change_that_is_taken_back_before_anybody_looks(served):
     """All is as it was but for what was answered meanwhile."""
     served.write_route("pick", route("/pick/{n}", "SELECT word FROM first WHERE id = 1 AND :n::int > 0"))
