@@ -347,6 +347,19 @@ def test_functions_that_were_taken_from_everybody(database, role):
     assert [thing[:2] for thing in database.objects()] == [thing[:2] for thing in before]
 
 
+def test_a_schema_that_the_owner_may_not_use_any_more(database):
+    """The event trigger runs with the owner's rights in everybody's DDL, and so does larderd's look."""
+    database.sql("CREATE SCHEMA closed; CREATE TABLE closed.parents (id int); CREATE TABLE closed.middle () INHERITS (closed.parents);"
+                 "CREATE TABLE closed.children () INHERITS (closed.middle)")
+    database.write({"parents": "SELECT id FROM closed.parents"})
+    database.install("--to", "larder")
+    database.install(user="postgres")
+    database.sql("ALTER SCHEMA closed OWNER TO postgres", user="postgres")
+    database.sql("ALTER TABLE bystanders ADD more int", user="postgres")
+    database.sql("REFRESH MATERIALIZED VIEW totals")
+    database.sql("SELECT larder.changed_definitions()")
+
+
 def test_routes_at_fault_change_nothing(database):
     database.install()
     before = database.triggers()
