@@ -353,6 +353,7 @@ static bool view_begin(struct reading *reading, const struct route *route, const
 {
     return command(reading, "BEGIN READ WRITE") &&
            command(reading, "SET LOCAL statement_timeout = '4s'") &&
+           command(reading, "SET LOCAL idle_in_transaction_session_timeout = '5s'") &&
            command(reading, "SET LOCAL lock_timeout = '" DB_LOCK_PATIENCE "'") &&
            view_make(reading, route, types);
 }

@@ -327,6 +327,37 @@ def test_a_lock_that_a_reload_meets_is_waited_for(served):
     wait_until(lambda: served.direct("/new").status == 200, 20, "the new route")
 
 
+def stopped_in_a_view(served):
+    """Stops the responder while the view of what a route reads is made; false where that was over before."""
+    waits = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_rewrite'::regclass AND NOT granted"
+    holder = served.postgres.connect(served.database, "postgres")
+    holder.autocommit = False
+    with contextlib.closing(holder), holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE pg_rewrite IN SHARE MODE")
+        served.api.signal(signal.SIGHUP)
+        wait_until(lambda: served.sql(waits) == [(1,)], 20, "the responder in the midst of a route", every=0.001)
+        served.api.pause()
+    wait_until(lambda: served.sql(waits) == [(0,)], 20, "the view made, or given up")
+    if served.sql("SELECT count(*) FROM pg_locks WHERE relation = 'sentinel'::regclass AND mode = 'AccessShareLock'"
+                  " AND pid <> pg_backend_pid()") == [(1,)]:
+        return True
+    served.api.resume()
+    return False
+
+
+def test_a_responder_that_stops_while_it_learns_keeps_no_table(served):
+    """PostgreSQL ends its transaction, which has the tables of the route it asked about."""
+    for name in ROUTES:
+        if name != "sentinel":
+            os.remove(f"{served.routes}/{name}.sql")
+    wait_until(lambda: stopped_in_a_view(served), 60, "a responder that stopped with a table in use")
+    try:
+        served.sql("SET lock_timeout = '15s'; ALTER TABLE sentinel ADD more int")
+    finally:
+        served.api.resume()
+    wait_until(lambda: served.direct("/sentinel").status == 200, 20, "the responder going on")
+
+
 def test_what_began_before_a_reload_knows_what_was_known_then(served):
     """Its routes are the old ones, of which nobody asks again what they read."""
     served.write_route("slow", "-- @http POST /slow\n-- @result none\n-- @refreshes GET /said\n"
