@@ -398,6 +398,10 @@ BEGIN
         (SELECT md5(string_agg(m::text, ' ' ORDER BY m.roleid, m.member, m.grantor)) FROM pg_auth_members AS m),
         (SELECT md5(string_agg(concat_ws(' ', r.oid, r.rolname, r.rolsuper, r.rolinherit, r.rolbypassrls), ','
              ORDER BY r.oid)) FROM pg_roles AS r),
+        -- What sessions that are opened from now on find where a name has no schema, and how they write values.
+        (SELECT md5(string_agg(concat_ws(' ', s.setdatabase, s.setrole, s.setconfig), ','
+             ORDER BY s.setdatabase, s.setrole))
+         FROM pg_db_role_setting AS s WHERE s.setdatabase IN (0, here)),
         -- Not the types that come and go with each table.
         (SELECT md5(string_agg(t.xmin::text, ' ' ORDER BY t.oid))
          FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
@@ -438,7 +442,7 @@ BEGIN
     JOIN pg_inherits AS i ON i.inhrelid = m.oid
     JOIN pg_class AS c ON c.oid = m.oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE m.oid IS DISTINCT FROM to_regclass(m.name)::oid;
+    WHERE m.name <> format('%I.%I', n.nspname, c.relname);
 END
 $function$;
 
@@ -595,7 +599,8 @@ END
 $function$;
 
 -- Where a superuser installs: the same at once, in the transaction of the DDL. State is left to the function above,
--- so that two transactions with DDL don't wait for each other.
+-- so that two transactions with DDL don't wait for each other. Names are looked up in the catalogs: to_regclass fails where
+-- the owner may not use the schema, and with it everybody's DDL.
 CREATE FUNCTION larder.on_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -616,8 +621,9 @@ BEGIN
         UNION
         SELECT w.tag
         FROM larder.watch AS w
-        JOIN pg_event_trigger_ddl_commands() AS c
-          ON c.objid = to_regclass(format('%I.%I', w.schema, w."table")) AND c.command_tag LIKE 'REFRESH %'
+        JOIN pg_namespace AS n ON n.nspname = w.schema
+        JOIN pg_class AS k ON k.relnamespace = n.oid AND k.relname = w."table"
+        JOIN pg_event_trigger_ddl_commands() AS c ON c.objid = k.oid AND c.command_tag LIKE 'REFRESH %'
         RETURNING tag
     )
     SELECT string_agg(put.tag, E'\n') INTO tags FROM put;

@@ -12,8 +12,14 @@
 #include "command/install.h"
 #include "db/install_survey.h"
 
-/* Runs that end as the victim of a deadlock, after a second of it. */
-#define TRIES_MAX 3
+/* For how long it is begun anew where others' locks are in the way, µs. */
+#define TRY_TIME (10 * INT64_C(1000000))
+
+/*
+ * How long a lock is waited for once a table is held: who has used the one and wants the other
+ * would else be the victim of a deadlock as often as we.
+ */
+static const char patience[] = "SET LOCAL lock_timeout = '" DB_LOCK_PATIENCE "';\n";
 
 #define USAGE "[--print] [--remove] [--replica] [--to ROLE] [DIR]"
 
@@ -35,7 +41,9 @@ struct run {
     struct install_table *tables;
     size_t table_count;
     const struct install_plan *plan;
-    unsigned tries;
+    int64_t until;         /* monotonic µs: begun anew till then */
+    bool held;             /* a table is locked */
+    const char *in_way_of; /* the table whose lock was not had while another was held; null: none */
     bool again;
 };
 
@@ -217,11 +225,23 @@ static bool plan_make(struct run *run)
  * Larderd, and writers who hold what is kept, may come to the same tables in another order: all was
  * rolled back then, and can be done again.
  */
-static bool is_deadlock(struct run *run)
+static bool may_go_again(struct run *run, const char *table)
 {
+    bool locked = run->held && db_failure_is_lock(&run->failure);
     bool deadlock = strcmp(run->failure.sqlstate, "40P01") == 0;
-    run->again = deadlock && run->tries < TRIES_MAX;
+    run->again = (locked || deadlock) && clock_monotonic() < run->until;
+    if (locked && table)
+        run->in_way_of = table;
     return run->again;
+}
+
+static const char *lock_hint(const struct run *run, const char *table)
+{
+    if (!table)
+        return "another \"larder install\" is at work, or the outbox is in use";
+    return run->held ? "others have used it, and never let go of it for as long as all the tables' "
+                       "locks are waited for"
+                     : "another transaction has used the table for more than 3 seconds";
 }
 
 /* One round trip; what went wrong is told with the table it was about. */
@@ -229,15 +249,12 @@ static int step_run(struct run *run, const char *sql, const char *table)
 {
     if (db_script(run->connection, sql, INSTALL_TIMEOUT, &run->failure))
         return 0;
-    if (is_deadlock(run))
+    if (may_go_again(run, table))
         return 1;
-    const char *state = run->failure.sqlstate;
     fprintf(stderr, "larder install: %s%s%s", table ? table : "", table ? ": " : "",
             run->failure.message);
-    if (strcmp(state, "55P03") == 0)
-        fprintf(stderr, "; %s; run it again later",
-                table ? "another transaction has used the table for more than 3 seconds"
-                      : "another \"larder install\" is at work, or the outbox is in use");
+    if (db_failure_is_lock(&run->failure))
+        fprintf(stderr, "; %s; run it again later", lock_hint(run, table));
     fprintf(stderr, "%s; nothing was changed\n", remedy_of(&run->failure));
     return 1;
 }
@@ -259,12 +276,39 @@ static int survey(struct run *run)
     return plan_make(run) ? 0 : complain("out of memory");
 }
 
+static bool is_of(const struct install_step *step, const char *table)
+{
+    return step->table && table && strcmp(step->table, table) == 0;
+}
+
+/* The table that was in the way comes first among those that follow each other: nothing is held
+ * then, so that it can be waited for. */
+static void steps_order(const struct run *run)
+{
+    struct install_step *steps = run->plan->steps;
+    size_t first = 0;
+    for (size_t i = 0; i < run->plan->step_count; i++) {
+        const struct install_step step = steps[i];
+        if (!step.table)
+            first = i + 1;
+        if (!is_of(&step, run->in_way_of))
+            continue;
+        memmove(&steps[first + 1], &steps[first], (i - first) * sizeof *steps);
+        steps[first++] = step;
+    }
+}
+
 static int steps_run(struct run *run)
 {
+    steps_order(run);
     for (size_t i = 0; i < run->plan->step_count; i++) {
-        int status = step_run(run, run->plan->steps[i].sql, run->plan->steps[i].table);
+        const struct install_step *step = &run->plan->steps[i];
+        int status = step_run(run, step->sql, step->table);
+        if (!status && step->table && !run->held)
+            status = step_run(run, patience, NULL);
         if (status)
             return status;
+        run->held = run->held || step->table;
     }
     return step_run(run, install_commit, NULL);
 }
@@ -306,9 +350,9 @@ static int work(const struct options *options, char *name, struct run *run,
     int status = run->call.remove ? 0 : watches_read(options, name, run, folder);
     if (status)
         return status;
+    run->until = clock_monotonic() + TRY_TIME;
     do {
-        run->again = false;
-        run->tries++;
+        run->again = run->held = false;
         db_disconnect(run->connection);
         run->connection = NULL;
         status = transaction(run);

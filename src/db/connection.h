@@ -95,6 +95,12 @@ MUST_CHECK bool db_script(struct db_connection *connection, const char *sql, int
                           struct db_failure *failure);
 
 /*
+ * Before what reads tables of Larder's in the same script: where the role's transactions are
+ * serializable, that would leave traces for which PostgreSQL fails others, who write there.
+ */
+#define DB_READ_COMMITTED "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+
+/*
  * What PostgreSQL says of a statement without running it. Within `timeout` (µs) a lock is waited
  * for in pieces of DB_LOCK_PATIENCE, between which nothing is held.
  */

@@ -8,8 +8,6 @@
 
 #include "base/clock.h"
 
-#define LOCK_NOT_AVAILABLE "55P03"
-
 static bool description_copy(const PGresult *rows, struct db_description *ret_description)
 {
     struct db_description copy = {.parameter_count = PQnparams(rows),
@@ -72,7 +70,7 @@ static bool describe_once(struct db_connection *connection, const char *sql, con
 /* A lock was not had in time, and nothing of the session's was lost with it. */
 static bool may_try_again(const struct db_connection *connection, const struct db_failure *failure)
 {
-    return strcmp(failure->sqlstate, LOCK_NOT_AVAILABLE) == 0 && db_usable(connection) &&
+    return db_failure_is_lock(failure) && db_usable(connection) &&
            PQtransactionStatus(connection->handle) == PQTRANS_IDLE;
 }
 

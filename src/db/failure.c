@@ -93,6 +93,11 @@ bool db_failure_is_refusal(const struct db_failure *failure)
     }
 }
 
+bool db_failure_is_lock(const struct db_failure *failure)
+{
+    return strcmp(failure->sqlstate, "55P03") == 0;
+}
+
 bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)
 {
     if (!failure)

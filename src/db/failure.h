@@ -79,6 +79,9 @@ bool db_failure_is_servers(const struct db_failure *failure);
  */
 bool db_failure_is_refusal(const struct db_failure *failure);
 
+/* A lock was not had within lock_timeout. */
+bool db_failure_is_lock(const struct db_failure *failure);
+
 /* Fills *failure; always returns false. Null is allowed. */
 bool db_failure_set(struct db_failure *failure, enum db_failure_kind kind, const char *format, ...)
     PRINTF_LIKE(3, 4);

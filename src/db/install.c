@@ -6,6 +6,7 @@
 #include "cache/bump.h"
 #include "db/install_schema.h"
 #include "db/install_trigger.h"
+#include "db/install_value.h"
 
 const char install_begin[] =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n"
@@ -260,6 +261,24 @@ static void grant_add(struct planning *planning, const char *role)
     step_add(planning, NULL, &sql);
 }
 
+/* Only what is there by then, which REVOKE … ON ALL FUNCTIONS took from PUBLIC. */
+static void open_add(struct planning *planning)
+{
+    text_step_add(planning,
+                  "DO $block$\n"
+                  "DECLARE\n"
+                  "    called text;\n"
+                  "BEGIN\n"
+                  "    FOR called IN SELECT p.oid::regprocedure FROM pg_proc AS p\n"
+                  "        WHERE p.pronamespace = 'larder'::regnamespace"
+                  " AND " INSTALL_VALUE_FUNCTION "\n"
+                  "    LOOP\n"
+                  "        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', called);\n"
+                  "    END LOOP;\n"
+                  "END\n"
+                  "$block$;\n");
+}
+
 static void schema_add(struct planning *planning)
 {
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
@@ -336,6 +355,8 @@ const struct install_plan *install_plan(const struct install_state *state,
     }
     for (size_t i = 0; i < ARRAY_COUNT(add_order); i++)
         steps_add(&planning, INSTALL_ADD, add_order[i]);
+    if (!anew && state->closed)
+        open_add(&planning);
     if (daemon && !granted)
         grant_add(&planning, daemon);
     if (planning.steps.size || state->unknown_children)

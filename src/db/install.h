@@ -13,7 +13,7 @@
 #include "db/watch.h"
 
 /* Of the schema's text, sql/larder/schema.sql; another one in the database is made anew. */
-#define INSTALL_VERSION 8
+#define INSTALL_VERSION 9
 
 enum install_kind {
     INSTALL_FUNCTION,
@@ -101,6 +101,7 @@ struct install_state {
     int version;           /* 0: no schema */
     const char *daemon;    /* null: none, or no role any more */
     bool granted;          /* the daemon's role has what it was granted */
+    bool closed;           /* not everybody may call what everybody's writes call */
     bool unknown_children; /* of watched tables, by inheritance */
     struct install_things things;
 };

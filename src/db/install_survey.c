@@ -60,11 +60,14 @@ enum {
 
 /*
  * Who restores a dump without privileges has a schema whose functions anybody may call. A role that
- * was made anew, or only after the restore, has lost its rights though the schema names it.
+ * was made anew, or only after the restore, has lost its rights though the schema names it. Whoever
+ * takes all functions from PUBLIC takes from writers what their triggers call.
  */
 static const char state_sql[] =
     "SELECT CASE WHEN n.nspacl IS NULL THEN -1 ELSE m.version END, r.rolname,"
-    " has_table_privilege(r.oid, 'larder.outbox', 'DELETE')"
+    " has_table_privilege(r.oid, 'larder.outbox', 'DELETE'),"
+    " EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'larder'::regnamespace"
+    " AND " INSTALL_VALUE_FUNCTION " AND NOT has_function_privilege('public', p.oid, 'EXECUTE'))"
     " FROM larder.meta AS m LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = m.daemon"
     " JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'larder'";
 
@@ -156,6 +159,7 @@ static bool state_ask(const struct survey *survey, struct install_state *state)
     state->version = db_result_rows(meta) ? atoi(db_result_value(meta, 0, 0).data) : -1;
     state->daemon = db_result_rows(meta) ? text_at(survey, meta, 0, 1, &failed) : NULL;
     state->granted = state->daemon && true_at(meta, 0, 2);
+    state->closed = db_result_rows(meta) && true_at(meta, 0, 3);
     if (failed)
         return memory(survey);
     if (state->version != INSTALL_VERSION)

@@ -469,10 +469,11 @@ bool db_outbox_forget(struct db_connection *connection, enum db_kept kept, int64
 {
     static const char *const functions[] = {
         [DB_KEPT_ANSWERS] = "once_forget", [DB_KEPT_JOBS] = "jobs_forget"};
-    char sql[80];
+    char sql[160];
     struct db_failure local = {0};
     PGresult *rows = NULL;
-    snprintf(sql, sizeof sql, "SELECT larder.%s(%" PRId64 ")", functions[kept], age / 1000000);
+    snprintf(sql, sizeof sql, DB_READ_COMMITTED "SELECT larder.%s(%" PRId64 ")", functions[kept],
+             age / 1000000);
     if (execute(connection, sql, timeout, &rows, &local)) {
         *ret_count = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
         PQclear(rows);

@@ -2,7 +2,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/peer.h"
@@ -33,6 +35,8 @@ struct db_pool {
     size_t waiting;
     unsigned generation;
     struct write_known *known;
+    atomic_uint epoch;         /* of the settings that a session begins with */
+    char settings_seen[33];    /* a digest of these; of the one thread that asks */
     atomic_bool standby;       /* the connection opened last is a standby's */
     _Atomic int64_t seek_next; /* monotonic µs: when a write may look for the primary */
 };
@@ -171,10 +175,11 @@ void db_pool_drop_idle(struct db_pool *pool)
     }
 }
 
-/* Is it a standby's, though the primary can be reached again? */
+/* Is it of another epoch, or a standby's, though the primary can be reached again? */
 static bool is_outdated(struct db_pool *pool, const struct db_connection *connection)
 {
-    return db_standby(connection) && !atomic_load(&pool->standby);
+    return connection->epoch != atomic_load(&pool->epoch) ||
+           (db_standby(connection) && !atomic_load(&pool->standby));
 }
 
 /* The newest idle connection that is still of use, or null. */
@@ -215,8 +220,10 @@ static struct db_connection *idle_find(struct db_pool *pool, enum db_wanted want
 static bool open_connection(struct db_pool *pool, int64_t deadline,
                             struct db_connection **ret_connection, struct db_failure *failure)
 {
+    unsigned epoch = atomic_load(&pool->epoch);
     if (!db_connect(&pool->settings.connection, deadline, ret_connection, failure))
         return false;
+    (*ret_connection)->epoch = epoch;
     atomic_store(&pool->standby, db_standby(*ret_connection));
     return true;
 }
@@ -371,4 +378,28 @@ void db_pool_forget_prepared(struct db_pool *pool)
     pthread_mutex_lock(&pool->lock);
     pool->generation++;
     pthread_mutex_unlock(&pool->lock);
+}
+
+static const char settings_sql[] =
+    "SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', s.setdatabase,"
+    " s.setrole, s.setconfig), ',' ORDER BY s.setdatabase, s.setrole))"
+    " FROM pg_catalog.pg_db_role_setting AS s, pg_catalog.pg_database AS d, pg_catalog.pg_roles AS "
+    "r"
+    " WHERE d.datname = pg_catalog.current_database() AND r.rolname = SESSION_USER"
+    " AND s.setdatabase IN (0, d.oid) AND s.setrole IN (0, r.oid)";
+
+bool db_pool_renew(struct db_pool *pool, struct db_connection *connection, int64_t timeout,
+                   struct db_failure *failure)
+{
+    struct db_result *result;
+    char seen[sizeof pool->settings_seen];
+    if (!db_execute(connection, settings_sql, NULL, 0, timeout, &result, failure))
+        return false;
+    struct span value = db_result_value(result, 0, 0);
+    snprintf(seen, sizeof seen, "%.*s", SPAN_PRINTF(value));
+    db_result_free(result);
+    if (strcmp(seen, pool->settings_seen) != 0)
+        atomic_fetch_add(&pool->epoch, 1);
+    memcpy(pool->settings_seen, seen, sizeof seen);
+    return true;
 }

@@ -62,6 +62,15 @@ void db_pool_seek_primary(struct db_pool *pool, int64_t deadline);
 /* Closes the connections nobody uses now. */
 void db_pool_drop_idle(struct db_pool *pool);
 
+/*
+ * Closes, when they are next looked at, the connections that were opened while role and database
+ * had other settings (ALTER ROLE … SET, ALTER DATABASE … SET) than they have now, by the word of
+ * `connection`: names without a schema may mean other tables there. Of sessions behind a pooler
+ * nothing is known.
+ */
+MUST_CHECK bool db_pool_renew(struct db_pool *pool, struct db_connection *connection,
+                              int64_t timeout, struct db_failure *failure);
+
 /* All connections forget their prepared statements before their next use. */
 void db_pool_forget_prepared(struct db_pool *pool);
 

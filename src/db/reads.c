@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "db/functions.h"
 #include "db/rule.h"
 #include "db/tables.h"
@@ -352,6 +353,7 @@ static bool view_begin(struct reading *reading, const struct route *route, const
 {
     return command(reading, "BEGIN READ WRITE") &&
            command(reading, "SET LOCAL statement_timeout = '4s'") &&
+           command(reading, "SET LOCAL idle_in_transaction_session_timeout = '5s'") &&
            command(reading, "SET LOCAL lock_timeout = '" DB_LOCK_PATIENCE "'") &&
            view_make(reading, route, types);
 }
@@ -390,6 +392,29 @@ static bool refused_keep(struct reading *reading)
     return true;
 }
 
+static bool read_once(struct reading *reading, const struct route *route, const uint32_t *types)
+{
+    *reading->reads = (struct reads){0};
+    bytes_clear(&reading->relations);
+    bytes_clear(&reading->functions);
+    bytes_clear(&reading->hazards);
+    return view_begin(reading, route, types) && view_note(reading) && sources_read(reading) &&
+           functions_read(reading) && tables_read(reading) && hazards_keep(reading);
+}
+
+/* Between two tries nothing is held: the ROLLBACK has let go of all. */
+static bool read_patiently(struct reading *reading, const struct route *route,
+                           const uint32_t *types)
+{
+    int64_t deadline = clock_monotonic() + TABLES_TIMEOUT;
+    struct db_connection *connection = reading->connection;
+    while (!read_once(reading, route, types))
+        if (!db_failure_is_lock(reading->failure) || !db_usable(connection) ||
+            clock_monotonic() >= deadline || !reads_end(connection, NULL))
+            return false;
+    return true;
+}
+
 bool reads_begin(struct db_connection *connection, const struct route *route, const uint32_t *types,
                  struct arena *arena, struct reads *ret_reads, struct db_failure *failure)
 {
@@ -397,9 +422,7 @@ bool reads_begin(struct db_connection *connection, const struct route *route, co
     struct reads reads = {0};
     struct reading reading = {
         .connection = connection, .arena = arena, .failure = &local, .reads = &reads};
-    bool done = view_begin(&reading, route, types) && view_note(&reading) &&
-                sources_read(&reading) && functions_read(&reading) && tables_read(&reading) &&
-                hazards_keep(&reading);
+    bool done = read_patiently(&reading, route, types);
     if (!done && db_failure_is_refusal(&local))
         done = refused_keep(&reading);
     bytes_free(&reading.relations);

@@ -29,6 +29,7 @@ struct db_connection {
     bool recovering;   /* the server is a standby, which may not tell by itself: see db_standby */
     bool touched;      /* a statement may have left something in the session */
     bool drawn;        /* … may have drawn from sequences, whose numbers the session remembers */
+    unsigned epoch;    /* of the pool's, when the session was opened */
     bool writer;       /* larder.struck is the session's: triggers leave its tags to it */
     unsigned answered; /* results of db_round_trip's last round before its first failure */
     unsigned heeded; /* db_round_trip hands out one of its next round's first so many; 0: of all */

@@ -61,8 +61,10 @@ void struck_complete(struct attempt *attempt, struct db_struck *struck)
     db_result_free(struck->result);
     struck->result = NULL;
     attempt_clear(attempt);
+    attempt_send(attempt, PURPOSE_SETTING, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY");
     attempt_send_values(attempt, PURPOSE_TAGS, "SELECT larder.struck($1::pg_catalog.xid8)", 1,
                         &value);
+    attempt_send(attempt, PURPOSE_SETTING, "COMMIT");
     if (attempt_round(attempt, &failure))
         struck->result = attempt_take(attempt, PURPOSE_TAGS, attempt->item);
     else if (failure.kind == DB_FAILURE_UNAVAILABLE)

@@ -52,16 +52,16 @@ void db_written_free(struct db_written *written)
 
 #define STRUCK_TIMEOUT INT64_C(1000000)
 
+/* The numbers are digits and commas. */
 static bool struck_tell(struct db_pool *pool, const char *numbers)
 {
+    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
     struct db_connection *connection;
-    struct db_result *result;
-    if (!db_pool_take(pool, DB_WANTED_ANY, &connection, NULL))
+    bytes_append_format(&sql, DB_READ_COMMITTED "SELECT larder.bumped('%s'::pg_catalog.xid8[])",
+                        numbers);
+    if (sql.failed || !db_pool_take(pool, DB_WANTED_ANY, &connection, NULL))
         return false;
-    bool done = db_execute(connection, "SELECT larder.bumped($1::pg_catalog.xid8[])", &numbers, 1,
-                           STRUCK_TIMEOUT, &result, NULL);
-    if (done)
-        db_result_free(result);
+    bool done = db_script(connection, sql.data, STRUCK_TIMEOUT, NULL);
     db_pool_give(pool, connection);
     return done;
 }

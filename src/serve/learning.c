@@ -23,7 +23,8 @@ bool learning_ask(struct server *server, struct live *live, struct fault_list *f
     uint64_t clock = definitions_clock(server);
     if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
-    bool told = live_learn(live, connection, faults, failure);
+    bool told = db_pool_renew(server->pool, connection, LEARN_TIMEOUT, failure) &&
+                live_learn(live, connection, faults, failure);
     /* Of routes that are served already some may have been asked about before. */
     if (told && live != server->live && clock != UINT64_MAX && !db_standby(connection))
         live_know(live, clock);
@@ -82,7 +83,8 @@ static bool learn_anew(struct server *server, uint64_t clock, struct fault_list 
         return false;
     bool standby = db_standby(connection);
     bool told = (standby && server->definitions_standby == clock) ||
-                live_learn_anew(server->live, connection, faults, ret_changed, failure);
+                (db_pool_renew(server->pool, connection, LEARN_TIMEOUT, failure) &&
+                 live_learn_anew(server->live, connection, faults, ret_changed, failure));
     if (told && standby)
         server->definitions_standby = clock;
     db_disconnect(connection);

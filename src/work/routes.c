@@ -65,7 +65,8 @@ static bool ask(struct routes *routes, struct live *live, asking *asks, struct f
     struct db_failure failure = {0};
     if (!db_connect(&routes->settings, clock_monotonic() + CONNECT_TIMEOUT, &connection, &failure))
         return false;
-    bool told = asks(routes, live, connection, faults, &failure);
+    bool told = db_pool_renew(routes->pool, connection, LEARN_TIMEOUT, &failure) &&
+                asks(routes, live, connection, faults, &failure);
     db_disconnect(connection);
     return told;
 }

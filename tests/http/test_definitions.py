@@ -104,6 +104,24 @@ def test_what_reads_another_table_from_now_on(served, target, statement):
         kept_for_its_ttl(served, target)
 
 
+@pytest.mark.parametrize("whose", ["ROLE larder IN DATABASE {}", "DATABASE {}"])
+def test_a_search_path_of_new_sessions(served, whose):
+    """Sessions that are there keep theirs, so all are opened anew: what is learnt is of the tables that are read."""
+    served.sql("CREATE SCHEMA other; CREATE TABLE other.first (id int PRIMARY KEY, word text);"
+               "INSERT INTO other.first VALUES (1, 'other')")
+    kept_for_its_ttl(served, "/table")
+    changed = whose.format(served.database)
+    served.postgres.execute(f"ALTER {changed} SET search_path = other, public")
+    wait_for_body(lambda: served.direct("/table"), {"word": "other"}, 20)
+    served.install()
+    kept_for_its_ttl(served, "/table")
+    served.sql("UPDATE other.first SET word = 'changed'")
+    wait_for_body(lambda: served.direct("/table"), {"word": "changed"}, 20)
+    kept_for_its_ttl(served, "/table")
+    served.postgres.execute(f"ALTER {changed} RESET search_path")
+    wait_for_body(lambda: served.direct("/table"), {"word": "first"}, 20)
+
+
 def test_a_change_that_is_taken_back_before_anybody_looks(served):
     """All is as it was but for what was answered meanwhile."""
     served.write_route("pick", route("/pick/{n}", "SELECT word FROM first WHERE id = 1 AND :n::int > 0"))
@@ -280,6 +298,58 @@ def test_somebodys_locks_are_not_broken_by_learning(served):
         cursor.execute("UPDATE second SET word = 'later'")
         holder.commit()
     wait_for_body(lambda: served.direct("/both"), {"word": "later"}, 20)
+
+
+def test_a_lock_that_a_reload_meets_is_waited_for(served):
+    """Longer than learning waits at once, for each route: the view of what it reads is made again as well."""
+    waits = ("SELECT waitstart FROM pg_locks WHERE relation = 'pg_rewrite'::regclass AND NOT granted"
+             " AND waitstart IS NOT NULL")
+    seen, told = set(), served.api.reloads_told()
+
+    def waited_again():
+        seen.update(served.sql(waits))
+        return len(seen) > len(ROUTES) + 1
+
+    holder = served.postgres.connect(served.database, "postgres")
+    holder.autocommit = False
+    with contextlib.closing(holder), holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE pg_rewrite IN SHARE MODE")
+        served.write_route("new", route("/new", "SELECT word FROM second WHERE id = 1"))
+        served.api.signal(signal.SIGHUP)
+        wait_until(waited_again, 20, "the responder waiting again")
+        assert served.api.reloads_told() == told, "it went on without knowing what its routes read"
+    wait_until(lambda: served.direct("/new").status == 200, 20, "the new route")
+
+
+def stopped_in_a_view(served):
+    """Stops the responder while the view of what a route reads is made; false where that was over before."""
+    waits = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_rewrite'::regclass AND NOT granted"
+    holder = served.postgres.connect(served.database, "postgres")
+    holder.autocommit = False
+    with contextlib.closing(holder), holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE pg_rewrite IN SHARE MODE")
+        served.api.signal(signal.SIGHUP)
+        wait_until(lambda: served.sql(waits) == [(1,)], 20, "the responder in the midst of a route", every=0.001)
+        served.api.pause()
+    wait_until(lambda: served.sql(waits) == [(0,)], 20, "the view made, or given up")
+    if served.sql("SELECT count(*) FROM pg_locks WHERE relation = 'sentinel'::regclass AND mode = 'AccessShareLock'"
+                  " AND pid <> pg_backend_pid()") == [(1,)]:
+        return True
+    served.api.resume()
+    return False
+
+
+def test_a_responder_that_stops_while_it_learns_keeps_no_table(served):
+    """PostgreSQL ends its transaction, which has the tables of the route it asked about."""
+    for name in ROUTES:
+        if name != "sentinel":
+            os.remove(f"{served.routes}/{name}.sql")
+    wait_until(lambda: stopped_in_a_view(served), 60, "a responder that stopped with a table in use")
+    try:
+        served.sql("SET lock_timeout = '15s'; ALTER TABLE sentinel ADD more int")
+    finally:
+        served.api.resume()
+    wait_until(lambda: served.direct("/sentinel").status == 200, 20, "the responder going on")
 
 
 def test_what_began_before_a_reload_knows_what_was_known_then(served):

@@ -107,11 +107,36 @@ def test_a_lock_held_is_waited_for_with_an_end_and_named(database):
     database.install()
 
 
+def test_it_makes_nobody_the_victim_of_a_deadlock(database):
+    """Who has written to one table, and then wants to write to another that install has locked, goes on; so does it."""
+    database.install()
+    database.write(ROUTES | {"ages": "SELECT age FROM users", "numbers": "SELECT id FROM posts"})
+    database.sql("ALTER ROLE larder SET deadlock_timeout = '1h'", user="postgres")
+    outcome = []
+    installing = threading.Thread(target=lambda: outcome.append(database.run()))
+    writer = database.connect("postgres")
+    writer.autocommit = False
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"
+    with writer.cursor() as cursor:
+        cursor.execute("SET LOCAL deadlock_timeout = '1s'; INSERT INTO users VALUES (7)")
+        installing.start()
+        try:
+            wait_until(lambda: database.sql(waiting, user="postgres") == [(1,)], 20, "install waiting for the table")
+            cursor.execute("INSERT INTO posts VALUES (7)")
+            writer.commit()
+        finally:
+            writer.close()
+            installing.join()
+            database.sql("ALTER ROLE larder RESET deadlock_timeout", user="postgres")
+    assert outcome[0][0] == 0, outcome
+    assert {"public.users(age)", "public.posts(id)"} <= set(watches(database))
+
+
 def test_the_victim_of_a_deadlock_is_made_again(database):
     """Whoever has one of the schema's tables in use, as larderd does, and then wants a table that is watched."""
     database.install()
     # It looks for a deadlock once, before its patience ends; the other one never does.
-    database.sql("ALTER ROLE larder SET deadlock_timeout = '2500ms'", user="postgres")
+    database.sql("ALTER ROLE larder SET deadlock_timeout = '100ms'", user="postgres")
     connection = database.connect("postgres")
     connection.autocommit = False
     cursor = connection.cursor()
@@ -296,6 +321,43 @@ def test_the_daemons_role_gets_what_it_needs_and_keeps_it(database, role):
         database.sql(allowed, user=role)
     with pytest.raises(Exception, match="permission denied"):
         database.sql("DELETE FROM larder.watch", user=role)
+
+
+WRITE = "INSERT INTO posts VALUES (1, 7, 'new'); UPDATE posts SET title = 'newer' WHERE id = 1; DELETE FROM posts"
+
+
+def test_where_functions_are_not_everybodys(database, role):
+    database.sql("ALTER DEFAULT PRIVILEGES FOR ROLE larder REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC", user="postgres")
+    database.install()
+    database.sql(f"GRANT ALL ON posts TO {role}")
+    assert "public.posts(id,title,user_id).user_id=7" in database.struck(WRITE, user=role)
+
+
+def test_functions_that_were_taken_from_everybody(database, role):
+    database.install("--to", role)
+    database.sql(f"GRANT ALL ON posts TO {role}")
+    before = database.objects()
+    database.sql("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA larder FROM PUBLIC")
+    with pytest.raises(Exception, match="permission denied for function value_"):
+        database.sql(WRITE, user=role)
+    assert "GRANT EXECUTE" in database.run("--print")[1]
+    database.install()
+    assert "public.posts(id,title,user_id).user_id=7" in database.struck(WRITE, user=role)
+    assert database.run("--print")[1] == "-- There is nothing to do.\n"
+    assert [thing[:2] for thing in database.objects()] == [thing[:2] for thing in before]
+
+
+def test_a_schema_that_the_owner_may_not_use_any_more(database):
+    """The event trigger runs with the owner's rights in everybody's DDL, and so does larderd's look."""
+    database.sql("CREATE SCHEMA closed; CREATE TABLE closed.parents (id int); CREATE TABLE closed.middle () INHERITS (closed.parents);"
+                 "CREATE TABLE closed.children () INHERITS (closed.middle)")
+    database.write({"parents": "SELECT id FROM closed.parents"})
+    database.install("--to", "larder")
+    database.install(user="postgres")
+    database.sql("ALTER SCHEMA closed OWNER TO postgres", user="postgres")
+    database.sql("ALTER TABLE bystanders ADD more int", user="postgres")
+    database.sql("REFRESH MATERIALIZED VIEW totals")
+    database.sql("SELECT larder.changed_definitions()")
 
 
 def test_routes_at_fault_change_nothing(database):
