@@ -5,9 +5,13 @@ import signal
 import subprocess
 
 from .paths import program
+from .postgres import lets_in
 from .process import Process, alive, wait_for_handler, wait_stopped
 from .waiting import wait_until
 
+# What a responder says that could not ask PostgreSQL about its routes, and, of those levels, when it has.
+SAYING = ("info", "debug")
+UNTOLD, TOLD = "until it tells the parameters' types", "PostgreSQL has told the types of all routes"
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
@@ -20,6 +24,7 @@ class Responder:
         self.environment = environment
         self.processes = processes
         self.process = None
+        self.log_begun = 0
         self.pids = []
 
     @property
@@ -35,6 +40,7 @@ class Responder:
             return log.read()
 
     def start(self):
+        self.log_begun = len(self.log_text()) if os.path.exists(self.log) else 0
         # spawn-fcgi sends the output of forked children to /dev/null: the shell brings it back.
         shell = f"exec {program('larder-fcgi')} >>{self.log} 2>&1"
         command = ["spawn-fcgi", "-s", self.socket, "-M", "0666"]
@@ -49,6 +55,16 @@ class Responder:
         with open(pid_file, encoding="utf-8") as pids:
             self.pids = [int(pid) for pid in pids.read().split()]
         self.process = None
+
+    def wait_told(self):
+        """Until PostgreSQL, where it is there, has told every process of its routes. A start gives it a second to let a
+        process in, which of a busy machine may not be enough: writes are refused then, and values taken as they are."""
+        if self.untold() and lets_in(self.environment):
+            wait_until(lambda: not self.untold(), 60, "PostgreSQL telling of the routes")
+
+    def untold(self):
+        text = self.log_text()[self.log_begun:]
+        return self.environment.get("LARDER_LOG_LEVEL") in SAYING and text.count(UNTOLD) > text.count(TOLD)
 
     def running(self):
         return [pid for pid in self.pids if (self.process.running() if self.process else alive(pid))]

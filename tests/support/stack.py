@@ -101,7 +101,7 @@ class Stack:
             self.nginx = Nginx(f"{self.folder}/nginx", f"{self.folder}/run", self.nginx_workers, port=self.nginx_port,
                                secret_file=self.nginx_secret_file)
         if self.ready:
-            wait_until(self.healthy, 60, "larder-fcgi answering")
+            self.wait_ready()
 
     def start_database(self):
         if self.own_database:
@@ -165,6 +165,11 @@ class Stack:
     def nginx_secret_file(self):
         return f"{self.folder}/nginx-secret.conf"
 
+    def wait_ready(self):
+        wait_until(self.healthy, 60, "larder-fcgi answering")
+        for pool in self.pools:
+            pool.wait_told()
+
     def healthy(self):
         if not self.api.running():
             raise RuntimeError(f"larder-fcgi ended: {self.log_text()[-1500:]}")
@@ -178,7 +183,7 @@ class Stack:
                 os.unlink(pool.socket)
             pool.environment = self.environment()
             pool.start()
-        wait_until(self.healthy, 60, "larder-fcgi answering")
+        self.wait_ready()
 
     def stop(self, quietly=False):
         """Stops everything, whatever fails on the way; a sanitizer's complaint or a bad exit status is a failure."""
