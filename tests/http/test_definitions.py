@@ -4,14 +4,14 @@ that `larder install` watches from now on. Nobody restarts anything, nobody send
 import contextlib
 import os
 import signal
-import struct
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.coherent import (SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, clock_of, is_hit, keep, newest_bump, wait_for_beat,
+                              wait_for_body)
 from support.gate import Gate
 from support.host import Host
 from support.postgres import program_folder
@@ -139,20 +139,9 @@ def test_a_change_of_definitions_before_the_hosts_own_write(served, tmp_path):
         wait_until(lambda: proxy.kept_back, 20, "word of the change on its way to the host")
         change = newest_bump(served)
         assert host.direct("/write", method="POST").status == 204
-        wait_until(lambda: newest_clock(host) > change, 20, "the host told of its write")
+        wait_until(lambda: clock_of(host.folder) > change, 20, "the host told of its write")
         assert nginx_seconds(host) <= GUARD
         proxy.stop()
-
-
-def newest_bump(stack):
-    return int(stack.redis.client().hget("larder:c", "b"))
-
-
-def newest_clock(host):
-    """What the host's memory of clocks says, past its format number."""
-    with open(f"{host.folder}/clocks-1", "rb") as clocks:
-        clocks.seek(8)
-        return struct.unpack("=Q", clocks.read(8))[0]
 
 
 def nginx_seconds(host):

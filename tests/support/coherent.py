@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import struct
 import time
 
 from . import fastcgi
@@ -47,6 +48,27 @@ def barrier(stack, hosts=(), deadline=20):
     for socket in places:
         wait_until(lambda: fastcgi.ask(socket, "/sentinel").json()["number"] == number, deadline,
                    f"the latest change at {socket}")
+
+
+NEWEST, HEARD = 8, 48  # where the host's memory of clocks has them (src/cache/clocks.c)
+
+
+def newest_bump(stack):
+    return int(stack.redis.client().hget("larder:c", "b"))
+
+
+def clock_of(folder, place=NEWEST):
+    """A clock of the host's memory of clocks, by the host's LARDER_RUN."""
+    with open(f"{folder}/clocks-1", "rb") as clocks:
+        clocks.seek(place)
+        return struct.unpack("=Q", clocks.read(8))[0]
+
+
+def wait_heard(stack):
+    """Until every process has been told of all that was struck before: one that asked Redis, having nothing in memory,
+    may know of it sooner than the others, whose memory still answers."""
+    bump = newest_bump(stack)
+    wait_until(lambda: clock_of(f"{stack.folder}/run", HEARD) >= bump, 20, "the latest bump heard of")
 
 
 @contextlib.contextmanager
