@@ -1,6 +1,7 @@
 """larder-fcgi as spawn-fcgi starts it: one or more processes on one UNIX socket."""
 
 import os
+import re
 import signal
 import subprocess
 
@@ -9,9 +10,10 @@ from .postgres import lets_in
 from .process import Process, alive, wait_for_handler, wait_stopped
 from .waiting import wait_until
 
-# What a responder says that could not ask PostgreSQL about its routes, and, of those levels, when it has.
+# What a responder says for whom PostgreSQL was too slow to tell of the routes, and, of those levels, when it has told.
 SAYING = ("info", "debug")
-UNTOLD, TOLD = "until it tells the parameters' types", "PostgreSQL has told the types of all routes"
+UNTOLD = re.compile("PostgreSQL did not .* in time.*; until it tells the parameters' types")
+TOLD = "PostgreSQL has told the types of all routes"
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
@@ -64,7 +66,7 @@ class Responder:
 
     def untold(self):
         text = self.log_text()[self.log_begun:]
-        return self.environment.get("LARDER_LOG_LEVEL") in SAYING and text.count(UNTOLD) > text.count(TOLD)
+        return self.environment.get("LARDER_LOG_LEVEL") in SAYING and len(UNTOLD.findall(text)) > text.count(TOLD)
 
     def running(self):
         return [pid for pid in self.pids if (self.process.running() if self.process else alive(pid))]
