@@ -116,7 +116,7 @@ struct exchange {
     struct store_query lookup; /* and has answered in it before the lookup step */
     int64_t asked;             /* monotonic µs: when the look-up or the query at hand began */
     bool standby;              /* … which a standby answered */
-    uint64_t host_clock;       /* the newest bump the host knew of before the query */
+    uint64_t host_clock;       /* all bumps up to it were there before the query */
     struct flight *flight;     /* led by this exchange; null: none */
     bool sought;               /* what fills an answer is behind it */
     bool filed;                /* a job: once it is answered the queue's bell is to be rung */

@@ -88,6 +88,7 @@ static bool coherence_begin(struct feed *feed, struct error *error)
     if (clocks_heard(feed->settings.clocks) != bump)
         strike_all(feed, bump);
     clocks_hear(feed->settings.clocks, bump);
+    clocks_see(feed->settings.clocks, clock); /* a strike that Redis is not told of is above it */
     if (feed->settings.memory)
         memory_clear(feed->settings.memory);
     feed->place = (struct feed_place){.last = bump};

@@ -195,11 +195,21 @@ static void fill_rows(struct exchange *exchange)
     fills[answer_kind(exchange->served->route, exchange->result)](exchange);
 }
 
+/*
+ * All bumps up to this one were there before the query. The floor was Redis' clock when the feed
+ * began: where nothing changed since, the newest bump is older than it.
+ */
+static uint64_t clock_known(const struct server *server)
+{
+    uint64_t newest = clocks_newest(server->clocks), floor = feed_floor(server->feed);
+    return floor != UINT64_MAX && floor > newest ? floor : newest;
+}
+
 void step_query(struct exchange *exchange)
 {
     struct db_failure failure = {0};
     exchange->asked = clock_monotonic();
-    exchange->host_clock = clocks_newest(exchange->server->clocks);
+    exchange->host_clock = clock_known(exchange->server);
     if (exchange->waits_until)
         exchange->now = clock_wall(); /* it may have waited, or the client had its answer before */
     bool done = run(exchange, &failure);

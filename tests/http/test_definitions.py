@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support import clocks
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.coherent import (SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, newest_bump, wait_for_beat,
+                              wait_for_body)
 from support.gate import Gate
 from support.host import Host
 from support.postgres import program_folder
@@ -161,10 +162,6 @@ def test_a_change_of_definitions_before_the_hosts_own_write(served, tmp_path):
         wait_until(lambda: clocks.newest(host.folder) > change, 20, "the host told of its write")
         assert nginx_seconds(host) <= GUARD
         proxy.stop()
-
-
-def newest_bump(stack):
-    return int(stack.redis.client().hget("larder:c", "b"))
 
 
 def nginx_seconds(host):

@@ -34,6 +34,8 @@ def served(shared_stack, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def emptied(served):
+    """Whoever waited in the test before is answered first, and then counted no more."""
+    wait_until_waiting(served, 0)
     queue(served).flushdb()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, outbox_unread
+from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, outbox_unread, wait_for_body
 from support.jobs import ended, post
 from support.stack import metrics
 from support.waiting import wait_until
@@ -124,4 +124,4 @@ def test_what_redis_could_not_be_told_larderd_bumps_later(stack):
     assert served.sql("SELECT count(*) > 0 FROM larder.outbox WHERE lane >= 16") == [(True,)]
     served.redis_proxy.pass_on()
     wait_until(lambda: served.sql("SELECT count(*) FROM larder.outbox")[0][0] == 0, 30, "the outbox' delivery")
-    assert keep(lambda: served.direct("/users/1")).json()["name"] == "new"
+    wait_for_body(lambda: served.direct("/users/1"), {"id": 1, "name": "new"})

@@ -203,6 +203,20 @@ def test_a_responder_that_heard_nothing_for_a_while_has_all_asked_for_anew(stack
     wait_until(lambda: stack.get("/notes/1").json()["text"] == "while away", 10)
 
 
+def test_a_responder_that_began_after_the_last_change(stack):
+    """Nothing need change before nginx may keep for its whole time what is in no other cache."""
+    stack = begin(stack, env={"LARDER_GUARD_TTL": "1s"})
+    redis = stack.redis.client()
+
+    def passed():
+        seconds, rest = redis.time()
+        return seconds * 1_000_000 + rest > int(redis.hget("larder:c", "n"))
+
+    wait_until(passed, 20, "Redis' time past the numbers that were given at larderd's start")
+    stack.restart()
+    wait_heard(stack)
+
+
 def test_the_wrong_secret_is_told(stack):
     stack = stack(ROUTES, schema=SCHEMA, install=True, larderd=0)
     with open(f"{stack.folder}/other-secret", "w", encoding="utf-8") as other:

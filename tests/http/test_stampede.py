@@ -10,7 +10,7 @@ import time
 import pytest
 
 from support import fastcgi
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep
+from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep, wait_heard
 from support.crowd import Background, ask_together, open_requests
 from support.gate import NUMBER, Gate
 from support.stack import queries
@@ -125,6 +125,7 @@ def test_a_struck_key_is_queried_once_and_nobody_gets_the_old_answer(served):
         first = Background(lambda: wait_until(
             lambda: ask(served.api.socket, f"/cold/{number}").json()["word"] == "new", 30, "the new word"))
         gate.wait_for(1)
+        wait_heard(served)
         visitors = Visitors([served.api.socket], [f"/cold/{number}"] * 100)
     assert {answer.json()["word"] for answer in visitors.answers()} == {"new"}
     first.result()
@@ -253,6 +254,7 @@ def test_a_change_strikes_an_old_answer_too(served):
     keep(lambda: ask(served.api.socket, f"/stale/{number}"))
     served.sql("UPDATE words SET word = 'second'")
     wait_until(lambda: ask(served.api.socket, f"/stale/{number}").json()["word"] == "second", 5, "the second word")
+    wait_heard(served)
     for _ in range(20):
         assert ask(served.api.socket, f"/stale/{number}").json()["word"] == "second"
 

@@ -112,7 +112,7 @@ def test_a_route_that_the_database_does_not_take_is_500_and_no_other(stack):
 def test_the_queue_for_connections_bounds_writes_too(stack, pooling):
     served = stack(ROUTES, schema=SCHEMA, nginx=False,
                    env={"LARDER_DB_POOL": "1", "LARDER_DB_WAIT": "200ms", "LARDER_DB_POOLING": pooling})
-    assert post(served, "/add/1").status == 200
+    wait_until(lambda: post(served, "/add/1").status == 200, 10, "the connection, which may take longer to be let in")
     slow = served.connect()
     slow.start("/slow", method="POST")
     wait_until(lambda: metrics(served).sum("larder_db_busy") == 1, 10, "the slow write at work")

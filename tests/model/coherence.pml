@@ -233,6 +233,9 @@ end:
 #define IN_REDIS (kept.there && tag[kept.table] <= kept.clock && tag[ALL] <= kept.clock)
 #define IN_MEMORY (memory.there && UNSTRUCK(memory) && HEARD_SINCE(memory))
 
+/* serve/step_query.c, clock_known */
+#define BEFORE_QUERY (floor != NEVER -> MOST(newest, floor) : newest)
+
 inline copy(from, to)
 {
     to.there = true;
@@ -262,7 +265,7 @@ end:
                 made.clock = n;
                 goto keep
             :: !IN_REDIS -> leased = true; made.clock = n; told = d
-            :: made.clock = newest /* Redis is not asked, or gives no lease */
+            :: made.clock = BEFORE_QUERY /* Redis is not asked, or gives no lease */
             fi;
             made.table = learnt[live]
         };

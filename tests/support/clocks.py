@@ -4,6 +4,7 @@ import struct
 
 NAME = "clocks-1"
 NEWEST = 8  # past the format's number
+HEARD = 48
 SLOTS, SLOT_COUNT = 64, 1 << 18
 HASH_OF_ALL = 0x2173AB14281549B4  # of the tag `*`, which test_cache_clocks knows
 
@@ -22,6 +23,11 @@ def number_at(run, offset):
 def newest(run):
     """The newest bump that the host knows of."""
     return number_at(run, NEWEST)
+
+
+def heard(run):
+    """The newest bump that the feed has told."""
+    return number_at(run, HEARD)
 
 
 def of_all(run):

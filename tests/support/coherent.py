@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import time
 
-from . import fastcgi
+from . import clocks, fastcgi
 from .waiting import wait_until
 
 SENTINEL_SCHEMA = "CREATE TABLE sentinel (number int NOT NULL); INSERT INTO sentinel VALUES (0);"
@@ -47,6 +47,17 @@ def barrier(stack, hosts=(), deadline=20):
     for socket in places:
         wait_until(lambda: fastcgi.ask(socket, "/sentinel").json()["number"] == number, deadline,
                    f"the latest change at {socket}")
+
+
+def newest_bump(stack):
+    return int(stack.redis.client().hget("larder:c", "b"))
+
+
+def wait_heard(stack):
+    """Until every process has been told of all that was struck before: one that asked Redis, having nothing in memory,
+    may know of it sooner than the others, whose memory still answers."""
+    bump = newest_bump(stack)
+    wait_until(lambda: clocks.heard(stack.run) >= bump, 20, "the latest bump heard of")
 
 
 @contextlib.contextmanager

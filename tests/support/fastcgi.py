@@ -78,7 +78,10 @@ class Connection:
 
     def request(self, target, method="GET", headers=None, body=b"", keep=False, params=None, identifier=1):
         start = time.monotonic()
-        self.start(target, method, headers, body, keep, params, identifier)
+        try:
+            self.start(target, method, headers, body, keep, params, identifier)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # of a body that nobody wants a responder reads what comes soon; its answer is still there to read
         return self.answer(start)
 
     def start(self, target, method="GET", headers=None, body=b"", keep=False, params=None, identifier=1):

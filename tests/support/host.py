@@ -34,6 +34,7 @@ class Host:
             each.start()
         for each in self.pools:
             wait_until(lambda: fastcgi.ask(each.socket, "/_larder/health", timeout=5).status == 200, 20, "health")
+            each.wait_told()
 
     def stop(self):
         for each in self.pools:

@@ -15,6 +15,7 @@ def launched(stack, folder, routes, processes=1, **environment):
     responder.start()
     try:
         wait_until(lambda: fastcgi.ask(responder.socket, "/_larder/health", timeout=5).status == 200, 20, "health")
+        responder.wait_told()
         yield responder
     finally:
         responder.kill()

@@ -4,7 +4,9 @@ import json
 import subprocess
 
 from . import fastcgi, tokens
+from .coherent import wait_for_beat
 from .stack import clean_environment, pack
+from .waiting import wait_until
 
 
 def load(server, database, name, *options):
@@ -24,6 +26,7 @@ class Pack:
         assert status == 0, said
         self.stack = stack(f"{pack(name)}/routes", database=self.database, processes=2, install=True, larderd=True,
                            queue=True, env=tokens.settings(f"{folder}/key"))
+        wait_for_beat(self.stack.redis)  # larderd has struck all that it strikes at its start
 
     def sql(self, statement, *values):
         return self.stack.sql(statement, values or None)
@@ -42,9 +45,11 @@ class Pack:
 
     def kept(self, target, user=None):
         """Asks until every process answers it without the database; gives the answer."""
-        answers = [self.get(target, user) for _ in range(12)]
-        assert all("hit" in answer["Cache-Status"] for answer in answers[4:]), answers
-        return answers[-1]
+        def everybodys():
+            answers = [self.get(target, user) for _ in range(8)]
+            return answers[-1] if all("hit" in answer["Cache-Status"] for answer in answers) else None
+
+        return wait_until(everybodys, 10, f"hits of {target}")
 
     def everywhere(self, target, user=None):
         """What requests at the same time, so that several processes take them, are answered: all must be one body."""

@@ -173,6 +173,16 @@ class Standby(Postgres):
         self.execute("SELECT pg_promote()")
 
 
+def lets_in(environment):
+    """Does PostgreSQL let in whoever has that environment?"""
+    place = {name: environment.get(f"PG{name.upper()}") for name in ("host", "port", "user")}
+    try:
+        psycopg2.connect(dbname=environment.get("PGDATABASE"), connect_timeout=2, **place).close()
+        return True
+    except psycopg2.OperationalError:
+        return False
+
+
 def send(pid, number):
     try:
         os.kill(pid, number)

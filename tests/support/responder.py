@@ -1,13 +1,20 @@
 """larder-fcgi as spawn-fcgi starts it: one or more processes on one UNIX socket."""
 
 import os
+import re
 import signal
 import subprocess
 
 from .logged import Logged
 from .paths import program
+from .postgres import lets_in
 from .process import Process, alive, wait_for_handler, wait_stopped
 from .waiting import wait_until
+
+# What a responder says for whom PostgreSQL was too slow to tell of the routes, and, of those levels, when it has told.
+SAYING = ("info", "debug")
+UNTOLD = re.compile("PostgreSQL did not .* in time.*; until it tells the parameters' types")
+TOLD = "PostgreSQL has told the types of all routes"
 
 
 class Responder(Logged):
@@ -16,6 +23,7 @@ class Responder(Logged):
     def __init__(self, folder, name, environment, processes=1):
         super().__init__(folder, name, environment)
         self.processes = processes
+        self.log_begun = 0
         self.pids = []
 
     @property
@@ -23,6 +31,7 @@ class Responder(Logged):
         return f"{self.folder}/{self.name}.sock"
 
     def start(self):
+        self.log_begun = len(self.log_text()) if os.path.exists(self.log) else 0
         # spawn-fcgi sends the output of forked children to /dev/null: the shell brings it back.
         shell = f"exec {program('larder-fcgi')} >>{self.log} 2>&1"
         command = ["spawn-fcgi", "-s", self.socket, "-M", "0666"]
@@ -37,6 +46,16 @@ class Responder(Logged):
         with open(pid_file, encoding="utf-8") as pids:
             self.pids = [int(pid) for pid in pids.read().split()]
         self.process = None
+
+    def wait_told(self):
+        """Until PostgreSQL, where it is there, has told every process of its routes. A start gives it a second to let a
+        process in, which of a busy machine may not be enough: writes are refused then, and values taken as they are."""
+        if self.untold() and lets_in(self.environment):
+            wait_until(lambda: not self.untold(), 60, "PostgreSQL telling of the routes")
+
+    def untold(self):
+        text = self.log_text()[self.log_begun:]
+        return self.environment.get("LARDER_LOG_LEVEL") in SAYING and len(UNTOLD.findall(text)) > text.count(TOLD)
 
     def running(self):
         return [pid for pid in self.pids if (self.process.running() if self.process else alive(pid))]

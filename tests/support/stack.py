@@ -102,7 +102,7 @@ class Stack:
             self.nginx = Nginx(f"{self.folder}/nginx", self.run, self.nginx_workers, port=self.nginx_port,
                                secret_file=self.nginx_secret_file)
         if self.ready:
-            wait_until(self.healthy, 60, "larder-fcgi answering")
+            self.wait_ready()
 
     def start_database(self):
         if self.own_database:
@@ -166,20 +166,26 @@ class Stack:
     def nginx_secret_file(self):
         return f"{self.folder}/nginx-secret.conf"
 
+    def wait_ready(self, told=True):
+        wait_until(self.healthy, 60, "larder-fcgi answering")
+        for pool in self.pools if told else []:
+            pool.wait_told()
+
     def healthy(self):
         if not self.api.running():
             raise RuntimeError(f"larder-fcgi ended: {self.log_text()[-1500:]}")
         return fastcgi.ask(self.api.socket, "/_larder/health", timeout=10).status == 200
 
-    def restart(self):
-        """Stops and starts the responders, with the same database and Redis."""
+    def restart(self, told=True):
+        """Stops and starts the responders, with the same database and Redis. Unless `told`, PostgreSQL lets nobody in whom
+        it could tell of the routes."""
         for pool in self.pools:
             pool.stop()
             if os.path.exists(pool.socket):
                 os.unlink(pool.socket)
             pool.environment = self.environment()
             pool.start()
-        wait_until(self.healthy, 60, "larder-fcgi answering")
+        self.wait_ready(told)
 
     def stop(self, quietly=False):
         """Stops everything, whatever fails on the way; a sanitizer's complaint or a bad exit status is a failure."""
