@@ -596,7 +596,9 @@ def test_changes_do_not_wait_for_a_long_piece_of_the_sweep(stack, pooling):
 
 @pytest.mark.parametrize("pooling", ["session", "transaction"])
 def test_a_piece_of_the_sweep_that_takes_too_long_holds_up_neither_other_pieces_nor_the_heartbeat(stack, pooling):
-    served = daemons(stack, schema=SLOW, env={"LARDER_DB_POOLING": pooling})
+    # A look comes within two seconds of the last, and half the guard time leaves a busy machine as much again; when
+    # each piece could take five seconds, looks came later than that.
+    served = daemons(stack, schema=SLOW, env={"LARDER_DB_POOLING": pooling, "LARDER_GUARD_TTL": "9s"})
     assert_delivers(served, "known")
     watch(served, "slow", "after")
     wait_until(lambda: beats(served), what="the heartbeat")
