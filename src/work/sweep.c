@@ -1,6 +1,10 @@
 #include "work/sweep.h"
 
-/* From the start on, where there is mostly nothing, pieces soon grow to all there is. */
+/*
+ * From the start on, where there is mostly nothing, pieces soon grow to all there is. Nor are they
+ * made smaller than that for the time they take: on a busy machine each waits for a processor
+ * longer than SWEEP_PIECE, whatever is in it, and pieces would become single numbers.
+ */
 #define WIDTH_FIRST 1024
 #define WIDTH_MOST (UINT64_MAX / 4)
 
@@ -19,9 +23,9 @@ int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more,
     if (more)
         return 0;
     uint64_t had = until - sweep->next; /* less than the width where the sweep ends */
-    if (took > SWEEP_PIECE && had > 1)
-        sweep->width = had / 2;
-    else if (took < SWEEP_PIECE / 2 && sweep->width < WIDTH_MOST)
+    if (took > SWEEP_PIECE && had > WIDTH_FIRST)
+        sweep->width = had / 2 > WIDTH_FIRST ? had / 2 : WIDTH_FIRST;
+    else if ((took < SWEEP_PIECE / 2 && sweep->width < WIDTH_MOST) || sweep->width < WIDTH_FIRST)
         sweep->width *= 2;
     sweep->next = until < end ? until : 0;
     int64_t pause = SWEEP_PART * took;

@@ -12,8 +12,9 @@
 #include <stdint.h>
 
 /*
- * How long one piece should take, µs. Round trips and planning are a part of it, some milliseconds
- * where PostgreSQL is not on this host or behind a pooler: less than half, or pieces never grow.
+ * How long one piece of many numbers should take, µs. Round trips and planning are a part of it,
+ * some milliseconds where PostgreSQL is not on this host or behind a pooler: less than half, or
+ * pieces never grow.
  */
 #define SWEEP_PIECE INT64_C(20000)
 

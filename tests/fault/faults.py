@@ -59,6 +59,12 @@ def keep_item(stack):
     return number
 
 
+def ask_redis(stack, number):
+    """The item as Redis has it, once that has answered in time: it is there, but a busy machine may hold it up."""
+    return wait_until(lambda: (answer := ask_item(stack, number))["Cache-Status"] != DOWN and answer,
+                      what="a Redis that answers in time")
+
+
 def is_hit(answer):
     return answer["Cache-Status"].startswith(HIT)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from faults import (DOWN, PROBE, ROUTES, SCHEMA, Deaf, Server, ask_item, assert_few_log_lines, assert_item,
+from faults import (DOWN, PROBE, ROUTES, SCHEMA, Deaf, Server, ask_item, ask_redis, assert_few_log_lines, assert_item,
                     assert_redis_returns, assert_rides_out, breaker_is_open, fresh_id, grown, hang_up_half, is_hit,
                     keep_item, together)
 from support.network import free_port
@@ -29,8 +29,7 @@ def test_killed_redis_is_ridden_out_and_returns_empty(fresh):
     assert_rides_out(served, kept=kept)
     served.redis.start()
     assert_redis_returns(served)
-    answer = ask_item(served, kept[0])
-    assert answer["Cache-Status"] == "larder; fwd=uri-miss; stored"
+    assert ask_redis(served, kept[0])["Cache-Status"] == "larder; fwd=uri-miss; stored"
     assert_few_log_lines(served)
     assert "Redis answers again" in served.log_text()
 
@@ -44,7 +43,7 @@ def test_stopped_redis_is_ridden_out(fresh):
     finally:
         served.redis.resume()
     assert_redis_returns(served)
-    assert is_hit(ask_item(served, kept[0]))
+    assert is_hit(ask_redis(served, kept[0]))
 
 
 def test_a_probe_opens_the_way_again_with_a_single_request(fresh):
@@ -56,11 +55,12 @@ def test_a_probe_opens_the_way_again_with_a_single_request(fresh):
     served.redis.resume()
     wait_until(lambda: is_hit(ask_item(served, number)), 5, "a hit")
     assert not breaker_is_open(served)
-    assert is_hit(ask_item(served, number))
+    assert is_hit(ask_redis(served, number))
 
 
-def test_a_restart_while_nobody_asked_costs_no_request_its_cache(served):
+def test_a_restart_while_nobody_asked_costs_no_request_its_cache(fresh):
     """Every thread's connection lies idle, some with replies to a store unread: the next request reconnects."""
+    served = fresh(env={"LARDER_REDIS_TIMEOUT": "5s"})  # none is away when it is asked
     together(lambda _: ask_item(served), range(16))
     served.redis.kill()
     served.redis.start()
@@ -108,7 +108,7 @@ def test_cut_connections(fresh):
     assert_rides_out(served, kept=kept)
     served.redis_proxy.pass_on()
     assert_redis_returns(served)
-    assert is_hit(ask_item(served, kept[0]))
+    assert is_hit(ask_redis(served, kept[0]))
 
 
 def test_through_nginx_an_answer_looks_as_ever(served):

@@ -5,8 +5,8 @@ from statistics import median
 
 import pytest
 
-from faults import (DOWN, PROBE, ROUTES, SCHEMA, SLACK, Server, ask_item, assert_item, assert_redis_returns,
-                    assert_rides_out, fresh_id, is_hit, keep_item, least_wait, reply_to_each, together)
+from faults import (DOWN, PROBE, ROUTES, SCHEMA, SLACK, Server, ask_item, ask_redis, assert_item,
+                    assert_redis_returns, assert_rides_out, fresh_id, is_hit, keep_item, least_wait, reply_to_each, together)
 
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA
 
@@ -24,7 +24,7 @@ def test_late_answers_are_not_awaited(fresh):
     assert_rides_out(served, kept=kept)
     served.redis_proxy.pass_on()
     assert_redis_returns(served)
-    assert is_hit(ask_item(served, kept[0]))
+    assert is_hit(ask_redis(served, kept[0]))
 
 
 def test_a_late_answer_is_never_taken_for_the_next_one(fresh):

@@ -56,6 +56,27 @@ static void pieces_grow_although_each_has_its_round_trips(void **state)
     assert_true(pieces < 64);
 }
 
+/* As on a busy machine. What came to no end made pieces single numbers before. */
+static void pieces_that_all_take_long_become_no_single_numbers(void **state)
+{
+    const uint64_t end = 1000000;
+    struct sweep sweep = {.width = 1};
+    unsigned pieces = 0;
+    uint64_t from, until;
+    (void)state;
+    do {
+        sweep_piece(&sweep, end, &from, &until);
+        sweep_done(&sweep, until, end, false, 3 * SWEEP_PIECE);
+        assert_true(++pieces < 1000);
+    } while (until < end);
+    sweep = (struct sweep){0};
+    for (pieces = 0; pieces < 20; pieces++) { /* where one piece is all there is, too */
+        sweep_piece(&sweep, 100, &from, &until);
+        assert_int_equal(until - from, 100);
+        sweep_done(&sweep, until, 100, false, 3 * SWEEP_PIECE);
+    }
+}
+
 static void pieces_stay_short_however_much_there_is(void **state)
 {
     struct sweep sweep = {0};
@@ -142,6 +163,7 @@ static void a_number_that_can_t_be_looked_at_is_passed_over(void **state)
 UNIT_MAIN(cmocka_unit_test(every_number_is_looked_at_once),
           cmocka_unit_test(where_nothing_is_few_pieces_do),
           cmocka_unit_test(pieces_grow_although_each_has_its_round_trips),
+          cmocka_unit_test(pieces_that_all_take_long_become_no_single_numbers),
           cmocka_unit_test(pieces_stay_short_however_much_there_is),
           cmocka_unit_test(what_was_filled_at_once_is_soon_in_short_pieces),
           cmocka_unit_test(between_sweeps_is_a_pause),
