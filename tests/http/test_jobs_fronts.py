@@ -9,6 +9,7 @@ from support.crowd import Background
 from support.gate import ROUTE as GATE, Gate
 from support.jobs import file_job, post
 from support.threads import processor_seconds
+from support.waiting import wait_until
 
 ROUTES = {
     "job": "-- @http POST /later\n-- @param text text\n-- @result none\n-- @async\nSELECT :text::text\n",
@@ -65,3 +66,22 @@ def test_a_silent_queue_is_waited_for_asleep(stack):
     assert post(served, "/later", {"text": "unheard"}).status == 503
     assert processor_seconds(served.api) - before < 0.3
     served.queue.resume()
+
+
+def test_a_front_rings_before_it_waits_for_a_statement(served):
+    """One that came in the quiet before the ring, and that the front makes itself since the last ones were short."""
+    before = {"Content-Type": "application/json"}
+    with served.queue.client().pubsub(ignore_subscribe_messages=True) as bell:
+        bell.subscribe("larder:q:bell")
+        for _ in range(10):
+            for _ in range(3):
+                assert served.direct("/gate").status == 200
+            with Gate(served) as shut, fastcgi.Connection(served.api.socket) as files, \
+                    fastcgi.Connection(served.api.socket) as reads:
+                files.start("/later", "POST", before, b'{"text":"x"}')
+                assert files.answer().status == 202
+                reads.start("/gate")
+                wait_until(lambda: bell.get_message(timeout=0.1), 20, "a ring", every=0)
+                assert shut.waiting() == 1, "rung only when the statement was over"
+                shut.open()
+                assert reads.answer().status == 200
