@@ -6,8 +6,8 @@
  * then does.
  *
  * Nor does he ring before that answer has had its way: only QUEUE_BELL_QUIET later, for all that he
- * has filed by then. What came of one ring is worth another one no sooner than that after it:
- * whoever hears several looks that often.
+ * has filed by then, or when he is about to wait for something else. What came of one ring is worth
+ * another one no sooner than that after it: whoever hears several looks that often.
  *
  * Invariant: whoever hears a ring looks after it. A ring may be lost all the same, and others file
  * without one: so whoever listens also looks ever so often by himself.

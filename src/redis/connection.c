@@ -200,9 +200,13 @@ static void errors_drop(redisReply **replies, size_t count)
 /* How long a reply is waited for awake, µs: a Redis on this host needs half of it, or less. */
 #define AWAKE INT64_C(150)
 
+/* Replies that are owed may have brought this one along. */
 static void await_awake(const struct redis_connection *connection, int64_t until)
 {
+    const redisReader *reader = connection->context->reader;
     char byte;
+    if (reader->pos < reader->len)
+        return;
     while (recv(connection->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
            errno == EAGAIN && clock_monotonic() < until)
         sched_yield();

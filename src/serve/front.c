@@ -133,6 +133,8 @@ void *front_run(void *argument)
         size_t whole = whole_first(connections, count);
         member->lone = count == 1;
         batch_serve(member, connections, whole, true);
+        if (whole < count)
+            crew_ring(member); /* their heads may be waited for */
         batch_serve(member, connections + whole, count - whole, false);
         batch_end(member);
         ring_when_quiet(member, count == 0);

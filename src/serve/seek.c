@@ -129,6 +129,7 @@ static bool goes_on(struct member *member, struct job *job)
     struct exchange *exchange = job_exchange(job);
     if (!member->lone || !is_short(exchange) || !front_leave(member->crew, writes(exchange)))
         return false;
+    crew_ring(member); /* it may be long this time */
     crew_fill(member, job);
     if (is_quick(exchange))
         crew_answer(member, job);

@@ -1,6 +1,7 @@
 """Jobs are filed by the fronts, a whole batch in one round trip: no slow statement, and no slow body, stands before them."""
 
 import json
+import select
 
 import pytest
 
@@ -9,6 +10,7 @@ from support.crowd import Background
 from support.gate import ROUTE as GATE, Gate
 from support.jobs import file_job, post
 from support.threads import processor_seconds
+from support.waiting import wait_until
 
 ROUTES = {
     "job": "-- @http POST /later\n-- @param text text\n-- @result none\n-- @async\nSELECT :text::text\n",
@@ -65,3 +67,47 @@ def test_a_silent_queue_is_waited_for_asleep(stack):
     assert post(served, "/later", {"text": "unheard"}).status == 503
     assert processor_seconds(served.api) - before < 0.3
     served.queue.resume()
+
+
+class Bell:
+    """Jobs that are filed, and the rings for them."""
+
+    def __init__(self, served):
+        self.line = served.queue.client().pubsub(ignore_subscribe_messages=True)
+        self.line.subscribe("larder:q:bell")
+        self.path = served.api.socket
+
+    def file(self):
+        with fastcgi.Connection(self.path) as connection:
+            connection.start("/later", "POST", {"Content-Type": "application/json"}, b'{"text":"x"}')
+            assert connection.answer().status == 202
+
+    def heard(self):
+        wait_until(lambda: self.line.get_message(timeout=0.1), 20, "a ring", every=0)
+
+
+def test_a_front_rings_before_it_waits_for_a_statement(served):
+    """One that comes in the quiet before the ring, and that the front makes itself since the last ones were short."""
+    bell = Bell(served)
+    for _ in range(10):
+        for _ in range(3):
+            assert served.direct("/gate").status == 200
+        with Gate(served) as shut, fastcgi.Connection(served.api.socket) as reader:
+            bell.file()
+            reader.start("/gate")
+            bell.heard()
+            assert not select.select([reader.socket], [], [], 0)[0], "rung when it was over"
+            shut.open()
+            assert reader.answer().status == 200
+
+
+def test_a_front_rings_before_it_waits_for_the_rest_of_a_request(served):
+    bell = Bell(served)
+    for _ in range(10):
+        with fastcgi.Connection(served.api.socket) as slow:
+            bell.file()
+            slow.send(fastcgi.begin())
+            bell.heard()
+            slow.send(fastcgi.stream(fastcgi.PARAMS, b"".join(
+                fastcgi.pair(*each) for each in fastcgi.cgi_params("/nowhere").items())) + fastcgi.stream(fastcgi.STDIN, b""))
+            assert slow.answer().status == 404, "rung when it was given up"
