@@ -334,6 +334,14 @@ def test_a_lock_keeps_no_other_route_from_being_asked_about(served):
         wait_until(lambda: served.direct("/z", method="POST").status == 204, 20, "the write")
 
 
+def test_a_role_that_may_not_look_at_settings_of_roles(served):
+    """Some hosts keep these from everybody: what the routes read is learnt all the same."""
+    served.postgres.execute("REVOKE SELECT ON pg_catalog.pg_db_role_setting FROM PUBLIC", database=served.database)
+    served.api.stop()
+    served.api.start()
+    wait_until(lambda: served.direct("/write", method="POST").status == 204, 20, "the write")
+
+
 def stopped_in_a_view(served):
     """Stops the responder while the view of what a route reads is made; false where that was over before."""
     waits = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_rewrite'::regclass AND NOT granted"
