@@ -407,3 +407,12 @@ bool db_pool_renew(struct db_pool *pool, struct db_connection *connection, int64
     memcpy(pool->settings_seen, seen, sizeof seen);
     return true;
 }
+
+void db_pool_renew_itself(struct db_pool *pool, int64_t timeout)
+{
+    struct db_connection *connection;
+    if (!db_pool_take(pool, DB_WANTED_ANY, &connection, NULL))
+        return;
+    (void)!db_pool_renew(pool, connection, timeout, NULL);
+    db_pool_give(pool, connection);
+}

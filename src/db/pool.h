@@ -72,6 +72,9 @@ void db_pool_drop_idle(struct db_pool *pool);
 MUST_CHECK bool db_pool_renew(struct db_pool *pool, struct db_connection *connection,
                               int64_t timeout, struct db_failure *failure);
 
+/* The same by the word of one of its own, where it gets one and PostgreSQL can be asked. */
+void db_pool_renew_itself(struct db_pool *pool, int64_t timeout);
+
 /* All connections forget their prepared statements before their next use. */
 void db_pool_forget_prepared(struct db_pool *pool);
 
