@@ -2,6 +2,7 @@
  * larder install: what the routes read is watched by triggers in the database, all in one
  * transaction that is opened before the first look.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +17,12 @@
 #define TRY_TIME (10 * INT64_C(1000000))
 
 /*
- * How long a lock is waited for once a table is held: who has used the one and wants the other
- * would else be the victim of a deadlock as often as we.
+ * How long locks are waited for once a table is held, all together, and each at least: µs. Who has
+ * used one and waits for another that we hold looks for a deadlock after a second of that; by then
+ * we have let go.
  */
-static const char patience[] = "SET LOCAL lock_timeout = '" DB_LOCK_PATIENCE "';\n";
+#define HELD_TIME (800 * INT64_C(1000))
+#define HELD_LEAST (200 * INT64_C(1000))
 
 #define USAGE "[--print] [--remove] [--replica] [--to ROLE] [DIR]"
 
@@ -42,7 +45,7 @@ struct run {
     size_t table_count;
     const struct install_plan *plan;
     int64_t until;         /* monotonic µs: begun anew till then */
-    bool held;             /* a table is locked */
+    int64_t held;          /* monotonic µs: since then a table is locked; 0: none */
     const char *in_way_of; /* the table whose lock was not had while another was held; null: none */
     bool again;
 };
@@ -298,17 +301,27 @@ static void steps_order(const struct run *run)
     }
 }
 
+static int patience_set(struct run *run)
+{
+    char sql[64];
+    int64_t left = run->held + HELD_TIME - clock_monotonic();
+    snprintf(sql, sizeof sql, "SET LOCAL lock_timeout = %" PRId64 ";\n",
+             (left > HELD_LEAST ? left : HELD_LEAST) / 1000);
+    return step_run(run, sql, NULL);
+}
+
 static int steps_run(struct run *run)
 {
     steps_order(run);
     for (size_t i = 0; i < run->plan->step_count; i++) {
         const struct install_step *step = &run->plan->steps[i];
-        int status = step_run(run, step->sql, step->table);
-        if (!status && step->table && !run->held)
-            status = step_run(run, patience, NULL);
+        int status = run->held ? patience_set(run) : 0;
+        if (!status)
+            status = step_run(run, step->sql, step->table);
         if (status)
             return status;
-        run->held = run->held || step->table;
+        if (step->table && !run->held)
+            run->held = clock_monotonic();
     }
     return step_run(run, install_commit, NULL);
 }
@@ -352,7 +365,8 @@ static int work(const struct options *options, char *name, struct run *run,
         return status;
     run->until = clock_monotonic() + TRY_TIME;
     do {
-        run->again = run->held = false;
+        run->again = false;
+        run->held = 0;
         db_disconnect(run->connection);
         run->connection = NULL;
         status = transaction(run);

@@ -27,6 +27,15 @@ struct db_result;
  */
 #define DB_LOCK_PATIENCE "200ms"
 
+/*
+ * Until then (monotonic µs) learning waits for locks over this connection, however many routes are
+ * asked about; what is locked behind that is waited for once.
+ */
+void db_lock_deadline_set(struct db_connection *connection, int64_t deadline);
+
+/* That, or `deadline` where it comes sooner. */
+int64_t db_lock_deadline(const struct db_connection *connection, int64_t deadline);
+
 /* How long after a statement's own time-out the server's word on it is awaited. */
 #define DB_GRACE (500 * INT64_C(1000))
 
@@ -102,7 +111,7 @@ MUST_CHECK bool db_script(struct db_connection *connection, const char *sql, int
 
 /*
  * What PostgreSQL says of a statement without running it. Within `timeout` (µs) a lock is waited
- * for in pieces of DB_LOCK_PATIENCE, between which nothing is held.
+ * for in pieces of DB_LOCK_PATIENCE, between which nothing is held; the connection outlives that.
  */
 struct db_description {
     int parameter_count;

@@ -67,6 +67,17 @@ static bool describe_once(struct db_connection *connection, const char *sql, con
     return described;
 }
 
+void db_lock_deadline_set(struct db_connection *connection, int64_t deadline)
+{
+    connection->lock_deadline = deadline;
+}
+
+int64_t db_lock_deadline(const struct db_connection *connection, int64_t deadline)
+{
+    bool sooner = connection->lock_deadline && connection->lock_deadline < deadline;
+    return sooner ? connection->lock_deadline : deadline;
+}
+
 /* A lock was not had in time, and nothing of the session's was lost with it. */
 static bool may_try_again(const struct db_connection *connection, const struct db_failure *failure)
 {
@@ -79,11 +90,13 @@ bool db_describe(struct db_connection *connection, const char *sql, const uint32
                  struct db_failure *failure)
 {
     int64_t deadline = clock_monotonic() + timeout;
+    int64_t locks = db_lock_deadline(connection, deadline);
     struct db_failure local = {0};
     do {
-        if (describe_once(connection, sql, types, type_count, deadline, ret_description, &local))
+        if (describe_once(connection, sql, types, type_count, deadline + DB_GRACE, ret_description,
+                          &local))
             return true;
-    } while (may_try_again(connection, &local) && clock_monotonic() < deadline);
+    } while (may_try_again(connection, &local) && clock_monotonic() < locks);
     if (failure)
         *failure = local;
     return false;

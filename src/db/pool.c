@@ -392,9 +392,13 @@ bool db_pool_renew(struct db_pool *pool, struct db_connection *connection, int64
                    struct db_failure *failure)
 {
     struct db_result *result;
+    struct db_failure local = {0};
     char seen[sizeof pool->settings_seen];
-    if (!db_execute(connection, settings_sql, NULL, 0, timeout, &result, failure))
-        return false;
+    if (!db_execute(connection, settings_sql, NULL, 0, timeout, &result, &local)) {
+        if (failure)
+            *failure = local;
+        return db_failure_is_refusal(&local);
+    }
     struct span value = db_result_value(result, 0, 0);
     snprintf(seen, sizeof seen, "%.*s", SPAN_PRINTF(value));
     db_result_free(result);
@@ -402,4 +406,13 @@ bool db_pool_renew(struct db_pool *pool, struct db_connection *connection, int64
         atomic_fetch_add(&pool->epoch, 1);
     memcpy(pool->settings_seen, seen, sizeof seen);
     return true;
+}
+
+void db_pool_renew_itself(struct db_pool *pool, int64_t timeout)
+{
+    struct db_connection *connection;
+    if (!db_pool_take(pool, DB_WANTED_ANY, &connection, NULL))
+        return;
+    (void)!db_pool_renew(pool, connection, timeout, NULL);
+    db_pool_give(pool, connection);
 }

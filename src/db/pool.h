@@ -66,10 +66,14 @@ void db_pool_drop_idle(struct db_pool *pool);
  * Closes, when they are next looked at, the connections that were opened while role and database
  * had other settings (ALTER ROLE … SET, ALTER DATABASE … SET) than they have now, by the word of
  * `connection`: names without a schema may mean other tables there. Of sessions behind a pooler
- * nothing is known.
+ * nothing is known, nor where the role may not look at settings. False only when PostgreSQL could
+ * not be asked.
  */
 MUST_CHECK bool db_pool_renew(struct db_pool *pool, struct db_connection *connection,
                               int64_t timeout, struct db_failure *failure);
+
+/* The same by the word of one of its own, where it gets one and PostgreSQL can be asked. */
+void db_pool_renew_itself(struct db_pool *pool, int64_t timeout);
 
 /* All connections forget their prepared statements before their next use. */
 void db_pool_forget_prepared(struct db_pool *pool);

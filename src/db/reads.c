@@ -406,8 +406,8 @@ static bool read_once(struct reading *reading, const struct route *route, const 
 static bool read_patiently(struct reading *reading, const struct route *route,
                            const uint32_t *types)
 {
-    int64_t deadline = clock_monotonic() + TABLES_TIMEOUT;
     struct db_connection *connection = reading->connection;
+    int64_t deadline = db_lock_deadline(connection, clock_monotonic() + TABLES_TIMEOUT);
     while (!read_once(reading, route, types))
         if (!db_failure_is_lock(reading->failure) || !db_usable(connection) ||
             clock_monotonic() >= deadline || !reads_end(connection, NULL))

@@ -82,8 +82,9 @@ static bool learn_anew(struct server *server, uint64_t clock, struct fault_list 
     if (!db_connect(&settings, clock_monotonic() + LEARN_CONNECT_TIMEOUT, &connection, failure))
         return false;
     bool standby = db_standby(connection);
-    bool told = (standby && server->definitions_standby == clock) ||
-                (db_pool_renew(server->pool, connection, LEARN_TIMEOUT, failure) &&
+    /* Settings may come to it later than word of their change. */
+    bool told = db_pool_renew(server->pool, connection, LEARN_TIMEOUT, failure) &&
+                ((standby && server->definitions_standby == clock) ||
                  live_learn_anew(server->live, connection, faults, ret_changed, failure));
     if (told && standby)
         server->definitions_standby = clock;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "http/cache_control.h"
 #include "serve/folder.h"
 
@@ -194,6 +195,9 @@ uint64_t live_known(const struct live *live)
     return atomic_load_explicit(&live->known, memory_order_acquire);
 }
 
+/* For how long locks are waited for, of all routes together: µs. */
+#define LOCKS_TIME (5 * INT64_C(1000000))
+
 /* One route that PostgreSQL could not be asked about in time must not keep it from the others. */
 static bool only_this_route(const struct db_connection *connection,
                             const struct db_failure *failure)
@@ -224,6 +228,7 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
 {
     bool all = true;
     struct session_look look = {0};
+    db_lock_deadline_set(connection, clock_monotonic() + LOCKS_TIME);
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
         struct learned *learned;
@@ -350,6 +355,7 @@ bool live_learn_anew(struct live *live, struct db_connection *connection, struct
     bool all = true;
     struct session_look look = {0};
     *ret_changed = false;
+    db_lock_deadline_set(connection, clock_monotonic() + LOCKS_TIME);
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
         if (!goes_on(live, failure))

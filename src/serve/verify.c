@@ -142,6 +142,7 @@ bool verifier_load(struct verifier *verifier, bool again, struct fault_list *fau
     struct live *live = live_load(&settings, faults);
     if (!live)
         return error_set(error, ERROR_INVALID, "the routes in %.400s were not loaded", folder);
+    db_pool_renew_itself(verifier->pool, LEARN_TIMEOUT);
     if (!again && same_routes(verifier->live, live)) {
         live_unref(live);
         return true;

@@ -16,6 +16,7 @@ ROUTES = SENTINEL_ROUTE | {
     "page": "-- @http GET /page\n-- @result row\n-- @cache ttl=300s\n-- @nginx ttl=200s\nSELECT number FROM sentinel",
     "zone": "-- @http GET /zone\n-- @result row\n-- @nginx ttl=200s\nSELECT number FROM sentinel",
     "live": "-- @http GET /live\n-- @result row\nSELECT pg_is_in_recovery() AS recovering",
+    "path": "-- @http GET /path\n-- @result row\nSELECT pg_catalog.current_setting('search_path') AS path",
     "write": "-- @http POST /write\n-- @result row\nUPDATE sentinel SET number = number + 1 RETURNING number",
     "job": "-- @http POST /job\n-- @result row\n-- @async retries=0 timeout=30s\n"
            "UPDATE sentinel SET number = number + 1 RETURNING number",
@@ -79,6 +80,17 @@ def test_what_a_standby_says_is_kept_for_the_guard_ttl(stack, primary, serve):
         assert served.direct("/live").json()["recovering"]
     finally:
         way.stop()
+
+
+def test_settings_that_a_standby_replays_late(stack, primary, database, serve):
+    """Sessions are opened anew when it has them, not when a change of definitions is heard of."""
+    standby = stack.standby(primary, late=LATE)
+    served = serve(standby)
+    served.start_larderd(environment=places(primary))
+    wait_until(lambda: served.direct("/path").status == 200, 20, "an answer of the standby")
+    wait_for_beat(served.redis)
+    primary.execute(f"ALTER DATABASE {database} SET search_path = public, pg_catalog")
+    wait_until(lambda: served.direct("/path").json()["path"] == "public, pg_catalog", LATE + 10, "sessions opened anew")
 
 
 def test_after_a_moment_without_the_primary_it_is_asked_again(stack, primary, database, serve):

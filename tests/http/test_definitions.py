@@ -318,6 +318,27 @@ def test_a_lock_that_a_reload_meets_is_waited_for(served):
     wait_until(lambda: served.direct("/new").status == 200, 20, "the new route")
 
 
+def test_a_lock_keeps_no_other_route_from_being_asked_about(served):
+    """A table may be locked for long, by VACUUM FULL or a migration; writes are 503 while nothing is known of them."""
+    holder = served.postgres.connect(served.database, "postgres")
+    holder.autocommit = False
+    with contextlib.closing(holder), holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE loose IN ACCESS EXCLUSIVE MODE")
+        for number in range(20):
+            served.write_route(f"a{number}", route(f"/a{number}", "SELECT word FROM loose WHERE id = 1"))
+        served.write_route("z", "-- @http POST /z\n-- @result none\nUPDATE sentinel SET number = number + 1")
+        served.api.signal(signal.SIGHUP)
+        wait_until(lambda: served.direct("/z", method="POST").status == 204, 20, "the write")
+
+
+def test_a_role_that_may_not_look_at_settings_of_roles(served):
+    """Some hosts keep these from everybody: what the routes read is learnt all the same."""
+    served.postgres.execute("REVOKE SELECT ON pg_catalog.pg_db_role_setting FROM PUBLIC", database=served.database)
+    served.api.stop()
+    served.api.start()
+    wait_until(lambda: served.direct("/write", method="POST").status == 204, 20, "the write")
+
+
 def stopped_in_a_view(served):
     """Stops the responder while the view of what a route reads is made; false where that was over before."""
     waits = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_rewrite'::regclass AND NOT granted"

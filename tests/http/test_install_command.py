@@ -132,6 +132,28 @@ def test_it_makes_nobody_the_victim_of_a_deadlock(database):
     assert {"public.users(age)", "public.posts(id)"} <= set(watches(database))
 
 
+def test_a_table_that_is_in_use_is_waited_for_while_another_is_held(database):
+    """For longer than ordinary transactions last: on tables of which each is always in use by some, it would never end."""
+    database.install()
+    database.write(ROUTES | {"ages": "SELECT age FROM users", "numbers": "SELECT id FROM posts"})
+    outcome = []
+    installing = threading.Thread(target=lambda: outcome.append(database.run()))
+    waiting = ("SELECT count(*) FROM pg_locks AS w JOIN pg_locks AS h USING (pid) WHERE NOT w.granted AND h.granted"
+               " AND w.relation = 'users'::regclass AND clock_timestamp() - w.waitstart > '400 ms'"
+               " AND h.relation = 'posts'::regclass AND h.mode IN ('ShareRowExclusiveLock', 'AccessExclusiveLock')")
+    writer = database.connect("postgres")
+    writer.autocommit = False
+    with writer.cursor() as cursor:
+        cursor.execute("INSERT INTO users VALUES (7)")
+        installing.start()
+        try:
+            wait_until(lambda: database.sql(waiting, user="postgres") == [(1,)], 20, "install waiting for the table")
+        finally:
+            writer.close()
+            installing.join()
+    assert outcome[0][0] == 0, outcome
+
+
 def test_the_victim_of_a_deadlock_is_made_again(database):
     """Whoever has one of the schema's tables in use, as larderd does, and then wants a table that is watched."""
     database.install()

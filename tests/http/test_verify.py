@@ -395,6 +395,29 @@ def test_new_routes_are_taken_up_while_it_runs(served):
         served.api.signal(signal.SIGHUP)
 
 
+def test_other_settings_of_new_sessions_while_it_runs(stack):
+    """It asks by sessions that have them, as the responders do: names without a schema mean other tables by then."""
+    served = started(stack, guard="2s", schema=SCHEMA + ROWS + "CREATE SCHEMA other; CREATE TABLE other.users (LIKE users);"
+                     "INSERT INTO other.users VALUES (1, 'other', 'good')")
+    kept(served, "/users/1")
+
+    def go_on(least):
+        before = counted(served, "checked")
+        wait_until(lambda: is_hit(served.direct("/users/1")) and counted(served, "checked") >= before + least, 30,
+                   f"{least} entries checked")
+
+    with Beside(served) as beside:
+        go_on(2)
+        served.postgres.execute(f"ALTER DATABASE {served.database} SET search_path = other, public")
+        wait_for_body(lambda: served.direct("/users/1"), {"id": 1, "name": "other"}, 20)
+        served.install()  # or its answers are kept for the guard time alone
+        kept(served, "/users/1")
+        go_on(6)
+        before = counted(served, "differing")
+        go_on(6)
+        assert counted(served, "differing") == before, beside.end()
+
+
 def test_a_writer_causes_no_false_alarm(stack):
     """Rows change all the time, as do answers; at every moment some changes are on their way."""
     served = started(stack, guard="2s", schema=SCHEMA + ROWS)
