@@ -8,6 +8,10 @@
 #define WIDTH_FIRST 1024
 #define WIDTH_MOST (UINT64_MAX / 4)
 
+/* Behind a number that was passed over, pieces soon are what they were. */
+#define GROWTH 2
+#define GROWTH_FIRST 8
+
 void sweep_piece(struct sweep *sweep, uint64_t end, uint64_t *ret_from, uint64_t *ret_end)
 {
     if (sweep->width == 0)
@@ -25,8 +29,10 @@ int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more,
     uint64_t had = until - sweep->next; /* less than the width where the sweep ends */
     if (took > SWEEP_PIECE && had > WIDTH_FIRST)
         sweep->width = had / 2 > WIDTH_FIRST ? had / 2 : WIDTH_FIRST;
-    else if ((took < SWEEP_PIECE / 2 && sweep->width < WIDTH_MOST) || sweep->width < WIDTH_FIRST)
-        sweep->width *= 2;
+    else if (sweep->width < WIDTH_FIRST)
+        sweep->width *= GROWTH_FIRST;
+    else if (took < SWEEP_PIECE / 2 && sweep->width < WIDTH_MOST)
+        sweep->width *= GROWTH;
     sweep->next = until < end ? until : 0;
     int64_t pause = SWEEP_PART * took;
     return sweep->next == 0 && pause < SWEEP_INTERVAL ? SWEEP_INTERVAL : pause;

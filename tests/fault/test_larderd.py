@@ -608,7 +608,7 @@ def test_a_piece_of_the_sweep_that_takes_too_long_holds_up_neither_other_pieces_
         wait_until(lambda: clock(served, "after") != 1, 60, "the row behind the slow one")
         assert clock(served, "slow") == 1
         cursor.execute("SELECT pg_advisory_unlock(7)")
-    # The sweep comes round: in pieces that grow from a single number, each with a pause of fifty times what it took.
+    # The sweep comes round, in pieces that each have a pause of fifty times what they took.
     wait_raised(served, "slow", deadline=60)
     log = told(served, "the outbox is swept again")
     assert "no heartbeat" not in log and log.count(" sweep: ") == 2, log

@@ -77,6 +77,24 @@ static void pieces_that_all_take_long_become_no_single_numbers(void **state)
     }
 }
 
+/* Each piece has its pause, of fifty times what it took. */
+static void behind_a_number_that_was_passed_over_few_pieces_do(void **state)
+{
+    const uint64_t end = 1000000;
+    struct sweep sweep = {.width = 1};
+    unsigned pieces = 0;
+    uint64_t from, until;
+    (void)state;
+    sweep_piece(&sweep, end, &from, &until);
+    sweep_broken(&sweep, until);
+    do {
+        sweep_piece(&sweep, end, &from, &until);
+        sweep_done(&sweep, until, end, false, 3 * SWEEP_PIECE);
+        pieces++;
+    } while (until - from < 1024);
+    assert_in_range(pieces, 1, 5);
+}
+
 static void pieces_stay_short_however_much_there_is(void **state)
 {
     struct sweep sweep = {0};
@@ -164,6 +182,7 @@ UNIT_MAIN(cmocka_unit_test(every_number_is_looked_at_once),
           cmocka_unit_test(where_nothing_is_few_pieces_do),
           cmocka_unit_test(pieces_grow_although_each_has_its_round_trips),
           cmocka_unit_test(pieces_that_all_take_long_become_no_single_numbers),
+          cmocka_unit_test(behind_a_number_that_was_passed_over_few_pieces_do),
           cmocka_unit_test(pieces_stay_short_however_much_there_is),
           cmocka_unit_test(what_was_filled_at_once_is_soon_in_short_pieces),
           cmocka_unit_test(between_sweeps_is_a_pause),
