@@ -6,11 +6,18 @@
 #include "base/hash.h"
 #include "base/shared_file.h"
 
-#define FILE_MAGIC UINT64_C(0x34736b636f6c43)
+#define FILE_MAGIC UINT64_C(0x35736b636f6c43)
 #define SLOT_COUNT ((size_t)1 << 18)
 
 /* So many that the strikes awaited at a moment hide next to none of an answer's many tags. */
 #define AWAIT_COUNT ((size_t)1 << 16)
+
+/*
+ * Tags that share no slot: that of all entries, `*`, and `larder:definitions`. With millions of
+ * tags there is one on any slot, and whenever it is struck all entries would count as struck, or
+ * all routes would be learnt anew.
+ */
+static const uint64_t own[] = {UINT64_C(0x2173ab14281549b4), UINT64_C(0xbadbce5851ab6cab)};
 
 typedef _Atomic uint64_t number;
 
@@ -25,8 +32,8 @@ struct shared {
     number changes;     /* of slots, by bumps */
     number heard;       /* all bumps up to this one are in the slots */
     uint64_t unused[1]; /* slots begin a line of the processor's cache */
-    number slots[SLOT_COUNT];
-    number awaited[AWAIT_COUNT]; /* struct awaited */
+    number slots[SLOT_COUNT + ARRAY_COUNT(own)];
+    number awaited[AWAIT_COUNT + ARRAY_COUNT(own)]; /* struct awaited */
 };
 
 /* How many strikes of a place are awaited, by the period in which that began. */
@@ -95,9 +102,18 @@ uint64_t clocks_hash(struct span tag)
     return hash_of(&key, tag);
 }
 
-static size_t slot_of(uint64_t hash)
+/* Among `count` (a power of two) and, behind them, the own ones. */
+static size_t index_of(uint64_t hash, size_t count)
 {
-    return hash & (SLOT_COUNT - 1);
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+        if (hash == own[i])
+            return count + i;
+    return hash & (count - 1);
+}
+
+static number *slot_of(const struct clocks *clocks, uint64_t hash)
+{
+    return &clocks->shared->slots[index_of(hash, SLOT_COUNT)];
 }
 
 /* False: it was that far. */
@@ -112,7 +128,7 @@ static bool raise_to(number *clock, uint64_t to)
 
 void clocks_bump(struct clocks *clocks, uint64_t hash, uint64_t clock)
 {
-    if (raise_to(&clocks->shared->slots[slot_of(hash)], clock))
+    if (raise_to(slot_of(clocks, hash), clock))
         atomic_fetch_add(&clocks->shared->changes, 1);
     raise_to(&clocks->shared->newest, clock);
 }
@@ -135,7 +151,7 @@ void clocks_strike_alone(struct clocks *clocks, const uint64_t *hashes, size_t c
     uint64_t clock = now > known ? now : known + 1;
     raise_to(&clocks->shared->alone, clock);
     for (size_t i = 0; i < count; i++)
-        raise_to(&clocks->shared->slots[slot_of(hashes[i])], clock);
+        raise_to(slot_of(clocks, hashes[i]), clock);
 }
 
 uint64_t clocks_alone(const struct clocks *clocks)
@@ -145,7 +161,7 @@ uint64_t clocks_alone(const struct clocks *clocks)
 
 uint64_t clocks_of(const struct clocks *clocks, uint64_t hash)
 {
-    return atomic_load_explicit(&clocks->shared->slots[slot_of(hash)], memory_order_acquire);
+    return atomic_load_explicit(slot_of(clocks, hash), memory_order_acquire);
 }
 
 uint64_t clocks_newest(const struct clocks *clocks)
@@ -165,7 +181,7 @@ uint64_t clocks_heard(const struct clocks *clocks)
 
 static number *place_of(const struct clocks *clocks, uint64_t hash)
 {
-    return &clocks->shared->awaited[hash & (AWAIT_COUNT - 1)];
+    return &clocks->shared->awaited[index_of(hash, AWAIT_COUNT)];
 }
 
 static uint32_t period_of(int64_t now)
@@ -270,8 +286,7 @@ bool clocks_arrived(const struct clocks *clocks, int64_t since)
 bool clocks_fresh(const struct clocks *clocks, const uint64_t *hashes, size_t count, uint64_t clock)
 {
     for (size_t i = 0; i < count; i++)
-        if (atomic_load_explicit(&clocks->shared->slots[slot_of(hashes[i])], memory_order_acquire) >
-            clock)
+        if (atomic_load_explicit(slot_of(clocks, hashes[i]), memory_order_acquire) > clock)
             return false;
     return true;
 }

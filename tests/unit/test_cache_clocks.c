@@ -8,10 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cache/clocks.h"
+#include "cache/bump.h"
 
 #define PROCESSES 4
 #define BUMPS 20000
+#define MILLIONS 2000000 /* of tags: several for each slot */
 
 static const struct span feeds = {"public.feeds(id)", 16}, users = {"public.users(id)", 16};
 
@@ -245,6 +246,33 @@ static void the_hash_is_fixed(void **state)
     assert_true(clocks_hash(SPAN_LITERAL("*")) == UINT64_C(0x2173ab14281549b4));
 }
 
+/* … but those whose slot others must not move. */
+static void what_all_hangs_on_shares_no_slot(void **state)
+{
+    static const struct span tags[] = {
+        {.data = CACHE_TAG_ALL, .size = sizeof CACHE_TAG_ALL - 1},
+        {.data = CACHE_TAG_DEFINITIONS, .size = sizeof CACHE_TAG_DEFINITIONS - 1}};
+    struct clocks *clocks = clocks_open_private();
+    char text[32];
+    (void)state;
+    for (int i = 0; i < MILLIONS; i++) {
+        snprintf(text, sizeof text, "feeds.id=%d", i);
+        uint64_t hash = clocks_hash(span_of(text));
+        clocks_bump(clocks, hash, 100);
+        clocks_await(clocks, &hash, 1, 1);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(tags); i++) {
+        uint64_t hash = clocks_hash(tags[i]);
+        assert_int_equal(clocks_of(clocks, hash), 0);
+        assert_false(clocks_awaits(clocks, &hash, 1, 1));
+        clocks_bump(clocks, hash, 200 + i);
+        clocks_await(clocks, &hash, 1, 1);
+        assert_int_equal(clocks_of(clocks, hash), 200 + i);
+        assert_true(clocks_awaits(clocks, &hash, 1, 1));
+    }
+    clocks_close(clocks);
+}
+
 static void bump_all(void)
 {
     struct clocks *clocks = opened();
@@ -410,7 +438,8 @@ UNIT_MAIN(cmocka_unit_test(what_redis_is_not_told_is_above_all_that_was_seen),
           cmocka_unit_test(a_strike_that_arrives_far_too_late_leaves_the_others),
           cmocka_unit_test(what_was_before_the_machines_start_is_forgotten),
           WITH_FOLDER(processes_await_each_others), cmocka_unit_test(the_hash_is_fixed),
-          WITH_FOLDER(processes_share_them), WITH_FOLDER(they_outlive_the_processes),
+          cmocka_unit_test(what_all_hangs_on_shares_no_slot), WITH_FOLDER(processes_share_them),
+          WITH_FOLDER(they_outlive_the_processes),
           WITH_FOLDER(a_file_of_another_format_is_replaced_and_left_to_its_users),
           WITH_FOLDER(a_file_of_another_size_is_replaced),
           WITH_FOLDER(the_rest_of_one_who_died_on_the_way_is_no_hindrance),
