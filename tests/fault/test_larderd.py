@@ -132,6 +132,19 @@ def test_more_tags_than_one_script_takes(stack):
     wait_until(lambda: all(int(each) > 1 for each in client.mget([f"larder:t:{tag}" for tag in tags])), what="all")
 
 
+def test_tags_that_nobody_kept_cost_redis_no_command_each(stack):
+    served = daemons(stack)
+    watch(served, "kept")
+    before = {command: served.redis.calls(command) for command in ("get", "set")}
+    with served.postgres.connect(served.database, "larder") as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO larder.outbox (tag) SELECT 'unknown ' || n FROM generate_series(1, 3000) AS n")
+    change(served, "kept")
+    wait_raised(served, "kept")
+    wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
+    for command, calls in before.items():  # looks of this test, and heartbeats, are some
+        assert served.redis.calls(command) - calls < 1000, f"one {command} for each tag"
+
+
 def test_scripts_forgotten_by_redis_are_sent_again(stack):
     served = daemons(stack)
     for number in range(3):
