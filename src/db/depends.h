@@ -59,8 +59,8 @@ struct depends {
     bool watched; /* every dependency has its triggers: changes will be heard of */
     /*
      * The tags known without the fill: `*`, each whole-table tag that is not spare, each bulk tag.
-     * The narrowed ones come with the fill, in the shaped statement's second column, newline
-     * between them; see learned->sql.
+     * The narrowed ones come with the fill, in the shaped statement's second column, as
+     * db_shape_wrap has it there.
      */
     struct span *tags;
     size_t tag_count;

@@ -56,8 +56,8 @@ struct learned {
     uint64_t id; /* of this text and these types: names the prepared statement; never 0 */
     /*
      * The shaped statement, terminated. Its first column is the body. Where depends->narrowed_count
-     * is above 0 there is a second: the narrowed tags of this very answer, newline between them,
-     * never null; then a missing row is one with a null body.
+     * is above 0 there is a second: the narrowed tags of this very answer, as db_shape_wrap has
+     * them; then a missing row is one with a null body.
      */
     const char *sql;
     size_t sql_offset;    /* characters before the route's own SQL in it */

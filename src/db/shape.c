@@ -1,5 +1,7 @@
 #include "db/shape.h"
 
+#include "db/shape_values.h"
+
 #define NEWLINE "E'\\n'"
 
 /* A million rows in one array is fine: json_agg builds it in PostgreSQL, in one value up to 1 GB.
@@ -98,11 +100,16 @@ static void append_tag(const struct around *around, const struct db_shape_tag *t
 /* ", <expression>" of each tag whose values the rows have, or of each other. */
 static void append_tags(const struct around *around, bool by_rows, bool rows, struct bytes *out)
 {
-    for (size_t i = 0; i < around->count; i++)
-        if (comes_by_rows(&around->tags[i]) == by_rows) {
-            bytes_append_text(out, ", ");
-            append_tag(around, &around->tags[i], rows, out);
+    for (size_t i = 0; i < around->count; i++) {
+        if (comes_by_rows(&around->tags[i]) != by_rows)
+            continue;
+        if (rows && shape_values_are_told(&around->tags[i])) {
+            shape_values_append(around->tags, i, out);
+            continue;
         }
+        bytes_append_text(out, ", ");
+        append_tag(around, &around->tags[i], rows, out);
+    }
 }
 
 void db_shape_append_tags(enum db_shape shape, const struct db_shape_tag *tags, size_t count,

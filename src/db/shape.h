@@ -45,6 +45,7 @@ bool db_shape_by_rows(const struct db_shape_tag *tag, size_t count);
  * before the statement in it. The first column of a row is the body.
  *
  * With `count` tags there is a second column: the tags' texts, newline between them, never null.
+ * What shape_values_expand writes out stands for several of them (db/shape_values.h).
  * Then there is always a row: where without tags there would be none, the body is NULL, which it
  * never is otherwise.
  */

@@ -151,8 +151,7 @@ void watch_append_tag_literal(const struct watch *watch, struct bytes *out)
     out->failed = out->failed || tag.failed;
 }
 
-/* `schema.table(col,col).column` */
-static void append_narrowed(const struct watch *watch, struct bytes *out)
+void watch_append_narrowed(const struct watch *watch, struct bytes *out)
 {
     watch_append_tag(watch, out);
     bytes_append_byte(out, '.');
@@ -161,7 +160,7 @@ static void append_narrowed(const struct watch *watch, struct bytes *out)
 
 void watch_append_bulk_tag(const struct watch *watch, struct bytes *out)
 {
-    append_narrowed(watch, out);
+    watch_append_narrowed(watch, out);
     bytes_append_text(out, "=*");
 }
 
@@ -173,7 +172,7 @@ void watch_append_own_tag(const struct watch *watch, struct bytes *out)
 static void append_narrowed_literal(const struct watch *watch, const char *end, struct bytes *out)
 {
     struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
-    append_narrowed(watch, &text);
+    watch_append_narrowed(watch, &text);
     bytes_append_text(&text, end);
     watch_append_literal(bytes_text(&text), out);
     out->failed = out->failed || text.failed;

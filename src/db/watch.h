@@ -41,6 +41,9 @@ struct watch_value {
  */
 void watch_append_tag(const struct watch *watch, struct bytes *out);
 
+/* Appends what the tags of a narrowed watch begin with: `schema.table(col,col).column`. */
+void watch_append_narrowed(const struct watch *watch, struct bytes *out);
+
 /* Appends the bulk tag of a narrowed watch: `schema.table(col,col).column=*`, or
  * `.column,column=*`.
  */

@@ -1,6 +1,7 @@
 #include "serve/tags.h"
 
 #include "db/depends.h"
+#include "db/shape_values.h"
 #include "route/template.h"
 
 /* Longer values stand in a tag as their digest. */
@@ -95,14 +96,23 @@ static bool templates_add(struct exchange *exchange)
     return good;
 }
 
-static bool narrowed_add(struct entry_meta *meta, struct span narrowed)
+static bool narrowed_add(struct exchange *exchange, struct span narrowed)
 {
-    while (narrowed.size) {
-        struct span tag = span_split(&narrowed, '\n');
-        if (tag.size && !tag_add(meta, tag))
-            return false;
+    const struct depends *depends = exchange->learned->depends;
+    struct bytes text CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (!narrowed.size)
+        return true;
+    if (!depends ||
+        !shape_values_expand(depends->narrowed, depends->narrowed_count, narrowed, &text) ||
+        text.failed)
+        return false;
+    struct span lines = arena_span(exchange->desk->arena, bytes_span(&text));
+    bool good = lines.data;
+    while (good && lines.size) {
+        struct span tag = span_split(&lines, '\n');
+        good = !tag.size || tag_add(&exchange->meta, tag);
     }
-    return true;
+    return good;
 }
 
 bool tags_write(struct exchange *exchange, struct span narrowed)
@@ -114,5 +124,5 @@ bool tags_write(struct exchange *exchange, struct span narrowed)
     for (size_t i = 0; depends && i < depends->tag_count; i++)
         if (!tag_add(&exchange->meta, depends->tags[i]))
             return false;
-    return templates_add(exchange) && uri_add(exchange) && narrowed_add(&exchange->meta, narrowed);
+    return templates_add(exchange) && uri_add(exchange) && narrowed_add(exchange, narrowed);
 }

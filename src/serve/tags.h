@@ -8,9 +8,9 @@
 
 /*
  * Writes the answer's tags into exchange->meta: those of the tables the route reads, those its
- * @tags name, and the `narrowed` ones that came with the rows, newline between them. The spans live
- * as long as the exchange. False: there are more than an entry can have, or memory is out; the
- * answer then can't be kept.
+ * @tags name, and the `narrowed` ones as they came with the rows (db/shape.h). The spans live as
+ * long as the exchange. False: there are more than an entry can have, or memory is out; the answer
+ * then can't be kept.
  */
 MUST_CHECK bool tags_write(struct exchange *exchange, struct span narrowed);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "db/shape.h"
+#include "db/shape_values.h"
 
 #define STATEMENT SPAN_LITERAL("SELECT 'ü' AS a -- a comment")
 
@@ -19,6 +20,13 @@ static const struct watch by_both = {.schema = "s",
                                      .column_count = 1,
                                      .narrow = columns,
                                      .narrow_count = 2};
+
+static const struct watch by_name = {.schema = "s",
+                                     .table = "n",
+                                     .columns = columns + 1,
+                                     .column_count = 1,
+                                     .narrow = columns + 1,
+                                     .narrow_count = 1};
 
 static const struct db_shape_tag both_tags[] = {
     {.watch = &by_id, .values = {{.parameter = 2}}},
@@ -121,6 +129,61 @@ static void values_of_rows_and_parameters_make_one_tag(void **state)
     arena_free(arena);
 }
 
+static const struct db_shape_tag value_tags[] = {
+    {.watch = &by_id, .values = {{.column = "a", .brief = true}}, .most = 9},
+    {.watch = &by_id, .values = {{.column = "b"}}, .most = 9},
+    {.watch = &by_both,
+     .values = {{.column = "a", .brief = true}, {.column = "b", .brief = true}},
+     .most = 9},
+    {.watch = &by_name, .values = {{.column = "a", .brief = true}}, .most = 9},
+};
+
+static void values_of_one_column_are_told_once_for_all_tags(void **state)
+{
+    struct arena *arena = arena_new();
+    size_t offset;
+    (void)state;
+    const char *sql = db_shape_wrap(DB_SHAPE_ROWS, STATEMENT, value_tags, 4, arena, &offset);
+    assert_non_null(strstr(
+        sql, ", CASE WHEN pg_catalog.cardinality(pg_catalog.array_agg(DISTINCT larder_row.a)) "
+             "OPERATOR(pg_catalog.<=) 9 THEN '=0=' OPERATOR(pg_catalog.||) "
+             "pg_catalog.array_to_string(pg_catalog.array_agg(DISTINCT larder_row.a), ',', '') "
+             "ELSE '=0' END, CASE WHEN"));
+    assert_null(strstr(sql, "'=1"));
+    assert_null(strstr(sql, "'=2"));
+    assert_null(strstr(sql, "'=3"));
+    arena_free(arena);
+}
+
+static const struct {
+    const char *text, *tags; /* null: refused */
+} told[] = {
+    {"", ""},
+    {"a\nb", "a\nb\n"},
+    {"s.t(id)\n=0=1,20", "s.t(id)\nsocial.\"ü\"(id,\"ü\").id=1\nsocial.\"ü\"(id,\"ü\").id=20\n"
+                         "s.n(\"ü\").\"ü\"=1\ns.n(\"ü\").\"ü\"=20\n"},
+    {"=0=7,", "social.\"ü\"(id,\"ü\").id=7\nsocial.\"ü\"(id,\"ü\").id is null\n"
+              "s.n(\"ü\").\"ü\"=7\ns.n(\"ü\").\"ü\" is null\n"},
+    {"=0=", "social.\"ü\"(id,\"ü\").id is null\ns.n(\"ü\").\"ü\" is null\n"},
+    {"=0\nz", "social.\"ü\"(id,\"ü\")\ns.n(\"ü\")\nz\n"},
+    {"=1=7", NULL},
+    {"=4=7", NULL},
+    {"==7", NULL},
+    {"=", NULL},
+};
+
+static void told_values_are_written_out(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(told); i++) {
+        struct bytes out CLEANUP(bytes_free) = BYTES_EMPTY;
+        bool good = shape_values_expand(value_tags, 4, span_of(told[i].text), &out);
+        assert_int_equal(good, told[i].tags != NULL);
+        if (good)
+            assert_string_equal(bytes_text(&out), told[i].tags);
+    }
+}
+
 static const struct {
     enum db_shape shape;
     bool row_wanted;
@@ -174,4 +237,6 @@ UNIT_MAIN(cmocka_unit_test(the_statement_stands_unchanged_at_the_offset),
           cmocka_unit_test(an_optional_parameter_without_a_value_means_the_whole_table),
           cmocka_unit_test(a_parameter_without_a_value_leaves_those_before_it),
           cmocka_unit_test(values_of_rows_and_parameters_make_one_tag),
+          cmocka_unit_test(values_of_one_column_are_told_once_for_all_tags),
+          cmocka_unit_test(told_values_are_written_out),
           cmocka_unit_test(a_write_is_wrapped_at_the_top))
