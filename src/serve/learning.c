@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cache/bump.h"
 #include "serve/installed.h"
+#include "serve/unwatched.h"
 
 /* The clock of the last change of definitions this host can know of; UINT64_MAX: it can't know. */
 static uint64_t definitions_clock(const struct server *server)
@@ -28,8 +29,10 @@ bool learning_ask(struct server *server, struct live *live, struct fault_list *f
     /* Of routes that are served already some may have been asked about before. */
     if (told && live != server->live && clock != UINT64_MAX && !db_standby(connection))
         live_know(live, clock);
-    if (told)
+    if (told) {
         installed_ask(server, connection);
+        unwatched_tell(server, live);
+    }
     db_disconnect(connection);
     return told;
 }
