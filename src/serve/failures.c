@@ -91,7 +91,7 @@ enum log_level failure_level(const struct exchange *exchange, const struct failu
 void failure_answer(struct exchange *exchange, const struct failure_row *row)
 {
     if (is_clients(exchange, row)) {
-        bearer_forbid(exchange, "The database does not let this role ask.");
+        bearer_forbid(exchange, "The database does not let this role do this.");
         return;
     }
     exchange_problem(exchange, row->status, row->detail);

@@ -114,6 +114,7 @@ static void tick_definitions(struct server *server)
     if (changed) {
         db_pool_forget_prepared(server->pool);
         log_event(LOG_INFO, "database", "definitions changed: what the routes read is learnt anew");
+        unwatched_tell(server, server->live);
     }
     fault_log(LOG_ERROR, "route", &faults);
     fault_list_free(&faults);

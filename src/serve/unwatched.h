@@ -1,6 +1,6 @@
 /*
- * Who forgets `larder install` is told so at the start and at each reload: nothing else shows, but
- * that every answer is kept for a few seconds alone.
+ * Who forgets `larder install` is told so at the start, at each reload and when a column came: nothing
+ * else shows, but that every answer is kept for a few seconds alone.
  */
 #ifndef LARDER_SERVE_UNWATCHED_H
 #define LARDER_SERVE_UNWATCHED_H
