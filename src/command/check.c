@@ -74,6 +74,27 @@ static void print_pages(const struct route *route, const struct learned *learned
                    route->file, route->statement.line, SPAN_PRINTF(route->page.columns[i].name));
 }
 
+/*
+ * Who may take the roles of all clients should not have their rights before: a route without rls
+ * would give everybody what policies give one.
+ */
+static void print_inherited(const struct command_folder *folder)
+{
+    const struct route *with = NULL, *without = NULL;
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        const struct route *route = route_table_at(folder->table, i);
+        if (route->auth.rls && !with)
+            with = route;
+        else if (!route->auth.rls && route->statement.sql.size)
+            without = route;
+    }
+    if (with && without && folder->roles)
+        printf("%s:%u: note: %s has the rights of %s without taking the role, so routes without "
+               "rls have them too; ALTER ROLE %s NOINHERIT, from PostgreSQL 16 on GRANT ... WITH "
+               "INHERIT FALSE\n",
+               with->file, with->line, folder->role, folder->roles, folder->role);
+}
+
 /* Responders without tokens refuse such routes, and to start; once for all of them. */
 static void print_tokens(const struct options *options, const struct command_folder *folder)
 {
@@ -128,6 +149,7 @@ int command_check(const struct options *options, int count, char **arguments)
         slips_print(folder.table, route_table_at(folder.table, i), folder.faults.count == 0);
         print_refusal(route_table_at(folder.table, i), folder.refusals[i]);
     }
+    print_inherited(&folder);
     print_tokens(options, &folder);
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);

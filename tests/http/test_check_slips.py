@@ -95,3 +95,32 @@ def test_a_schema_that_the_role_may_not_use_is_told_with_the_grant(check, server
     (fault,) = check(status=1, database=asked, closed="-- @http GET /closed\nSELECT id FROM closed.things")
     assert fault == ("closed.sql:2:16: PostgreSQL: permission denied for schema closed (SQLSTATE 42501); grant it to the role that asks "
                      "(PGUSER), and for @auth rls to those of the tokens, as in GRANT USAGE ON SCHEMA name TO role")
+
+
+def test_a_role_that_has_what_rls_is_to_give_it_is_noted(check, server):
+    """Policies for a role are for those who inherit its rights, too."""
+    asked, execute = server
+    asked = asked | {"PGUSER": "inherits_all"}
+    roles = 'inherited_one, "Inherited two"'
+    routes = {"mine": "-- @http GET /mine\n-- @auth required rls\nSELECT 1 AS a", "open": "-- @http GET /open\nSELECT 1 AS a"}
+    execute(f'CREATE ROLE inherits_all LOGIN; CREATE ROLE inherited_one; CREATE ROLE "Inherited two"; GRANT {roles} TO inherits_all')
+    try:
+        assert check(database=asked, **routes) == [
+            'mine.sql:1: note: inherits_all has the rights of "Inherited two", inherited_one without taking the role, so routes without '
+            "rls have them too; ALTER ROLE inherits_all NOINHERIT, from PostgreSQL 16 on GRANT ... WITH INHERIT FALSE"]
+        execute(f"ALTER ROLE inherits_all NOINHERIT; REVOKE {roles} FROM inherits_all; GRANT {roles} TO inherits_all")
+        assert check(database=asked, **routes) == []
+        execute("ALTER ROLE inherits_all SUPERUSER")
+        assert check(database=asked, **routes) == [], "a superuser is not whom responders ask as"
+    finally:
+        execute(f"DROP ROLE inherits_all, {roles}")
+
+
+def test_a_role_is_not_noted_where_every_route_takes_another(check, server):
+    asked, execute = server
+    execute("CREATE ROLE inherited; GRANT inherited TO larder")
+    try:
+        assert check(database=asked, mine="-- @http GET /mine\n-- @auth required rls\nSELECT 1 AS a") == []
+        assert check(database=asked, open="-- @http GET /open\nSELECT 1 AS a", mine="-- @http GET /mine\nSELECT 1 AS a") == []
+    finally:
+        execute("DROP ROLE inherited")
