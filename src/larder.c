@@ -11,29 +11,56 @@
 #include "command/command.h"
 #include "serve/settings.h"
 
+#define OFFLINE "  --offline         PostgreSQL is not asked, even where it is configured\n"
+#define JSON "  --json            prints JSON\n"
+#define DIR                                                                                        \
+    "  DIR               a folder of route files, or one file; without it LARDER_ROUTES names "    \
+    "it\n"
+
 static const struct command commands[] = {
     {"check", command_check, "[--offline] [DIR]",
-     "reports every fault of the route files; asks PostgreSQL too where one is configured"},
+     "reports every fault of the route files; asks PostgreSQL too where one is configured",
+     OFFLINE DIR},
     {"routes", command_routes, "[--depends] [--offline] [DIR]",
-     "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read"},
+     "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read",
+     "  --depends         prints the tables and columns that each route reads\n" OFFLINE DIR},
     {"install", command_install, "[--print] [--remove] [--replica] [--to ROLE] [DIR]",
-     "puts into the database what tells of changes to all that the routes read"},
+     "puts into the database what tells of changes to all that the routes read",
+     "  --print           shows the SQL that would be run, and runs nothing\n"
+     "  --remove          takes everything away again\n"
+     "  --replica         the triggers fire for what replication applies, too\n"
+     "  --to ROLE         grants ROLE what responders and larderd need\n" DIR
+     "It connects by PGHOST, PGDATABASE, PGUSER and the like, as a role with TRIGGER on the\n"
+     "tables and CREATE on the database.\n"},
     {"purge", command_purge, "[--all] [--table TABLE]... [TAG]...",
-     "makes the kept answers old that carry a tag, or that depend on a table, or all"},
+     "makes the kept answers old that carry a tag, or that depend on a table, or all",
+     "  --all             all of them\n"
+     "  --table TABLE     those of routes that read it, named with its schema\n"
+     "  TAG               those that carry this tag of @tags\n"},
     {"verify", command_verify, "[--sample N|all] [--rate N] [--every DURATION]",
-     "compares kept answers with what PostgreSQL answers now, and reports each that differs"},
+     "compares kept answers with what PostgreSQL answers now, and reports each that differs",
+     "  --sample N|all    how many, by chance; 1000 unless given\n"
+     "  --rate N          at most so many a second; 200 unless given\n"
+     "  --every DURATION  again and again, as 30s, until SIGTERM\n"},
     {"stats", command_stats, "[--json]",
-     "tells how often each route was asked on this host, how it went and how long it took"},
+     "tells how often each route was asked on this host, how it went and how long it took", JSON},
     {"jobs", command_jobs,
      "list [waiting|later|dead] [--json] | show ID [--json] | retry ID...|--dead | drop "
      "ID...|--dead",
-     "tells of the queued jobs, has those that failed tried again, or drops them"},
+     "tells of the queued jobs, has those that failed tried again, or drops them",
+     "  list              those that have not been done: they wait or run, wait for their next\n"
+     "                    try (later), or failed for good (dead)\n"
+     "  show ID           what one was filed with and answered, and why it failed\n"
+     "  retry ID...       has jobs that failed tried again\n"
+     "  drop ID...        forgets jobs that failed, cancels those that wait\n"
+     "  --dead            in place of an ID: all that failed for good\n" JSON},
     {"config", command_config, "[--sample | --manual]",
-     "prints every option's value and where it comes from"},
+     "prints every option's value and where it comes from",
+     "  --sample          prints a commented sample of /etc/default/larder\n"
+     "  --manual          prints the options as a manual page has them\n"},
 };
 
-static const char foot[] = "\nDIR is a folder of route files; without it LARDER_ROUTES names one.\n"
-                           "Exit status: 0 done, 1 something is at fault, 2 the call was wrong.\n";
+static const char foot[] = "Exit status: 0 done, 1 something is at fault, 2 the call was wrong.\n";
 
 static void print_command(const struct command *command, const char *before, FILE *to)
 {
@@ -41,12 +68,20 @@ static void print_command(const struct command *command, const char *before, FIL
             command->prose);
 }
 
+static bool asks_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static void print_usage(FILE *to)
 {
     fprintf(to, "usage: larder COMMAND [ARGUMENT]...\n\n");
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         print_command(&commands[i], "  ", to);
-    fprintf(to, "  larder COMMAND --help\n  larder --help | --version\n%s", foot);
+    fprintf(to,
+            "  larder COMMAND --help\n  larder --help | --version\n\n"
+            "DIR is a folder of route files; without it LARDER_ROUTES names one.\n%s",
+            foot);
 }
 
 static const char *from_environment(const char *name)
@@ -59,9 +94,9 @@ static int run(const struct command *command, int count, char **arguments)
     struct options options;
     struct error error;
     struct bytes faults = BYTES_EMPTY;
-    if (count == 2 && strcmp(arguments[1], "--help") == 0) {
+    if (count == 2 && asks_help(arguments[1])) {
         print_command(command, "usage: ", stdout);
-        fputs(foot, stdout);
+        printf("\n%s\n%s", command->options, foot);
         return 0;
     }
     if (!options_load(from_environment, &options, &faults)) {
@@ -83,7 +118,7 @@ static int answer(int count, char **arguments)
         printf("larder %s\n", PACKAGE_VERSION);
         return 0;
     }
-    if (strcmp(name, "--help") == 0) {
+    if (asks_help(name)) {
         print_usage(stdout);
         return 0;
     }

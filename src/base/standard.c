@@ -32,7 +32,8 @@ int standard_end(const char *program, int status)
 
 int standard_answer(const char *program, const char *argument, const char *usage)
 {
-    bool version = strcmp(argument, "--version") == 0, help = strcmp(argument, "--help") == 0;
+    bool version = strcmp(argument, "--version") == 0;
+    bool help = strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
     if (version)
         printf("%s %s\n", program, PACKAGE_VERSION);
     else

@@ -3,18 +3,7 @@
 #include "auth/algorithm.h"
 #include "command/command.h"
 #include "command/folder.h"
-#include "route/place.h"
-#include "route/statement_kind.h"
-
-static void print_fault(const struct fault *fault)
-{
-    printf("%s", fault->file);
-    if (fault->line)
-        printf(":%u", fault->line);
-    if (fault->column)
-        printf(":%u", fault->column);
-    printf(": %s\n", fault->text);
-}
+#include "command/slips.h"
 
 /* What a note says behind the name, and what to do. */
 static const char *const hazard_words[] = {
@@ -65,30 +54,6 @@ static void print_hazards(const struct route *route, const struct learned *learn
     print_unwatched(route, depends);
 }
 
-/* It may be another server's, so it is no fault; and a file at fault may have the route. */
-static void print_location(const struct command_folder *folder, const struct route *route)
-{
-    if (!route->location.size || folder->faults.count ||
-        route_table_read(folder->table, route->location))
-        return;
-    struct place place = place_of(route->text, (size_t)(route->location.data - route->text.data));
-    printf("%s:%u:%u: note: @location %.*s: no GET here has this path\n", route->file, place.line,
-           place.column, SPAN_PRINTF(route->location));
-}
-
-/* Who brings "?order=" from elsewhere means a column; a bound value is none. */
-static void print_order(const struct route *route)
-{
-    const struct statement *statement = &route->statement;
-    unsigned number = statement_order_parameter(statement->sql);
-    if (!number || number > statement->parameter_count)
-        return;
-    const char *name = route->params[statement->param_of[number - 1]].name;
-    printf("%s:%u: note: ORDER BY :%s is one value for all rows and orders nothing; tell what it "
-           "stands for, as in CASE WHEN :%s = 'title' THEN title END\n",
-           route->file, statement->line, name, name);
-}
-
 /* PostgreSQL prepares what the role may not run. */
 static void print_refusal(const struct route *route, const char *refusal)
 {
@@ -107,6 +72,27 @@ static void print_pages(const struct route *route, const struct learned *learned
                    "index may not serve its pages; take a column that is NOT NULL in its table, "
                    "in a statement without outer joins\n",
                    route->file, route->statement.line, SPAN_PRINTF(route->page.columns[i].name));
+}
+
+/*
+ * Who may take the roles of all clients should not have their rights before: a route without rls
+ * would give everybody what policies give one.
+ */
+static void print_inherited(const struct command_folder *folder)
+{
+    const struct route *with = NULL, *without = NULL;
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        const struct route *route = route_table_at(folder->table, i);
+        if (route->auth.rls && !with)
+            with = route;
+        else if (!route->auth.rls && route->statement.sql.size)
+            without = route;
+    }
+    if (with && without && folder->roles)
+        printf("%s:%u: note: %s has the rights of %s without taking the role, so routes without "
+               "rls have them too; ALTER ROLE %s NOINHERIT, from PostgreSQL 16 on GRANT ... WITH "
+               "INHERIT FALSE\n",
+               with->file, with->line, folder->role, folder->roles, folder->role);
 }
 
 /* Responders without tokens refuse such routes, and to start; once for all of them. */
@@ -156,14 +142,14 @@ int command_check(const struct options *options, int count, char **arguments)
     if (status)
         return status;
     for (size_t i = 0; i < folder.faults.count; i++)
-        print_fault(&folder.faults.faults[i]);
+        fault_print(&folder.faults.faults[i], stdout);
     for (size_t i = 0; i < route_table_count(folder.table); i++) {
         print_hazards(route_table_at(folder.table, i), folder.learned[i]);
         print_pages(route_table_at(folder.table, i), folder.learned[i]);
-        print_location(&folder, route_table_at(folder.table, i));
-        print_order(route_table_at(folder.table, i));
+        slips_print(folder.table, route_table_at(folder.table, i), folder.faults.count == 0);
         print_refusal(route_table_at(folder.table, i), folder.refusals[i]);
     }
+    print_inherited(&folder);
     print_tokens(options, &folder);
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);

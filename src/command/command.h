@@ -14,6 +14,7 @@ struct command {
     command_function *run; /* arguments[0] is the subcommand's name */
     const char *usage;     /* its arguments */
     const char *prose;
+    const char *options; /* a line for each, for its --help alone */
 };
 
 command_function command_check, command_routes, command_config, command_install, command_purge,

@@ -55,6 +55,7 @@ static void ask_database(const struct options *options, struct command_folder *f
         return;
     if (ask(folder, connection))
         folder->asked = ASKED_YES;
+    rights_inherited(connection, folder->arena, &folder->role, &folder->roles);
     db_disconnect(connection);
 }
 

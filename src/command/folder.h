@@ -22,6 +22,8 @@ struct command_folder {
     struct learned *
         *learned;          /* by index in the table; null: PostgreSQL was not asked or complained */
     const char **refusals; /* likewise: why the role that asked may not run it; null: it may */
+    const char *role;      /* who asked … */
+    const char *roles;     /* … and whose rights he has besides; null: nobody's, or not known */
     enum asked asked;
     struct db_failure failure;
 };

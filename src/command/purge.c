@@ -153,6 +153,22 @@ static bool database_failed(const struct db_failure *failure)
     return false;
 }
 
+/* Who leaves the schema out is told of the table that the routes read. */
+static void print_no_table(const struct command_folder *folder, const char *name)
+{
+    const struct watch *meant = NULL;
+    for (size_t i = 0; i < route_table_count(folder->table); i++) {
+        const struct learned *learned = folder->learned[i];
+        const struct depends *depends = learned ? learned->depends : NULL;
+        for (size_t j = 0; depends && j < depends->count; j++)
+            if (strcmp(depends->items[j].watch.table, name) == 0)
+                meant = &depends->items[j].watch;
+    }
+    fprintf(stderr, "larder purge: PostgreSQL has no table \"%s\"%s%s%s%s\n", name,
+            meant ? " in its search_path; the routes read " : "", meant ? meant->schema : "",
+            meant ? "." : "", meant ? meant->table : "");
+}
+
 static bool table_purge(struct purge *purge, const struct command_folder *folder,
                         struct db_connection *connection, const char *name)
 {
@@ -162,7 +178,7 @@ static bool table_purge(struct purge *purge, const struct command_folder *folder
     if (!watches_tables(connection, name, purge->arena, &tables, &count, &failure))
         return database_failed(&failure);
     if (!count) {
-        fprintf(stderr, "larder purge: PostgreSQL has no table \"%s\"\n", name);
+        print_no_table(folder, name);
         return false;
     }
     for (size_t i = 0; i < count; i++) {

@@ -132,7 +132,9 @@ int command_stats(const struct options *options, int count, char **arguments)
             return 2;
         }
     if (!counters_snapshot(options_text(options, OPTION_RUN), &counters, &error)) {
-        fprintf(stderr, "larder stats: %s\n", error.text);
+        fprintf(stderr, "larder stats: %s%s\n", error.text,
+                error.kind == ERROR_SYSTEM ? "; responders count there, where LARDER_RUN is theirs"
+                                           : "");
         return 1;
     }
     bool printed = json ? print_json(counters) : print_table(counters);

@@ -281,8 +281,7 @@ static void sample_check(struct verify *verify)
 static void print_faults(const struct fault_list *faults)
 {
     for (size_t i = 0; i < faults->count; i++)
-        fprintf(stderr, "%s:%u: %s\n", faults->faults[i].file, faults->faults[i].line,
-                faults->faults[i].text);
+        fault_print(&faults->faults[i], stderr);
 }
 
 /*

@@ -19,6 +19,14 @@
 /* Of an operator or a function that there is not for a type that the file gives. */
 #define GIVEN_NOTE "; leave the type out of @param to have the one that PostgreSQL needs there"
 
+/* Of what jsonb alone has. */
+#define BODY_NOTE "; :body is json, so where jsonb is wanted write :body::jsonb"
+
+/* Of what the role may not so much as name. */
+#define RIGHT_NOTE                                                                                 \
+    "; grant it to the role that asks (PGUSER), and for @auth rls to those of the tokens, as in "  \
+    "GRANT USAGE ON SCHEMA name TO role"
+
 /* Those behind them are the key's of a page, which the file does not name. */
 static unsigned named_count(const struct route *route, const struct statement *statement)
 {
@@ -33,14 +41,28 @@ static bool types_given(const struct route *route, const struct statement *state
     return false;
 }
 
-static const char *note_of(const struct route *route, const struct statement *statement,
-                           const char *state)
+static bool has_body(const struct route *route, const struct statement *statement)
 {
+    for (unsigned i = 0; i < named_count(route, statement); i++)
+        if (learn_param(route, statement, i)->place == PLACE_WHOLE_BODY)
+            return true;
+    return false;
+}
+
+static const char *note_of(const struct route *route, const struct statement *statement,
+                           const struct db_failure *failure)
+{
+    const char *state = failure->sqlstate;
     bool later = route->before_count && statement != &route->before[0];
     if (later && strcmp(state, "42P01") == 0)
         return LATER_NOTE;
     if (strcmp(state, "42P08") == 0 || strcmp(state, "42P18") == 0)
         return TYPE_NOTE;
+    if (strcmp(state, "42501") == 0)
+        return RIGHT_NOTE;
+    if (strcmp(state, "42883") == 0 && has_body(route, statement) &&
+        strstr(failure->message, "json"))
+        return BODY_NOTE;
     return strcmp(state, "42883") == 0 && types_given(route, statement) ? GIVEN_NOTE : "";
 }
 
@@ -78,7 +100,7 @@ const char *complaint_text(const struct route *route, const struct statement *st
     bytes_append_text(&out, "PostgreSQL: ");
     append_named(route, statement, span_of(failure->message), &out);
     bytes_append_format(&out, " (SQLSTATE %s)%s", failure->sqlstate,
-                        note_of(route, statement, failure->sqlstate));
+                        note_of(route, statement, failure));
     const char *text = out.failed ? NULL : arena_text(arena, bytes_span(&out));
     return text ? text : failure->message;
 }

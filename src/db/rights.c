@@ -45,3 +45,25 @@ const char *rights_refusal(struct db_connection *connection, const struct route 
     return found ? found
                  : refusal(connection, &route->statement, learned->id, learned->types, arena);
 }
+
+static const char inherited_sql[] =
+    "SELECT pg_catalog.quote_ident(current_user), pg_catalog.string_agg("
+    "m.roleid::pg_catalog.regrole::text, ', ' ORDER BY m.roleid::pg_catalog.regrole::text)"
+    " FROM pg_catalog.pg_auth_members AS m JOIN pg_catalog.pg_roles AS r ON r.oid = m.member"
+    " WHERE r.rolname = current_user AND NOT r.rolsuper"
+    " AND pg_catalog.pg_has_role(m.roleid, 'USAGE') HAVING pg_catalog.count(*) > 0";
+
+void rights_inherited(struct db_connection *connection, struct arena *arena, const char **ret_role,
+                      const char **ret_roles)
+{
+    struct db_result *result;
+    struct db_failure failure;
+    *ret_role = *ret_roles = NULL;
+    if (!db_execute(connection, inherited_sql, NULL, 0, PLAN_TIMEOUT, &result, &failure))
+        return;
+    if (db_result_rows(result) == 1) {
+        *ret_role = arena_text(arena, db_result_value(result, 0, 0));
+        *ret_roles = *ret_role ? arena_text(arena, db_result_value(result, 0, 1)) : NULL;
+    }
+    db_result_free(result);
+}

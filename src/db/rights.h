@@ -17,4 +17,11 @@
 const char *rights_refusal(struct db_connection *connection, const struct route *route,
                            const struct learned *learned, struct arena *arena);
 
+/*
+ * Fills *ret_role with the session's role and *ret_roles with those whose rights it has without
+ * taking them (INHERIT), in the arena; null: there are none, or it can't be told.
+ */
+void rights_inherited(struct db_connection *connection, struct arena *arena, const char **ret_role,
+                      const char **ret_roles);
+
 #endif

@@ -1,6 +1,7 @@
 #include "route/bind.h"
 
 #include "route/annotation.h"
+#include "route/sql_scan.h"
 #include "route/statement_kind.h"
 
 /* The params as they are found; an array with room for the most there can be. */
@@ -188,8 +189,11 @@ static bool undeclared_bind(struct binder *binder, struct span name, const char 
 static void name_used(struct binder *binder, struct span name)
 {
     struct declared *declared = declared_find(binder->draft, name);
+    int param = route_param_find(binder->route, name);
     if (declared)
         declared->used = true;
+    if (param >= 0)
+        binder->route->params[param].used = true;
 }
 
 static bool placeholders_bind(struct binder *binder, const struct statement *statement)
@@ -220,12 +224,37 @@ static bool references_bind(struct binder *binder)
 {
     for (const struct reference *reference = binder->draft->references; reference;
          reference = reference->next) {
-        name_used(binder, reference->name);
         if (route_param_find(binder->route, reference->name) < 0 &&
             !undeclared_bind(binder, reference->name, "", binder->route->line, reference->source))
             return false;
+        name_used(binder, reference->name);
     }
     return true;
+}
+
+static bool names_at(struct span sql, size_t at, struct span name)
+{
+    struct span rest = span_from(sql, at);
+    return rest.size > name.size && rest.data[0] == ':' &&
+           span_equal(span_first(span_from(rest, 1), name.size), name) &&
+           !sql_is_word(sql_byte(rest, 1 + name.size));
+}
+
+/* Does the statement have :name all the same? Then in quotes, or in a comment. */
+static bool statement_quotes(const struct statement *statement, struct span name)
+{
+    for (size_t at = 0; at < statement->sql.size; at++)
+        if (names_at(statement->sql, at, name))
+            return true;
+    return false;
+}
+
+bool route_quotes(const struct route *route, const char *name)
+{
+    for (size_t i = 0; i < route->before_count; i++)
+        if (statement_quotes(&route->before[i], span_of(name)))
+            return true;
+    return statement_quotes(&route->statement, span_of(name));
 }
 
 static void uses_check(struct binder *binder)
@@ -235,8 +264,9 @@ static void uses_check(struct binder *binder)
         if (!declared->used)
             draft_fault(binder->draft, declared->at,
                         "@param %s is used nowhere: not in the path, the statement or another "
-                        "annotation",
-                        declared->param.name);
+                        "annotation%s",
+                        declared->param.name,
+                        route_quotes(binder->route, declared->param.name) ? ROUTE_QUOTED : "");
 }
 
 static bool statement_uses(const struct route *route, enum param_place place)

@@ -102,3 +102,13 @@ void fault_log(enum log_level level, const char *event, struct fault_list *fault
             log_event(level, event, "%s: %s", fault->file, fault->text);
     }
 }
+
+void fault_print(const struct fault *fault, FILE *to)
+{
+    fprintf(to, "%s", fault->file);
+    if (fault->line)
+        fprintf(to, ":%u", fault->line);
+    if (fault->column)
+        fprintf(to, ":%u", fault->column);
+    fprintf(to, ": %s\n", fault->text);
+}

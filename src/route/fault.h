@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/compiler.h"
@@ -39,6 +40,9 @@ void fault_add_arguments(struct fault_list *list, const char *file, unsigned lin
 void fault_sort(struct fault_list *list);
 
 void fault_list_free(struct fault_list *list);
+
+/* "file:line:column: text", as far as it has them. */
+void fault_print(const struct fault *fault, FILE *to);
 
 /* A line of log for each, in their order: file and line, where it has one. */
 void fault_log(enum log_level level, const char *event, struct fault_list *faults);

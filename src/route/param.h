@@ -69,6 +69,7 @@ struct param {
     const char *name;
     unsigned line; /* of its @param, or where it first stands */
     enum param_place place;
+    bool used;             /* the statement or an annotation has it, not the path alone */
     enum param_type type;  /* of one element when `array` */
     bool array;            /* "int[]": a query parameter given several times, or {a,b} */
     struct span type_name; /* as written, for TYPE_OTHER */

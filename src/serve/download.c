@@ -133,7 +133,7 @@ static void failure_log(const struct download *download, const struct failure_ro
 static void failed(struct download *download, struct db_failure *failure)
 {
     struct exchange *exchange = download->exchange;
-    if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count == 0)
+    if (failure->kind == DB_FAILURE_VALUE && !failure_has_suspects(exchange))
         failure->kind = DB_FAILURE_STATEMENT;
     const struct failure_row *row = failure_row_of(failure->kind);
     bool opened = download->outlet && outlet_opened(download->outlet);

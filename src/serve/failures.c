@@ -91,7 +91,7 @@ enum log_level failure_level(const struct exchange *exchange, const struct failu
 void failure_answer(struct exchange *exchange, const struct failure_row *row)
 {
     if (is_clients(exchange, row)) {
-        bearer_forbid(exchange, "The database does not let this role ask.");
+        bearer_forbid(exchange, "The database does not let this role do this.");
         return;
     }
     exchange_problem(exchange, row->status, row->detail);
@@ -161,11 +161,25 @@ static size_t suspects(const struct exchange *exchange, suspicion *is_suspect,
     return count;
 }
 
-/* The suspects; where none is, every one. */
+bool failure_has_suspects(const struct exchange *exchange)
+{
+    return exchange->served->route->param_count || exchange->identity;
+}
+
+/* What a policy may read of request.jwt.claims. */
+static const struct problem_item token_item = {
+    .name = "Authorization",
+    .in = "header",
+    .detail = "may have a token with a claim that the database does not take"};
+
+/*
+ * The suspects; where none is, every one. Where policies look at the token its claims are among
+ * them, and rather than what Larder has brought into a form that PostgreSQL takes.
+ */
 void failure_answer_value(struct exchange *exchange, const struct failure_row *row,
                           const struct db_failure *failure)
 {
-    size_t most = exchange->served->route->param_count;
+    size_t most = exchange->served->route->param_count + 1;
     struct problem_item *items = arena_array(exchange->desk->arena, most, sizeof *items);
     if (!items) {
         exchange_memory(exchange);
@@ -173,7 +187,9 @@ void failure_answer_value(struct exchange *exchange, const struct failure_row *r
     }
     size_t count = suspects(exchange, suspicion_of(failure), items);
     if (!count)
-        count = suspects(exchange, is_any, items);
+        count = suspects(exchange, exchange->identity ? is_long : is_any, items);
+    if (exchange->identity)
+        items[count++] = token_item;
     exchange_problem_items(exchange, row->status, row->detail, items, count);
 }
 

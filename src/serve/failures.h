@@ -25,7 +25,14 @@ const struct failure_row *failure_row_of(enum db_failure_kind kind);
  */
 void failure_answer(struct exchange *exchange, const struct failure_row *row);
 
-/* The same, naming the parameters whose values PostgreSQL may have refused: none that has no value.
+/*
+ * Can it be a client's value that PostgreSQL refused: a parameter's, or a claim's, which policies
+ * look at? Where neither is it is the statement's own doing.
+ */
+bool failure_has_suspects(const struct exchange *exchange);
+
+/* Settles it, naming the parameters whose values PostgreSQL may have refused: none that has no
+ * value.
  */
 void failure_answer_value(struct exchange *exchange, const struct failure_row *row,
                           const struct db_failure *failure);

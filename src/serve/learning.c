@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cache/bump.h"
 #include "serve/installed.h"
+#include "serve/unwatched.h"
 
 /* The clock of the last change of definitions this host can know of; UINT64_MAX: it can't know. */
 static uint64_t definitions_clock(const struct server *server)
@@ -28,8 +29,10 @@ bool learning_ask(struct server *server, struct live *live, struct fault_list *f
     /* Of routes that are served already some may have been asked about before. */
     if (told && live != server->live && clock != UINT64_MAX && !db_standby(connection))
         live_know(live, clock);
-    if (told)
+    if (told) {
         installed_ask(server, connection);
+        unwatched_tell(server, live);
+    }
     db_disconnect(connection);
     return told;
 }
@@ -111,6 +114,7 @@ static void tick_definitions(struct server *server)
     if (changed) {
         db_pool_forget_prepared(server->pool);
         log_event(LOG_INFO, "database", "definitions changed: what the routes read is learnt anew");
+        unwatched_tell(server, server->live);
     }
     fault_log(LOG_ERROR, "route", &faults);
     fault_list_free(&faults);

@@ -35,8 +35,7 @@ static bool last_good(struct exchange *exchange)
 
 static void answer_failure(struct exchange *exchange, struct db_failure *failure)
 {
-    /* A route without parameters has nobody else to blame. */
-    if (failure->kind == DB_FAILURE_VALUE && exchange->served->route->param_count == 0)
+    if (failure->kind == DB_FAILURE_VALUE && !failure_has_suspects(exchange))
         failure->kind = DB_FAILURE_STATEMENT;
     if (failure_answer_raised(exchange, "query", failure))
         return;

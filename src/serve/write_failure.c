@@ -162,7 +162,7 @@ void write_failure_answer(struct exchange *exchange, const struct db_failure *fa
               exchange->served->route->name, failure->message, failure->sqlstate);
     if (violation)
         violation_answer(exchange, violation, failure);
-    else if (row->status == 422 && exchange->served->route->param_count)
+    else if (row->status == 422 && failure_has_suspects(exchange))
         failure_answer_value(exchange, row, failure);
     else
         failure_answer(exchange, row);

@@ -92,10 +92,11 @@ def seconds_left(answer):
     ("/table", "ALTER TABLE first RENAME TO unused; ALTER TABLE second RENAME TO first"),
 ])
 def test_what_reads_another_table_from_now_on(served, target, statement):
-    """Its answer changes by itself, and with every change of that table once `larder install` has run again."""
+    """Its answer changes by itself, and with every change of that table once `larder install` has run again, as the log says."""
     kept_for_its_ttl(served, target)
     served.sql(statement)
     wait_for_body(lambda: served.direct(target), {"word": "second"}, 20)
+    wait_until(lambda: "no triggers for what" in served.log_text(), 20, "a line on the table that has none")
     served.install()
     kept_for_its_ttl(served, target)
     table = "first" if target == "/table" else "second"

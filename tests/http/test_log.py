@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import subprocess
 import time
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from support import fastcgi
 from support.gate import ROUTE as GATE, Gate
 from support.launch import launched, write_route
+from support.paths import program
 from support.waiting import wait_until
 
 ROUTES = {"word": "-- @http GET /word\n-- @result row\nSELECT 'old' AS word", "gate": GATE}
@@ -105,6 +107,42 @@ def test_a_slow_request_is_logged_and_a_quick_one_is_not(base, launch):
     slow = wait_until(lambda: SLOW_LINE.findall(responder.log_text()), 5, "a slow request's line")
     assert [float(took) >= 420 for path, took in slow if path == "/gate"] == [True]
     assert all(float(took) >= 400 for _, took in slow), "what is slow on this machine is told, nothing else"
+
+
+# Who forgot larder install
+
+def test_tables_without_triggers_are_named_until_larder_install_was_run(launch, base, tmp_path):
+    base.sql("CREATE TABLE forgotten (id int); CREATE TABLE left_out (id int); CREATE TABLE plain (id int);" +
+             "".join(f"CREATE TABLE one_of_{number} (id int);" for number in range(9)))
+    route = "-- @http GET /{0}\n-- @cache ttl=300s\nSELECT id FROM {0}"
+    responder = launch({name: route.format(name) for name in ("forgotten", "left_out")} |
+                       {"plain": "-- @http GET /plain\nSELECT id FROM plain",
+                        "again": route.format("forgotten").replace("/forgotten", "/again")})
+    told = re.compile(r" warning routes: no triggers for what (.*): answers are kept for LARDER_GUARD_TTL alone; run \"larder install\"$",
+                      re.MULTILINE)
+    (said,) = told.findall(responder.log_text())
+    count, names = said.split(" read of ")
+    assert count == "3 routes" and sorted(names.split(", ")) == ["public.forgotten", "public.left_out"]
+    install(base, tmp_path)
+    responder.reload()
+    assert told.findall(responder.log_text()) == [said]
+    write_route(tmp_path, "many", "-- @http GET /many\n-- @cache ttl=300s\nSELECT * FROM " +
+                " CROSS JOIN ".join(f"(SELECT id AS id{number} FROM one_of_{number}) AS a{number}" for number in range(9)))
+    responder.reload()
+    (_, many) = told.findall(responder.log_text())
+    assert many.startswith("1 route reads of public.one_of_") and many.count("one_of") == 8 and many.endswith(", …")
+
+
+def test_nothing_is_said_of_triggers_without_redis(launch, base):
+    base.sql("CREATE TABLE unkept (id int)")
+    responder = launch({"unkept": "-- @http GET /unkept\n-- @cache ttl=300s\nSELECT id FROM unkept"}, LARDER_REDIS="")
+    assert "no triggers" not in responder.log_text()
+
+
+def install(base, folder):
+    done = subprocess.run([program("larder"), "install", f"{folder}/routes"], env=base.environment(), capture_output=True, text=True,
+                          check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 # What happened in a request

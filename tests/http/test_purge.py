@@ -15,6 +15,7 @@ SCHEMA = """
 CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL);
 CREATE TABLE notes (id int PRIMARY KEY, text text NOT NULL);
 CREATE TABLE unread (id int PRIMARY KEY);
+CREATE SCHEMA apart; CREATE TABLE apart.coins (id int PRIMARY KEY);
 CREATE TABLE parts (id int NOT NULL, word text) PARTITION BY RANGE (id);
 CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (10);
 """
@@ -35,6 +36,7 @@ ROUTES = {
     "user": route("/users/{id}", "SELECT name AS word FROM users WHERE id = :id", "@depends users.id = :id"),
     "users": route("/users", "SELECT string_agg(name, ' ' ORDER BY id) AS word FROM users"),
     "note": route("/notes/{id}", "SELECT text AS word FROM notes WHERE id = :id", "@tags notes note:{id}"),
+    "coins": route("/coins", "SELECT count(*) AS coins FROM apart.coins"),
     "parts": route("/parts", "SELECT string_agg(word, ' ' ORDER BY id) AS word FROM parts"),
 }
 TARGETS = ("/users/1", "/users/2", "/users", "/notes/1", "/notes/2", "/parts")
@@ -156,6 +158,8 @@ def test_a_wrong_call_strikes_nothing(served, arguments, complaint):
     (["note:1"], {"LARDER_REDIS": "redis://:secret@127.0.0.1:1/0"}, "Redis at 127.0.0.1:1: Connection refused"),
     (["note:1"], {"LARDER_REDIS": "unix:/nowhere/redis.sock"}, "Redis at /nowhere/redis.sock: No such file or directory"),
     (["--table", "no.such"], {}, 'PostgreSQL has no table "no.such"'),
+    (["--table", "such"], {}, 'PostgreSQL has no table "such"\n'),
+    (["--table", "coins"], {}, 'PostgreSQL has no table "coins" in its search_path; the routes read apart.coins'),
     (["--table", "a.b.c.d"], {}, "PostgreSQL: "),
     (["note:1", "--table", "unread"], {}, '"unread"'),
     (["--table", "users"], {"PGPORT": str(free_port())}, "PostgreSQL: "),

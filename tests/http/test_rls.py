@@ -42,6 +42,9 @@ CREATE TABLE teams (id int PRIMARY KEY); INSERT INTO teams VALUES (1), (2); GRAN
 ALTER TABLE teams ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON teams TO rls_reader USING (id = 1);
 CREATE POLICY shared ON teams TO rls_team USING (id = 2);
+CREATE TABLE casts (id bigint); GRANT SELECT, INSERT ON casts TO rls_editor; ALTER TABLE casts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY number ON casts USING ((current_setting('request.jwt.claims', true)::json ->> 'number')::int > 0);
+INSERT INTO casts VALUES (1);
 GRANT USAGE ON SCHEMA vault TO rls_reader, larder; GRANT SELECT ON vault.coins TO rls_reader, larder;
 """
 ASK = "SELECT id, word FROM notes ORDER BY id"
@@ -69,6 +72,12 @@ ROUTES = SENTINEL_ROUTE | {
                    "@auth required rls", "@cache ttl=1s stale=300s", "@result row"),
     "claim": route("/claim/{id}", "SELECT :auth.sub::text AS sub, id FROM notes WHERE id = :id", "@auth optional",
                    "@cache ttl=1s stale=300s error=300s negative=1s", "@result row"),
+    "cast": route("/cast", "SELECT id FROM casts", "@auth required rls"),
+    "cast_one": route("/cast/{id}", "SELECT id FROM casts WHERE id = :id AND (:word IS NULL OR :word <> '')", "@auth required rls",
+                      "@param id bigint", "@param word text default=null"),
+    "cast_write": route("/cast", "INSERT INTO casts SELECT 2 FROM casts", "@auth required rls").replace("GET", "POST"),
+    "cast_write_one": route("/cast/{id}", "INSERT INTO casts SELECT :id FROM casts", "@auth required rls").replace("GET", "POST"),
+    "cast_load": route("/casts.csv", "SELECT id FROM casts", "@auth required rls", "@stream csv"),
     "zone": route("/zone", "SELECT set_config('TimeZone', :zone, true) AS zone", "@auth required rls",
                   "@param zone text", "@result row"),
 }
@@ -154,6 +163,21 @@ def test_what_the_role_may_not_read_is_403(served):
 def test_a_bad_setting_within_the_statement_is_no_matter_of_roles(served):
     assert served.get("/zone?zone=UTC", headers=reader("ann")).json() == {"zone": "UTC"}
     assert served.get("/zone?zone=nowhere", headers=reader("ann")).status in (422, 500)
+
+
+def test_a_claim_that_a_policy_can_not_read_is_laid_to_the_token(served):
+    """The parameters that Larder has brought into PostgreSQL's form are not suspected."""
+    token = {"name": "Authorization", "in": "header", "detail": "may have a token with a claim that the database does not take"}
+    for target in ("/cast", "/cast/1"):
+        assert served.get(target, headers=bearer("ann", role="rls_editor", number="7")).status == 200
+        problem = served.get(target, headers=bearer("ann", role="rls_editor", number="seven")).problem(422)
+        assert problem["errors"] == [token]
+    assert served.get("/casts.csv", headers=bearer("ann", role="rls_editor", number="seven")).problem(422)["errors"] == [token]
+    for path in ("/cast", "/cast/1"):
+        problem = served.request(path, "POST", headers=bearer("ann", role="rls_editor", number="seven")).problem(422)
+        assert problem["errors"] == [token]
+    problem = served.get("/cast/1?word=x", headers=bearer("ann", role="rls_editor", number="seven")).problem(422)
+    assert [item["name"] for item in problem["errors"]] == ["word", "Authorization"]
 
 
 def test_nobody_has_the_role_that_is_configured(served, work_folder):

@@ -202,7 +202,7 @@ def test_other_arguments_are_refused(served, arguments, status, said):
 def test_counters_that_are_not_there_or_not_whole(served, tmp_path):
     done = larder_stats(served, LARDER_RUN=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"larder stats: {tmp_path}/counters-1: No such file or directory\n"
+    assert done.stderr == f"larder stats: {tmp_path}/counters-1: No such file or directory; responders count there, where LARDER_RUN is theirs\n"
     (tmp_path / "counters-1").touch()
     assert f"no process could make {tmp_path}/counters-1" in larder_stats(served, LARDER_RUN=str(tmp_path)).stderr
     for content in (b"x" * 100, bytes(os.path.getsize(f"{served.run}/counters-1"))):

@@ -469,13 +469,13 @@ def test_a_writer_causes_no_false_alarm(stack):
     ({"LARDER_REDIS": None}, "LARDER_REDIS is not set"),
     ({"LARDER_REDIS": f"redis://127.0.0.1:{free_port()}/0"}, "Redis"),
     ({"PGPORT": str(free_port())}, "PostgreSQL: "),
-    ({"LARDER_ROUTES": "/nowhere"}, "the routes in /nowhere were not loaded"),
+    ({"LARDER_ROUTES": "/nowhere"}, "\n/nowhere: can't be read: No such file or directory\nlarder verify: the routes in /nowhere were not loaded"),
     ({"LARDER_ETAG_KEY_FILE": "/nowhere/key"}, "LARDER_ETAG_KEY_FILE: /nowhere/key"),
 ])
 def test_what_is_in_the_way_is_said(served, environment, complaint):
     verified = verify(served, **environment)
     assert verified.status == 1
-    assert complaint in verified.errors
+    assert complaint in "\n" + verified.errors
     assert not verified.differences
 
 
