@@ -339,6 +339,23 @@ def test_a_role_that_may_not_look_at_settings_of_roles(served):
     wait_until(lambda: served.direct("/write", method="POST").status == 204, 20, "the write")
 
 
+def test_an_owner_that_may_not_look_at_settings_of_roles(served):
+    """The same, of larderd's look, which is made with the rights of the schema's owner: all else is heard of still."""
+    def told():
+        return served.larderd.log_text().count("are not heard of")
+
+    keep(lambda: served.direct("/said"))
+    served.postgres.execute("REVOKE SELECT ON pg_catalog.pg_db_role_setting FROM PUBLIC", database=served.database)
+    wait_until(told, 20, "the warning")
+    served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+    wait_for_body(lambda: served.direct("/said"), {"word": "second"}, 20)
+    kept_for_its_ttl(served, "/table")
+    assert told() == 1
+    served.postgres.execute("GRANT SELECT ON pg_catalog.pg_db_role_setting TO PUBLIC", database=served.database)
+    wait_until(lambda: "are heard of" in served.larderd.log_text(), 20, "that they are heard of")
+    assert "could not be looked at" not in served.larderd.log_text()
+
+
 def stopped_in_a_view(served):
     """Stops the responder while the view of what a route reads is made; false where that was over before."""
     waits = "SELECT count(*) FROM pg_locks WHERE relation = 'pg_rewrite'::regclass AND NOT granted"

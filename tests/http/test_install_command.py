@@ -551,6 +551,32 @@ def test_a_partition_that_is_being_detached_is_heard_of_while_old_readers_hold_i
     assert changed(settled) == [DAYS]
 
 
+def test_settings_count_of_roles_that_can_open_a_session_here(settled):
+    """And SET ROLE, by which statements run as others (rls), brings no settings."""
+    role, server, name = f"apart_{settled.name}", settled.server, settled.name
+    server.execute(f"CREATE ROLE {role} NOLOGIN")
+    try:
+        changed(settled)
+        server.execute(f"ALTER ROLE {role} SET search_path = other")
+        server.execute(f"ALTER ROLE {role} IN DATABASE {name} SET search_path = other")
+        server.execute("ALTER ROLE larder IN DATABASE postgres SET application_name = 'x'")
+        assert changed(settled) == []
+        server.execute(f"ALTER ROLE {role} LOGIN")
+        assert changed(settled) == ["*"] and changed(settled) == []
+        server.execute(f"ALTER ROLE {role} SET search_path = another")
+        assert changed(settled) == ["*"]
+        server.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+        changed(settled)
+        server.execute(f"ALTER ROLE {role} SET search_path = other")
+        assert changed(settled) == []
+        server.execute(f"ALTER DATABASE {name} SET search_path = another, public")
+        assert changed(settled) == ["*"]
+    finally:
+        server.execute("ALTER ROLE larder IN DATABASE postgres RESET ALL")
+        server.execute(f"ALTER ROLE {role} IN DATABASE {name} RESET ALL")
+        server.execute(f"DROP ROLE {role}")
+
+
 def test_a_copy_of_the_database_put_in_its_place_is_heard_of(settled):
     """It is as the original was when it was copied, whatever became of that since."""
     name = settled.name
