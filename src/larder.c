@@ -16,7 +16,7 @@ static const struct command commands[] = {
      "reports every fault of the route files; asks PostgreSQL too where one is configured"},
     {"routes", command_routes, "[--depends] [--offline] [DIR]",
      "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read"},
-    {"install", command_install, "[--print] [--remove] [--replica] [--to ROLE] [DIR]",
+    {"install", command_install, "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]",
      "puts into the database what tells of changes to all that the routes read"},
     {"purge", command_purge, "[--all] [--table TABLE]... [TAG]...",
      "makes the kept answers old that carry a tag, or that depend on a table, or all"},
