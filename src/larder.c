@@ -24,12 +24,14 @@ static const struct command commands[] = {
     {"routes", command_routes, "[--depends] [--offline] [DIR]",
      "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read",
      "  --depends         prints the tables and columns that each route reads\n" OFFLINE DIR},
-    {"install", command_install, "[--print] [--remove] [--replica] [--to ROLE] [DIR]",
+    {"install", command_install,
+     "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]",
      "puts into the database what tells of changes to all that the routes read",
      "  --print           shows the SQL that would be run, and runs nothing\n"
      "  --remove          takes everything away again\n"
      "  --replica         the triggers fire for what replication applies, too\n"
-     "  --to ROLE         grants ROLE what responders and larderd need\n" DIR
+     "  --to ROLE         grants ROLE what responders and larderd need\n"
+     "  --wait DURATION   begins anew for so long while others use a table, as 5m\n" DIR
      "It connects by PGHOST, PGDATABASE, PGUSER and the like, as a role with TRIGGER on the\n"
      "tables and CREATE on the database.\n"},
     {"purge", command_purge, "[--all] [--table TABLE]... [TAG]...",

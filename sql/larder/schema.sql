@@ -343,7 +343,18 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
 #variable_conflict use_column
 DECLARE
     here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+    settings text;
 BEGIN
+    -- What sessions that are opened from now on find where a name has no schema, and how they write values. Some hosts
+    -- keep these from everybody. SET ROLE brings no settings, so a role counts only if it can open a session here.
+    IF has_table_privilege('pg_db_role_setting', 'SELECT') THEN
+        settings := (
+            SELECT md5(string_agg(concat_ws(' ', s.setdatabase, s.setrole, s.setconfig), ','
+                ORDER BY s.setdatabase, s.setrole))
+            FROM pg_db_role_setting AS s LEFT JOIN pg_roles AS r ON r.oid = s.setrole
+            WHERE s.setdatabase IN (0, here)
+                AND (s.setrole = 0 OR (r.rolcanlogin AND has_database_privilege(r.oid, here, 'CONNECT'))));
+    END IF;
     RETURN QUERY
     WITH RECURSIVE watched AS (
         SELECT DISTINCT w.schema, w."table", format('%I.%I', w.schema, w."table") AS name FROM larder.watch AS w
@@ -398,10 +409,7 @@ BEGIN
         (SELECT md5(string_agg(m::text, ' ' ORDER BY m.roleid, m.member, m.grantor)) FROM pg_auth_members AS m),
         (SELECT md5(string_agg(concat_ws(' ', r.oid, r.rolname, r.rolsuper, r.rolinherit, r.rolbypassrls), ','
              ORDER BY r.oid)) FROM pg_roles AS r),
-        -- What sessions that are opened from now on find where a name has no schema, and how they write values.
-        (SELECT md5(string_agg(concat_ws(' ', s.setdatabase, s.setrole, s.setconfig), ','
-             ORDER BY s.setdatabase, s.setrole))
-         FROM pg_db_role_setting AS s WHERE s.setdatabase IN (0, here)),
+        settings,
         -- Not the types that come and go with each table.
         (SELECT md5(string_agg(t.xmin::text, ' ' ORDER BY t.oid))
          FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace

@@ -8,12 +8,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/duration.h"
 #include "command/command.h"
 #include "command/folder.h"
 #include "command/install.h"
 #include "db/install_survey.h"
 
-/* For how long it is begun anew where others' locks are in the way, µs. */
+/* For how long it is begun anew where others' locks are in the way, without --wait: µs. */
 #define TRY_TIME (10 * INT64_C(1000000))
 
 /*
@@ -24,10 +25,11 @@
 #define HELD_TIME (800 * INT64_C(1000))
 #define HELD_LEAST (200 * INT64_C(1000))
 
-#define USAGE "[--print] [--remove] [--replica] [--to ROLE] [DIR]"
+#define USAGE "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]"
 
 struct call {
     bool print, remove;
+    int64_t wait; /* µs; 0: not given */
     char *path;
     struct install_settings settings;
 };
@@ -85,24 +87,55 @@ static bool flag_read(const char *word, struct call *call)
     return false;
 }
 
+static bool to_read(struct call *call, const char *text)
+{
+    call->settings.daemon = text;
+    return true;
+}
+
+static bool wait_read(struct call *call, const char *text)
+{
+    struct error error;
+    return duration_parse(span_of(text), &call->wait, &error) && call->wait > 0;
+}
+
+static const struct valued {
+    const char *word, *needs;
+    bool (*read)(struct call *call, const char *text);
+} valued[] = {{"--to", "a role", to_read},
+              {"--wait", "a duration above 0, as 30s or 5m", wait_read}};
+
+static const struct valued *valued_find(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(valued); i++)
+        if (strcmp(word, valued[i].word) == 0)
+            return &valued[i];
+    return NULL;
+}
+
+static bool word_read(char *word, struct call *call)
+{
+    if (flag_read(word, call))
+        return true;
+    if (word[0] == '-' || call->path) {
+        fprintf(stderr, "larder install: \"%s\" is not allowed; allowed: " USAGE "\n", word);
+        return false;
+    }
+    call->path = word;
+    return true;
+}
+
 static bool call_read(int count, char **arguments, struct call *call)
 {
     for (int i = 1; i < count; i++) {
-        char *word = arguments[i];
-        if (strcmp(word, "--to") == 0 && i + 1 < count) {
-            call->settings.daemon = arguments[++i];
-        } else if (!flag_read(word, call)) {
-            if (strcmp(word, "--to") == 0) {
-                fputs("larder install: --to needs a role; allowed: " USAGE "\n", stderr);
-                return false;
-            }
-            if (word[0] == '-' || call->path) {
-                fprintf(stderr, "larder install: \"%s\" is not allowed; allowed: " USAGE "\n",
-                        word);
-                return false;
-            }
-            call->path = word;
+        const struct valued *row = valued_find(arguments[i]);
+        if (row && (++i == count || !row->read(call, arguments[i]))) {
+            fprintf(stderr, "larder install: %s needs %s; allowed: " USAGE "\n", row->word,
+                    row->needs);
+            return false;
         }
+        if (!row && !word_read(arguments[i], call))
+            return false;
     }
     return true;
 }
@@ -230,10 +263,10 @@ static bool plan_make(struct run *run)
  */
 static bool may_go_again(struct run *run, const char *table)
 {
-    bool locked = run->held && db_failure_is_lock(&run->failure);
+    bool locked = (run->held || run->call.wait) && db_failure_is_lock(&run->failure);
     bool deadlock = strcmp(run->failure.sqlstate, "40P01") == 0;
     run->again = (locked || deadlock) && clock_monotonic() < run->until;
-    if (locked && table)
+    if (locked && table && run->held)
         run->in_way_of = table;
     return run->again;
 }
@@ -247,6 +280,17 @@ static const char *lock_hint(const struct run *run, const char *table)
                      : "another transaction has used the table for more than 3 seconds";
 }
 
+/* Who uses it now may be another than who did. */
+static void holder_tell(struct run *run, const char *table)
+{
+    const char *holder = NULL;
+    struct db_failure failure;
+    if (!table || !db_script(run->connection, "ROLLBACK", INSTALL_TIMEOUT, &failure) ||
+        !install_survey_holder(run->connection, table, run->arena, &holder, &failure))
+        return;
+    fprintf(stderr, "; now %s", holder ? holder : "nobody uses it");
+}
+
 /* One round trip; what went wrong is told with the table it was about. */
 static int step_run(struct run *run, const char *sql, const char *table)
 {
@@ -256,8 +300,11 @@ static int step_run(struct run *run, const char *sql, const char *table)
         return 1;
     fprintf(stderr, "larder install: %s%s%s", table ? table : "", table ? ": " : "",
             run->failure.message);
-    if (db_failure_is_lock(&run->failure))
-        fprintf(stderr, "; %s; run it again later", lock_hint(run, table));
+    if (db_failure_is_lock(&run->failure)) {
+        fprintf(stderr, "; %s", lock_hint(run, table));
+        holder_tell(run, table);
+        fputs("; end what lasts, and run it again, with --wait for longer", stderr);
+    }
     fprintf(stderr, "%s; nothing was changed\n", remedy_of(&run->failure));
     return 1;
 }
@@ -363,7 +410,7 @@ static int work(const struct options *options, char *name, struct run *run,
     int status = run->call.remove ? 0 : watches_read(options, name, run, folder);
     if (status)
         return status;
-    run->until = clock_monotonic() + TRY_TIME;
+    run->until = clock_monotonic() + (run->call.wait ? run->call.wait : TRY_TIME);
     do {
         run->again = false;
         run->held = 0;

@@ -26,15 +26,23 @@ struct db_result;
  * which holds one table and wants another, as often as we, who can always ask again.
  */
 #define DB_LOCK_PATIENCE "200ms"
+#define DB_LOCK_GLANCE "20ms" /* … when it is over */
 
-/*
- * Until then (monotonic µs) learning waits for locks over this connection, however many routes are
- * asked about; what is locked behind that is waited for once.
- */
-void db_lock_deadline_set(struct db_connection *connection, int64_t deadline);
+/* Until when learning waits for locks over a connection, however many routes are asked about. */
+struct db_patience {
+    int64_t deadline;            /* monotonic µs */
+    bool (*ends)(void *context); /* null, or: is it to end before? */
+    void *context;
+};
 
-/* That, or `deadline` where it comes sooner. */
-int64_t db_lock_deadline(const struct db_connection *connection, int64_t deadline);
+/* What is locked behind that is waited for once, for DB_LOCK_GLANCE. */
+void db_patience_set(struct db_connection *connection, const struct db_patience *patience);
+
+/* May a lock that was not had be asked for again? Not behind `deadline` in any case. */
+bool db_patience_lasts(const struct db_connection *connection, int64_t deadline);
+
+/* For how long the next lock is waited for at once, as PostgreSQL's lock_timeout. */
+const char *db_lock_timeout(const struct db_connection *connection);
 
 /* How long after a statement's own time-out the server's word on it is awaited. */
 #define DB_GRACE (500 * INT64_C(1000))
@@ -111,7 +119,7 @@ MUST_CHECK bool db_script(struct db_connection *connection, const char *sql, int
 
 /*
  * What PostgreSQL says of a statement without running it. Within `timeout` (µs) a lock is waited
- * for in pieces of DB_LOCK_PATIENCE, between which nothing is held; the connection outlives that.
+ * for in pieces (db_lock_timeout), between which nothing is held; the connection outlives that.
  */
 struct db_description {
     int parameter_count;

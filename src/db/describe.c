@@ -38,12 +38,15 @@ static bool description_copy(const PGresult *rows, struct db_description *ret_de
 enum reply { REPLY_PATIENCE, REPLY_PREPARED, REPLY_DESCRIPTION, REPLIES };
 
 /* set_config: SET LOCAL would warn where no BEGIN came before. */
-#define PATIENCE "SELECT pg_catalog.set_config('lock_timeout', '" DB_LOCK_PATIENCE "', true)"
+static const char patience_sql[] = "SELECT pg_catalog.set_config('lock_timeout', $1, true)";
 
-static bool describe_send(PGconn *handle, const char *sql, const uint32_t *types, int type_count)
+static bool describe_send(const struct db_connection *connection, const char *sql,
+                          const uint32_t *types, int type_count)
 {
+    PGconn *handle = connection->handle;
+    const char *const values[] = {db_lock_timeout(connection)};
     return PQenterPipelineMode(handle) &&
-           PQsendQueryParams(handle, PATIENCE, 0, NULL, NULL, NULL, NULL, 0) &&
+           PQsendQueryParams(handle, patience_sql, 1, NULL, values, NULL, NULL, 0) &&
            PQsendPrepare(handle, "", sql, type_count, types) &&
            PQsendDescribePrepared(handle, "") && PQpipelineSync(handle);
 }
@@ -54,7 +57,7 @@ static bool describe_once(struct db_connection *connection, const char *sql, con
 {
     PGresult *results[REPLIES];
     struct db_replies replies = {.results = results, .count = REPLIES};
-    if (!describe_send(connection->handle, sql, types, type_count))
+    if (!describe_send(connection, sql, types, type_count))
         return db_lost(connection, failure);
     bool described = db_round_collect(connection, deadline, &replies, failure);
     if (!connection->dead)
@@ -67,15 +70,22 @@ static bool describe_once(struct db_connection *connection, const char *sql, con
     return described;
 }
 
-void db_lock_deadline_set(struct db_connection *connection, int64_t deadline)
+void db_patience_set(struct db_connection *connection, const struct db_patience *patience)
 {
-    connection->lock_deadline = deadline;
+    connection->patience = *patience;
 }
 
-int64_t db_lock_deadline(const struct db_connection *connection, int64_t deadline)
+bool db_patience_lasts(const struct db_connection *connection, int64_t deadline)
 {
-    bool sooner = connection->lock_deadline && connection->lock_deadline < deadline;
-    return sooner ? connection->lock_deadline : deadline;
+    const struct db_patience *patience = &connection->patience;
+    int64_t now = clock_monotonic();
+    return now < deadline && (!patience->deadline || now < patience->deadline) &&
+           !(patience->ends && patience->ends(patience->context));
+}
+
+const char *db_lock_timeout(const struct db_connection *connection)
+{
+    return db_patience_lasts(connection, INT64_MAX) ? DB_LOCK_PATIENCE : DB_LOCK_GLANCE;
 }
 
 /* A lock was not had in time, and nothing of the session's was lost with it. */
@@ -90,13 +100,12 @@ bool db_describe(struct db_connection *connection, const char *sql, const uint32
                  struct db_failure *failure)
 {
     int64_t deadline = clock_monotonic() + timeout;
-    int64_t locks = db_lock_deadline(connection, deadline);
     struct db_failure local = {0};
     do {
         if (describe_once(connection, sql, types, type_count, deadline + DB_GRACE, ret_description,
                           &local))
             return true;
-    } while (may_try_again(connection, &local) && clock_monotonic() < locks);
+    } while (may_try_again(connection, &local) && db_patience_lasts(connection, deadline));
     if (failure)
         *failure = local;
     return false;

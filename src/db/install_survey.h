@@ -33,4 +33,12 @@ MUST_CHECK bool install_survey_tables(struct db_connection *connection, const st
                                       struct install_table **ret_tables, size_t *ret_count,
                                       struct db_failure *failure);
 
+/*
+ * Who has used the table (`schema.table`), or a partition of it, for longest in a transaction that
+ * is not over: whoever writes to it first. *ret_text is null where nobody does.
+ */
+MUST_CHECK bool install_survey_holder(struct db_connection *connection, const char *table,
+                                      struct arena *arena, const char **ret_text,
+                                      struct db_failure *failure);
+
 #endif

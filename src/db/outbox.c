@@ -398,15 +398,26 @@ static const char definitions_query[] =
 
 static const char no_definitions_query[] = "SELECT NULL::text, '0', 'true', NULL, 'true', NULL";
 
+/* What the function can look at is its owner's matter. */
+static const char definitions_state[] =
+    "SELECT p.oid IS NOT NULL, coalesce(pg_catalog.has_table_privilege(p.proowner,"
+    " 'pg_catalog.pg_db_role_setting', 'SELECT'), true) "
+    "FROM (SELECT pg_catalog.to_regprocedure('larder.changed_definitions()') AS oid) AS called "
+    "LEFT JOIN pg_catalog.pg_proc AS p ON p.oid = called.oid";
+
+static bool is_true(const PGresult *rows, int column)
+{
+    return strcmp(PQgetvalue(rows, 0, column), "t") == 0;
+}
+
 static bool definitions_known(struct db_connection *connection, int64_t timeout, bool *ret_known,
-                              struct db_failure *failure)
+                              bool *ret_settings, struct db_failure *failure)
 {
     PGresult *rows = NULL;
-    if (!execute(connection,
-                 "SELECT pg_catalog.to_regprocedure('larder.changed_definitions()') IS NOT NULL",
-                 timeout, &rows, failure))
+    if (!execute(connection, definitions_state, timeout, &rows, failure))
         return false;
-    *ret_known = strcmp(PQgetvalue(rows, 0, 0), "t") == 0;
+    *ret_known = is_true(rows, 0);
+    *ret_settings = is_true(rows, 1);
     PQclear(rows);
     return true;
 }
@@ -421,10 +432,10 @@ static bool ask(struct db_connection *connection, const char *query, int64_t tim
 }
 
 bool db_outbox_definitions_ask(struct db_connection *connection, int64_t timeout,
-                               struct db_failure *failure)
+                               bool *ret_settings, struct db_failure *failure)
 {
     bool known;
-    return definitions_known(connection, timeout, &known, failure) &&
+    return definitions_known(connection, timeout, &known, ret_settings, failure) &&
            ask(connection, known ? definitions_query : no_definitions_query, timeout, failure);
 }
 

@@ -101,10 +101,11 @@ int db_outbox_fd(const struct db_connection *connection);
  * `larder install` there are none.
  *
  * The answer takes PostgreSQL ten milliseconds and more, so it is asked for and taken apart. In
- * between the connection is used for nothing else. `timeout` µs bound the statement.
+ * between the connection is used for nothing else. `timeout` µs bound the statement. *ret_settings:
+ * the look sees the settings of roles and databases, which some hosts keep from everybody.
  */
 MUST_CHECK bool db_outbox_definitions_ask(struct db_connection *connection, int64_t timeout,
-                                          struct db_failure *failure);
+                                          bool *ret_settings, struct db_failure *failure);
 
 /*
  * Asks in the same way for what db_outbox_take gives, of transactions with numbers from `from` to

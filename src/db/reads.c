@@ -349,13 +349,20 @@ static bool view_make(struct reading *reading, const struct route *route, const 
     return sql.failed ? memory(reading) : command(reading, bytes_text(&sql));
 }
 
+static bool lock_timeout_set(struct reading *reading)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "SET LOCAL lock_timeout = '%s'",
+             db_lock_timeout(reading->connection));
+    return command(reading, sql);
+}
+
 static bool view_begin(struct reading *reading, const struct route *route, const uint32_t *types)
 {
     return command(reading, "BEGIN READ WRITE") &&
            command(reading, "SET LOCAL statement_timeout = '4s'") &&
            command(reading, "SET LOCAL idle_in_transaction_session_timeout = '5s'") &&
-           command(reading, "SET LOCAL lock_timeout = '" DB_LOCK_PATIENCE "'") &&
-           view_make(reading, route, types);
+           lock_timeout_set(reading) && view_make(reading, route, types);
 }
 
 /* The view itself is the first relation to look into. */
@@ -407,10 +414,10 @@ static bool read_patiently(struct reading *reading, const struct route *route,
                            const uint32_t *types)
 {
     struct db_connection *connection = reading->connection;
-    int64_t deadline = db_lock_deadline(connection, clock_monotonic() + TABLES_TIMEOUT);
+    int64_t deadline = clock_monotonic() + TABLES_TIMEOUT;
     while (!read_once(reading, route, types))
         if (!db_failure_is_lock(reading->failure) || !db_usable(connection) ||
-            clock_monotonic() >= deadline || !reads_end(connection, NULL))
+            !db_patience_lasts(connection, deadline) || !reads_end(connection, NULL))
             return false;
     return true;
 }

@@ -23,7 +23,7 @@ struct reads {
  * Begins a transaction in which the statement is a view, and asks. The caller goes on asking in it
  * and must end it by reads_end, whatever was returned. `types` are the parameters'. False only
  * when PostgreSQL could not be asked, or had a lock to wait for through TABLES_TIMEOUT, in pieces
- * of DB_LOCK_PATIENCE between which nothing is held.
+ * (db_lock_timeout) between which nothing is held.
  */
 MUST_CHECK bool reads_begin(struct db_connection *connection, const struct route *route,
                             const uint32_t *types, struct arena *arena, struct reads *ret_reads,

@@ -23,7 +23,7 @@ struct db_connection {
     bool dead;                       /* lost, given up, or worn out */
     bool forget;                     /* DEALLOCATE ALL before the next statement */
     int64_t session_timeout;         /* µs: the session's statement_timeout as it is now */
-    int64_t lock_deadline;           /* see db_lock_deadline_set; 0: none */
+    struct db_patience patience;     /* its deadline 0: none */
     uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
     unsigned prepared_count;
     bool standby;      /* it was one when the session began */

@@ -21,7 +21,10 @@ static void tell_struck(struct server *server)
 static const struct chore_row {
     const char *name; /* of the thread, 15 bytes at most */
     void (*run)(struct server *server);
-} rows[] = {{"keys", bearer_tick}, {"struck", tell_struck}};
+    size_t stack; /* bytes; 0: the system's own */
+} rows[] = {{"keys", bearer_tick, THREAD_STACK_SMALL},
+            {"struck", tell_struck, THREAD_STACK_SMALL},
+            {"routes", server_routes_tick, 0}};
 
 struct chore {
     const struct chore_row *row;
@@ -49,7 +52,7 @@ static bool threads_start(struct chores *chores, struct error *error)
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct chore *chore = &chores->items[i];
         const struct thread_kind kind = {
-            .name = rows[i].name, .run = chore_run, .stack = THREAD_STACK_SMALL};
+            .name = rows[i].name, .run = chore_run, .stack = rows[i].stack};
         *chore = (struct chore){.row = &rows[i], .chores = chores};
         if (!thread_start(&chore->thread, &kind, chore, error))
             return false;

@@ -1,7 +1,7 @@
 /*
  * What a process does ten times a second beside its requests, each such thing in a thread of its
- * own: the main thread may wait for PostgreSQL for seconds, while it learns of the routes, and what
- * has a bound of its own can't wait for that.
+ * own: to learn of the routes may take PostgreSQL seconds, and neither signals nor what has a bound
+ * of its own can wait for that.
  */
 #ifndef LARDER_SERVE_CHORES_H
 #define LARDER_SERVE_CHORES_H

@@ -194,8 +194,24 @@ static void pause_take(struct download *download)
         out_of_time(download, "no row came in time");
 }
 
+/* A representation is there as soon as PostgreSQL has begun to give it (RFC 9110, 13.2.1). */
+static void held_take(struct download *download)
+{
+    download_held(download->exchange);
+    count(download->exchange, COUNTER_NOT_MODIFIED, 1);
+}
+
+static bool is_header(const struct download *download)
+{
+    return download->format == FORMAT_CSV && !download->count;
+}
+
 static void row_take(struct download *download, struct span row)
 {
+    if (!is_header(download) && download_is_held(download->exchange)) {
+        held_take(download);
+        return;
+    }
     format_rows[download->format].row(download, row);
     download->count++;
     if (download->text.failed)
@@ -206,6 +222,10 @@ static void row_take(struct download *download, struct span row)
 
 static void end_take(struct download *download)
 {
+    if (!row_count(download) && download_is_held(download->exchange)) {
+        held_take(download);
+        return;
+    }
     if (format_rows[download->format].end)
         format_rows[download->format].end(download);
     outlet_end(download->outlet);

@@ -6,6 +6,8 @@
 #include "serve/head.h"
 #include "serve/nginx.h"
 
+#define DOWNLOAD_CACHE_STATUS "larder; fwd=bypass"
+
 static const struct format_row {
     const char *type;    /* what Accept names */
     const char *content; /* Content-Type */
@@ -87,6 +89,18 @@ static void append_disposition(const struct exchange *exchange, enum route_forma
     head->failed = head->failed || filled.failed || whole.failed;
 }
 
+bool download_is_held(const struct exchange *exchange)
+{
+    return span_is(span_trim(exchange->request.if_none_match), "*");
+}
+
+void download_held(struct exchange *exchange)
+{
+    exchange_settle(exchange, 304, (struct span){0}, (struct span){0});
+    exchange->settled_head = exchange->served->head;
+    exchange_header(exchange, "Cache-Status", DOWNLOAD_CACHE_STATUS);
+}
+
 bool download_head_write(struct exchange *exchange, enum route_format format, bool gzip,
                          struct bytes *head)
 {
@@ -96,7 +110,7 @@ bool download_head_write(struct exchange *exchange, enum route_format format, bo
     head_line(head, "Content-Type", span_of(format_rows[format].content));
     append_disposition(exchange, format, head);
     bytes_append_span(head, exchange->served->head);
-    head_line(head, "Cache-Status", SPAN_LITERAL("larder; fwd=bypass"));
+    head_line(head, "Cache-Status", span_of(DOWNLOAD_CACHE_STATUS));
     if (gzip)
         bytes_append_text(head, "Content-Encoding: gzip\r\n");
     head_end(exchange, head);

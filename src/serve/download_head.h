@@ -16,4 +16,10 @@ const char *download_types(const struct exchange *exchange) MUST_CHECK;
 MUST_CHECK bool download_head_write(struct exchange *exchange, enum route_format format, bool gzip,
                                     struct bytes *head);
 
+/* Does the client want nothing where there is anything (If-None-Match: *)? A list names nothing. */
+bool download_is_held(const struct exchange *exchange);
+
+/* Settles it with 304, which says what the 200 would of the caches. */
+void download_held(struct exchange *exchange);
+
 #endif

@@ -19,7 +19,7 @@ enum installed installed_jobs(const struct server *server);
 /* Asks over this connection; what can't be asked stays as it was. */
 void installed_ask(struct server *server, struct db_connection *connection);
 
-/* Once a second, while there are routes that need it and it is not there. The main thread's. */
+/* Once a second, while there are routes that need it and it is not there. server_routes_tick's. */
 bool installed_due(struct server *server, int64_t now);
 
 #endif

@@ -25,10 +25,14 @@
 /* What a record's length has room for (FastCGI 1.0, section 3.3), kept to multiples of eight. */
 #define RECORD_MAX ((size_t)65528)
 
+/* More is not copied into libfcgi's buffer. */
+#define WRITE_PAST ((size_t)8192)
+
 struct fcgi_writer {
     struct writer writer;
     FCGX_Stream *out;
     int request; /* its number on the connection */
+    bool gone;   /* the peer, in the midst of a record */
     /* Of the record being sent by fcgi_send: what is left of it. */
     unsigned char header[8];
     size_t header_left, content_left;
@@ -105,18 +109,6 @@ void job_free(struct job *job)
     free(job);
 }
 
-static bool fcgi_write(struct writer *writer, struct span bytes)
-{
-    FCGX_Stream *out = ((struct fcgi_writer *)writer)->out;
-    while (bytes.size) {
-        int size = bytes.size > 1 << 30 ? 1 << 30 : (int)bytes.size;
-        if (FCGX_PutStr(bytes.data, size, out) != size)
-            return false;
-        bytes = span_from(bytes, (size_t)size);
-    }
-    return true;
-}
-
 static void record_begin(struct fcgi_writer *fcgi, size_t size)
 {
     size_t content = size < RECORD_MAX ? size : RECORD_MAX;
@@ -155,12 +147,17 @@ static void record_sent(struct fcgi_writer *fcgi, size_t size, struct span *rest
 static bool room_wait(int connection, int64_t until)
 {
     struct pollfd polled = {.fd = connection, .events = POLLOUT};
-    return poll(&polled, 1, clock_remaining_ms(until, clock_monotonic())) != 0;
+    int ready;
+    do {
+        ready = poll(&polled, 1, clock_remaining_ms(until, clock_monotonic()));
+    } while (ready < 0 && errno == EINTR);
+    return ready != 0;
 }
 
 /*
- * Past libfcgi, whose records hold 8 kB and whose writes wait as long as the socket's own limit
- * says. Nothing of it is in libfcgi's buffer, which ends the stream as it would any other.
+ * Past libfcgi, whose records hold 8 kB, whose writes wait as long as the socket's own limit says,
+ * and which takes it for the end when the process is stopped meanwhile and goes on (EINTR). Nothing
+ * of it is in libfcgi's buffer, which ends the stream as it would any other.
  */
 static enum writer_outcome fcgi_send(struct writer *writer, struct span *rest, int64_t until)
 {
@@ -177,6 +174,32 @@ static enum writer_outcome fcgi_send(struct writer *writer, struct span *rest, i
             return WRITER_LATE;
     }
     return WRITER_SENT;
+}
+
+/* Waits for room as long as the peer takes some of it again and again. */
+static bool write_past(struct fcgi_writer *fcgi, struct span bytes)
+{
+    enum writer_outcome outcome;
+    size_t before;
+    if (FCGX_FFlush(fcgi->out) != 0)
+        return false;
+    do {
+        before = bytes.size;
+        outcome = fcgi_send(&fcgi->writer, &bytes, clock_monotonic() + LISTENER_SILENCE);
+        if (outcome == WRITER_LATE) /* there may be room for less than what poll calls room */
+            outcome = fcgi_send(&fcgi->writer, &bytes, 0);
+    } while (outcome == WRITER_LATE && bytes.size < before);
+    fcgi->gone = outcome != WRITER_SENT;
+    return !fcgi->gone;
+}
+
+/* What libfcgi's buffer holds goes with what ends the request. */
+static bool fcgi_write(struct writer *writer, struct span bytes)
+{
+    struct fcgi_writer *fcgi = (struct fcgi_writer *)writer;
+    if (bytes.size > WRITE_PAST)
+        return write_past(fcgi, bytes);
+    return FCGX_PutStr(bytes.data, (int)bytes.size, fcgi->out) == (int)bytes.size;
 }
 
 static bool fcgi_read(struct reader *reader, char *into, size_t room, size_t *ret_size)
@@ -302,7 +325,7 @@ static int request_finish(struct job *job)
 
 void job_answered(struct job *job, struct listener *listener)
 {
-    if (job->exchange.broken) {
+    if (job->exchange.broken || job->writer.gone) {
         request_break(job);
         return;
     }

@@ -11,17 +11,17 @@
 #include "serve/server.h"
 
 /*
- * How long PostgreSQL may take to let the learning connection in, which holds up the main thread
- * and its signals, and for each of its answers.
+ * How long PostgreSQL may take to let the learning connection in, and for each of its answers. A
+ * process that is to end waits for it.
  */
 #define LEARN_CONNECT_TIMEOUT INT64_C(1000000)
 #define LEARN_TIMEOUT (5 * INT64_C(1000000))
 
-/* The main thread's. False: not told all; it is asked again later. */
+/* One thread's at a time. False: not told all; it is asked again later. */
 MUST_CHECK bool learning_ask(struct server *server, struct live *live, struct fault_list *faults,
                              struct db_failure *failure);
 
-/* Asks what PostgreSQL has not told, or not as of now. Ten times a second; the main thread's. */
+/* Asks what PostgreSQL has not told, or not as of now. Ten times a second; server_routes_tick's. */
 void learning_tick(struct server *server);
 
 /*

@@ -13,8 +13,9 @@ struct live {
     struct route_table *table;
     struct served *served; /* sorted by the address of their routes */
     size_t count;
-    _Atomic uint64_t known; /* see live_know */
-    bool (*ends)(void);     /* or null */
+    _Atomic uint64_t known;      /* see live_know */
+    bool (*ends)(void *context); /* or null */
+    void *context;               /* … its */
 };
 
 static int by_route(const void *a, const void *b)
@@ -140,6 +141,7 @@ struct live *live_load(const struct live_settings *settings, struct fault_list *
     atomic_init(&live->references, 1);
     atomic_init(&live->known, 0);
     live->ends = settings->ends;
+    live->context = settings->context;
     live->arena = arena_new();
     if (live->arena && route_folder_read(settings->folder, live->arena, faults, &sources, &count))
         live->table = route_table_new(sources, count, false, faults);
@@ -198,6 +200,13 @@ uint64_t live_known(const struct live *live)
 /* For how long locks are waited for, of all routes together: µs. */
 #define LOCKS_TIME (5 * INT64_C(1000000))
 
+static void patience_begin(const struct live *live, struct db_connection *connection)
+{
+    const struct db_patience patience = {
+        .deadline = clock_monotonic() + LOCKS_TIME, .ends = live->ends, .context = live->context};
+    db_patience_set(connection, &patience);
+}
+
 /* One route that PostgreSQL could not be asked about in time must not keep it from the others. */
 static bool only_this_route(const struct db_connection *connection,
                             const struct db_failure *failure)
@@ -219,7 +228,7 @@ static bool learned_refuse(struct live *live, struct served *served)
 
 static bool goes_on(const struct live *live, struct db_failure *failure)
 {
-    return !live->ends || !live->ends() ||
+    return !live->ends || !live->ends(live->context) ||
            db_failure_set(failure, DB_FAILURE_UNAVAILABLE, "the process is about to end");
 }
 
@@ -228,7 +237,7 @@ bool live_learn(struct live *live, struct db_connection *connection, struct faul
 {
     bool all = true;
     struct session_look look = {0};
-    db_lock_deadline_set(connection, clock_monotonic() + LOCKS_TIME);
+    patience_begin(live, connection);
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
         struct learned *learned;
@@ -355,7 +364,7 @@ bool live_learn_anew(struct live *live, struct db_connection *connection, struct
     bool all = true;
     struct session_look look = {0};
     *ret_changed = false;
-    db_lock_deadline_set(connection, clock_monotonic() + LOCKS_TIME);
+    patience_begin(live, connection);
     for (size_t i = 0; i < live->count; i++) {
         struct served *served = &live->served[i];
         if (!goes_on(live, failure))

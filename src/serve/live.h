@@ -31,8 +31,9 @@ struct live;
 struct live_settings {
     const char *folder;
     struct counters *counters;
-    unsigned vary;      /* enum vary bits of all answers, beside those of their route */
-    bool (*ends)(void); /* null, or: is the process to end? Then nothing more is asked about */
+    unsigned vary;               /* enum vary bits of all answers, beside those of their route */
+    bool (*ends)(void *context); /* null, or: is nothing more to be asked about? */
+    void *context;               /* … its; must outlive the live */
 };
 
 /*
@@ -61,8 +62,9 @@ struct served *live_find(struct live *live, const struct route *route);
 
 /*
  * Asks PostgreSQL about every route not asked yet. Its complaints go to `faults`. False when it
- * could not be asked about all, and *failure is the last reason; call again later. A route whose
- * tables are locked may take as long as the connection's statements may. Only one thread at a time.
+ * could not be asked about all, and *failure is the last reason; call again later. Tables that are
+ * locked are waited for five seconds, all together, and behind that DB_LOCK_GLANCE each. Only one
+ * thread at a time.
  */
 MUST_CHECK bool live_learn(struct live *live, struct db_connection *connection,
                            struct fault_list *faults, struct db_failure *failure);

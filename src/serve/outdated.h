@@ -9,7 +9,7 @@
 
 /*
  * Looks at all that nginx keeps on this host, once for the routes as they are now, and again where
- * another process held some of it. The main thread's.
+ * another process held some of it. server_routes_tick's.
  */
 void outdated_tick(struct server *server);
 

@@ -147,18 +147,26 @@ static bool memory_begin(struct server *server, struct error *error)
     return made ? true : error_set_memory(error);
 }
 
-/* The main thread learns, and takes its signals when it is done. */
-static bool asked_to_end(void)
+/* At its start the main thread learns itself, and takes its signals when it is done. */
+static bool asked_to_end(struct server *server)
 {
     sigset_t pending;
-    return sigpending(&pending) == 0 &&
-           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+    return atomic_load(&server->ending) ||
+           (sigpending(&pending) == 0 &&
+            (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1));
+}
+
+/* What is served is asked about no more when other routes are to be served. */
+static bool learning_ends(void *context)
+{
+    struct server *server = context;
+    return asked_to_end(server) || (!server->reloading && atomic_load(&server->reload_wanted));
 }
 
 static void learn_aloud(struct server *server, struct live *live, struct fault_list *faults)
 {
     struct db_failure failure = {0};
-    if (!learning_ask(server, live, faults, &failure) && !asked_to_end())
+    if (!learning_ask(server, live, faults, &failure) && !asked_to_end(server))
         log_event(LOG_WARNING, "database",
                   "%s; until it tells the parameters' types, values are taken as they are",
                   failure.message);
@@ -169,7 +177,8 @@ static struct live *load(struct server *server, struct fault_list *faults)
     const struct live_settings settings = {
         .folder = options_text(server->options, OPTION_ROUTES),
         .counters = server->counters,
-        .ends = asked_to_end,
+        .ends = learning_ends,
+        .context = server,
         .vary = server->cors && cors_varies(server->cors) ? VARY_ORIGIN : 0};
     struct live *live = live_load(&settings, faults);
     if (live)
@@ -245,6 +254,7 @@ void server_close(struct server *server)
 {
     if (!server)
         return;
+    atomic_store(&server->ending, true);
     chores_stop(server->chores);
     feed_stop(server->feed);
     if (server->pool)
@@ -303,7 +313,7 @@ static bool reload(struct server *server, struct fault_list *faults)
     if (!live)
         return false;
     learn_aloud(server, live, faults);
-    if (faults->count || asked_to_end()) {
+    if (faults->count || asked_to_end(server)) {
         live_unref(live);
         return false;
     }
@@ -312,7 +322,7 @@ static bool reload(struct server *server, struct fault_list *faults)
     return true;
 }
 
-void server_reload(struct server *server)
+static void reload_aloud(struct server *server)
 {
     struct arena *arena = arena_new();
     struct fault_list faults = {.arena = arena};
@@ -320,7 +330,7 @@ void server_reload(struct server *server)
         counters_add(server->counters, COUNTER_RELOADS, 1);
         log_event(LOG_INFO, "reload", "%zu routes loaded anew from %s", live_count(server->live),
                   options_text(server->options, OPTION_ROUTES));
-    } else if (faults.count == 0 && asked_to_end()) {
+    } else if (faults.count == 0 && asked_to_end(server)) {
         log_event(LOG_INFO, "reload", "given up, for the end: the old routes stay");
     } else {
         counters_add(server->counters, COUNTER_RELOAD_FAILURES, 1);
@@ -332,9 +342,24 @@ void server_reload(struct server *server)
     arena_free(arena);
 }
 
+void server_reload(struct server *server)
+{
+    atomic_store(&server->reload_wanted, true);
+}
+
+static void tick_reload(struct server *server)
+{
+    if (!atomic_exchange(&server->reload_wanted, false))
+        return;
+    server->reloading = true;
+    reload_aloud(server);
+    server->reloading = false;
+}
+
 void server_drain(struct server *server)
 {
     int64_t drain = options_number(server->options, OPTION_STREAM_DRAIN);
+    atomic_store(&server->ending, true);
     atomic_store(&server->downloads_until, clock_monotonic() + drain);
 }
 
@@ -366,8 +391,12 @@ static void tick_primary(struct server *server)
 void server_tick(struct server *server)
 {
     tick_resolve(server);
-    tick_primary(server);
-    learning_tick(server);
-    tick_installed(server);
-    outdated_tick(server);
+}
+
+void server_routes_tick(struct server *server)
+{
+    static void (*const ticks[])(struct server * server) = {
+        tick_reload, tick_primary, learning_tick, tick_installed, outdated_tick};
+    for (size_t i = 0; i < ARRAY_COUNT(ticks) && !atomic_load(&server->ending); i++)
+        ticks[i](server);
 }

@@ -52,17 +52,20 @@ struct server {
     pthread_mutex_t live_lock; /* guards the pointer, not what it points to */
     struct live *live;
     struct flights *flights;
-    /* Up to which clock a standby told of changed definitions, which can't tell all; the main
-     * thread's. Of a primary it is live_known. */
+    /* Up to which clock a standby told of changed definitions, which can't tell all;
+     * server_routes_tick's. Of a primary it is live_known. */
     uint64_t definitions_standby;
-    /* monotonic µs: not before; the main thread's */
+    /* monotonic µs: not before; server_routes_tick's */
     int64_t definitions_next, learn_next, installed_next, primary_next;
     _Atomic int jobs_installed; /* enum installed */
-    bool outdated_looked;       /* see outdated.h; the main thread's */
+    bool outdated_looked;       /* see outdated.h; server_routes_tick's */
     /* Takes jobs that were parked and are to be gone on with; the list is empty after it. */
     void (*wake)(struct crew *crew, struct job_list *jobs);
     struct crew *crew;
     struct chores *chores;
+    _Atomic bool ending;             /* nothing more is learnt */
+    _Atomic bool reload_wanted;      /* … but what other routes want to be known */
+    bool reloading;                  /* server_routes_tick's */
     struct gate *gate;               /* where downloads begin */
     _Atomic int64_t downloads_until; /* monotonic µs: when they are broken off; 0: not so far */
     struct route_counters *unrouted; /* requests that no route matches */
@@ -87,16 +90,21 @@ struct live *server_live(struct server *server);
 bool server_serves(struct server *server, const struct live *live);
 
 /*
- * Loads the routes anew: all or nothing. With any fault, in a file or from a PostgreSQL that can
- * be asked, the old routes stay and every fault is logged.
+ * The routes are to be loaded anew, by server_routes_tick: all or nothing. With any fault, in a
+ * file or from a PostgreSQL that can be asked, the old routes stay and every fault is logged.
  */
 void server_reload(struct server *server);
 
 /* The process is to end: downloads that run may go on for LARDER_STREAM_DRAIN. */
 void server_drain(struct server *server);
 
-/* Ten times a second: asks PostgreSQL about routes it has not told about, and looks Redis up anew.
- */
+/* Ten times a second, the main thread's: looks Redis up anew. */
 void server_tick(struct server *server);
+
+/*
+ * Ten times a second, a chore's, whom it may keep for seconds: loads routes anew, asks PostgreSQL
+ * about those it has not told about, and looks for a primary.
+ */
+void server_routes_tick(struct server *server);
 
 #endif

@@ -39,6 +39,10 @@ static bool coding_find(struct exchange *exchange, bool *ret_gzip)
 
 static void head_alone(struct exchange *exchange, enum route_format format, bool gzip)
 {
+    if (download_is_held(exchange)) {
+        download_held(exchange);
+        return;
+    }
     if (!download_head_write(exchange, format, gzip, &exchange->desk->head)) {
         exchange_memory(exchange);
         return;

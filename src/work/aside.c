@@ -37,6 +37,7 @@ struct aside {
     bool broken;               /* a piece of this sweep came to no end */
     bool well;                 /* what was done last is worth telling where it was amiss before */
     struct condition conditions[QUESTIONS];
+    struct condition settings_seen;
 };
 
 struct aside *aside_new(const struct options *options, struct counters *counters,
@@ -72,9 +73,24 @@ static int64_t next_due(const struct aside *aside)
     return aside->due[LOOK] < aside->due[PIECE] ? aside->due[LOOK] : aside->due[PIECE];
 }
 
+static void tell_of_settings(struct aside *aside, bool seen)
+{
+    if (seen)
+        condition_good(&aside->settings_seen, "definitions",
+                       "ALTER ROLE ... SET and ALTER DATABASE ... SET are heard of");
+    else
+        condition_bad(&aside->settings_seen, "definitions",
+                      "ALTER ROLE ... SET and ALTER DATABASE ... SET are not heard of: the owner of "
+                      "larder.changed_definitions() may not read pg_db_role_setting");
+}
+
 static bool ask_look(struct aside *aside, struct db_failure *failure)
 {
-    return db_outbox_definitions_ask(aside->connection, STATEMENT_TIMEOUT, failure);
+    bool settings;
+    if (!db_outbox_definitions_ask(aside->connection, STATEMENT_TIMEOUT, &settings, failure))
+        return false;
+    tell_of_settings(aside, settings);
+    return true;
 }
 
 static bool ask_piece(struct aside *aside, struct db_failure *failure)

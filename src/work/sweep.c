@@ -34,7 +34,7 @@ int64_t sweep_done(struct sweep *sweep, uint64_t until, uint64_t end, bool more,
     else if (took < SWEEP_PIECE / 2 && sweep->width < WIDTH_MOST)
         sweep->width *= GROWTH;
     sweep->next = until < end ? until : 0;
-    int64_t pause = SWEEP_PART * took;
+    int64_t pause = SWEEP_PART * took < SWEEP_PAUSE_MOST ? SWEEP_PART * took : SWEEP_PAUSE_MOST;
     return sweep->next == 0 && pause < SWEEP_INTERVAL ? SWEEP_INTERVAL : pause;
 }
 

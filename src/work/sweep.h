@@ -18,8 +18,12 @@
  */
 #define SWEEP_PIECE INT64_C(20000)
 
-/* The part of the time that sweeping may take. */
+/*
+ * The part of the time that sweeping may take, and what the pause for that is at most, µs: one
+ * piece that had to wait for a processor must not put off what polls left out for most of a minute.
+ */
 #define SWEEP_PART 50
+#define SWEEP_PAUSE_MOST INT64_C(5000000)
 
 /* From the end of one sweep to the beginning of the next at least, µs. */
 #define SWEEP_INTERVAL INT64_C(1000000)

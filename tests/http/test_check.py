@@ -477,7 +477,7 @@ def test_help_and_version_go_to_the_output():
                                              for word in ("check", "routes", "config"))
     assert larder("-h") == (status, lines, said)
     for word, usage in (("check", "[--offline] [DIR]"), ("jobs", "list [waiting"), ("stats", "[--json]"),
-                        ("install", "[--print] [--remove] [--replica] [--to ROLE] [DIR]")):
+                        ("install", "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]")):
         status, lines, said = larder(word, "--help", LARDER_THREADS="bad")
         assert (status, said) == (0, "") and lines[0].startswith(f"usage: larder {word} {usage}")
         assert not any(line.startswith("usage") or "  larder " in line for line in lines[1:]), "and of no other command"

@@ -332,12 +332,92 @@ def test_a_lock_keeps_no_other_route_from_being_asked_about(served):
         wait_until(lambda: served.direct("/z", method="POST").status == 204, 20, "the write")
 
 
+@contextlib.contextmanager
+def learning_held_up(served, routes):
+    """The responder reloads while a table of so many routes is locked. Yields a function that tells how many times
+    PostgreSQL was asked to lock it since the last call."""
+    waits = "SELECT waitstart FROM pg_locks WHERE relation = 'loose'::regclass AND NOT granted AND waitstart IS NOT NULL"
+    seen = set()
+
+    def asked():
+        before = len(seen)
+        seen.update(served.sql(waits))
+        return len(seen) - before
+
+    for number in range(routes):
+        served.write_route(f"a{number}", route(f"/a{number}", "SELECT word FROM loose WHERE id = 1"))
+    holder = served.postgres.connect(served.database, "postgres")
+    holder.autocommit = False
+    with contextlib.closing(holder), holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE loose IN ACCESS EXCLUSIVE MODE")
+        served.api.signal(signal.SIGHUP)
+        wait_until(asked, 20, "the responder waiting for the table", every=0.01)
+        yield asked
+
+
+def counted_until(condition, asked, what):
+    """How often PostgreSQL was asked to lock the table until the condition."""
+    count = 0
+
+    def over():
+        nonlocal count
+        count += asked()
+        return condition()
+
+    wait_until(over, 30, what, every=0.01)
+    return count
+
+
+SOON = 10  # of the 25 times, and more, in which a locked table is asked for
+
+
+def test_a_responder_that_waits_for_a_lock_ends_all_the_same(served):
+    with learning_held_up(served, 1) as asked:
+        served.api.signal(signal.SIGTERM)
+        assert counted_until(lambda: not served.api.running(), asked, "the end") < SOON
+
+
+def test_routes_are_loaded_anew_while_a_lock_of_the_old_ones_is_waited_for(served):
+    """Which is asked for again and again, until it is had."""
+    with learning_held_up(served, 1) as asked:
+        wait_until(lambda: "loaded anew" in served.api.log_text(), 30, "the reload")
+        wait_until(asked, 20, "the responder asking again", every=0.01)
+        served.write_route("broken", "-- @http")
+        served.api.signal(signal.SIGHUP)
+        assert counted_until(lambda: "old routes stay" in served.api.log_text(), asked, "the next reload") < SOON
+
+
+def test_a_table_that_is_locked_is_no_long_wait_for_each_route(served):
+    """Five seconds for all of them, and a glance for each behind that."""
+    with learning_held_up(served, 150):
+        begun = time.monotonic()
+        wait_until(lambda: "loaded anew" in served.api.log_text(), 60, "the reload")
+        assert time.monotonic() - begun < 5 + 150 * 0.1
+
+
 def test_a_role_that_may_not_look_at_settings_of_roles(served):
     """Some hosts keep these from everybody: what the routes read is learnt all the same."""
     served.postgres.execute("REVOKE SELECT ON pg_catalog.pg_db_role_setting FROM PUBLIC", database=served.database)
     served.api.stop()
     served.api.start()
     wait_until(lambda: served.direct("/write", method="POST").status == 204, 20, "the write")
+
+
+def test_an_owner_that_may_not_look_at_settings_of_roles(served):
+    """The same, of larderd's look, which is made with the rights of the schema's owner: all else is heard of still."""
+    def told():
+        return served.larderd.log_text().count("are not heard of")
+
+    keep(lambda: served.direct("/said"))
+    served.postgres.execute("REVOKE SELECT ON pg_catalog.pg_db_role_setting FROM PUBLIC", database=served.database)
+    wait_until(told, 20, "the warning")
+    served.sql("CREATE OR REPLACE VIEW public.said AS SELECT id, word FROM second")
+    wait_for_body(lambda: served.direct("/said"), {"word": "second"}, 20)
+    kept_for_its_ttl(served, "/table")
+    assert told() == 1
+    served.postgres.execute("GRANT SELECT ON pg_catalog.pg_db_role_setting TO PUBLIC", database=served.database)
+    wait_until(lambda: "are heard of" in served.larderd.log_text(), 20, "that they are heard of")
+    assert "could not be looked at" not in served.larderd.log_text()
 
 
 def stopped_in_a_view(served):

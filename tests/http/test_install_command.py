@@ -1,5 +1,6 @@
 """What `larder install` does to a database, does again, undoes and refuses; what no row trigger hears of."""
 
+import re
 import subprocess
 import threading
 
@@ -99,12 +100,51 @@ def test_a_lock_held_is_waited_for_with_an_end_and_named(database):
     before = database.triggers()
     with database.connect() as writer:
         writer.autocommit = False
-        writer.cursor().execute("INSERT INTO users VALUES (7)")
+        writer.cursor().execute("SET application_name = app")
+        writer.cursor().execute("INSERT INTO users\n  VALUES (7)")
         status, _, errors = database.run()
         assert status == 1 and "public.users: " in errors and "nothing was changed" in errors
+        holder = (rf"now process {writer.info.backend_pid} \(app, larder\) since [-0-9]+ [:0-9]+\S+:"
+                  r" INSERT INTO users VALUES \(7\);")
+        assert re.search(holder, errors) and "--wait" in errors, errors
         writer.rollback()
     assert database.triggers() == before
     database.install()
+
+
+def test_what_of_others_the_role_may_not_see_is_left_out(database):
+    database.install()
+    database.write(ROUTES | {"ages": "SELECT age FROM users"})
+    with database.connect("postgres") as writer:
+        writer.autocommit = False
+        writer.cursor().execute("INSERT INTO users VALUES (7)")
+        status, _, errors = database.run()
+        assert status == 1 and re.search(rf"now process {writer.info.backend_pid} \([^)]*postgres\);", errors), errors
+
+
+def test_a_table_that_is_used_for_long_is_waited_for_on_demand(database):
+    """Longer than the three seconds, after which it is begun anew."""
+    database.install()
+    database.write(ROUTES | {"ages": "SELECT age FROM users"})
+    outcome, pids = [], set()
+    installing = threading.Thread(target=lambda: outcome.append(database.run("--wait", "1m")))
+
+    def begun_anew():
+        pids.update(database.sql("SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass", user="postgres"))
+        return len(pids) > 1
+
+    writer = database.connect("postgres")
+    writer.autocommit = False
+    with writer.cursor() as cursor:
+        cursor.execute("INSERT INTO users VALUES (7)")
+        installing.start()
+        try:
+            wait_until(begun_anew, 20, "a second try")
+        finally:
+            writer.close()
+            installing.join()
+    assert outcome[0][0] == 0, outcome
+    assert "public.users(age)" in watches(database)
 
 
 def test_it_makes_nobody_the_victim_of_a_deadlock(database):
@@ -391,7 +431,9 @@ def test_routes_at_fault_change_nothing(database):
 
 
 @pytest.mark.parametrize("arguments, said", [(("--frobnicate",), '"--frobnicate" is not allowed'),
-                                             (("a", "b"), '"b" is not allowed'), (("--to",), "--to needs a role")])
+                                             (("a", "b"), '"b" is not allowed'), (("--to",), "--to needs a role"),
+                                             (("--wait",), "--wait needs a duration above 0, as 30s or 5m"),
+                                             (("--wait", "5"), "--wait needs a duration above 0, as 30s or 5m")])
 def test_a_wrong_call(database, arguments, said):
     status, _, errors = database.run(*arguments, routes=False)
     assert status == 2 and f"{said}; allowed: [--print]" in errors
@@ -549,6 +591,32 @@ def test_a_partition_that_is_being_detached_is_heard_of_while_old_readers_hold_i
         connection.close()
         assert detaching.wait(30) == 0
     assert changed(settled) == [DAYS]
+
+
+def test_settings_count_of_roles_that_can_open_a_session_here(settled):
+    """And SET ROLE, by which statements run as others (rls), brings no settings."""
+    role, server, name = f"apart_{settled.name}", settled.server, settled.name
+    server.execute(f"CREATE ROLE {role} NOLOGIN")
+    try:
+        changed(settled)
+        server.execute(f"ALTER ROLE {role} SET search_path = other")
+        server.execute(f"ALTER ROLE {role} IN DATABASE {name} SET search_path = other")
+        server.execute("ALTER ROLE larder IN DATABASE postgres SET application_name = 'x'")
+        assert changed(settled) == []
+        server.execute(f"ALTER ROLE {role} LOGIN")
+        assert changed(settled) == ["*"] and changed(settled) == []
+        server.execute(f"ALTER ROLE {role} SET search_path = another")
+        assert changed(settled) == ["*"]
+        server.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+        changed(settled)
+        server.execute(f"ALTER ROLE {role} SET search_path = other")
+        assert changed(settled) == []
+        server.execute(f"ALTER DATABASE {name} SET search_path = another, public")
+        assert changed(settled) == ["*"]
+    finally:
+        server.execute("ALTER ROLE larder IN DATABASE postgres RESET ALL")
+        server.execute(f"ALTER ROLE {role} IN DATABASE {name} RESET ALL")
+        server.execute(f"DROP ROLE {role}")
 
 
 def test_a_copy_of_the_database_put_in_its_place_is_heard_of(settled):

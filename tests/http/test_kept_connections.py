@@ -2,10 +2,12 @@
 
 import concurrent.futures
 import contextlib
+import fcntl
 import os
 import random
 import socket
 import struct
+import termios
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from support import fastcgi
 from support.fastcgi import BEGIN, PARAMS, STDIN, begin, cgi_params, pair, record, stream
 from support.gate import ROUTE as GATE, Gate
 from support.stack import metrics
+from support.threads import hands
 from support.waiting import wait_until
 
 ROUTES = {
@@ -142,6 +145,24 @@ def test_one_connection_serves_many_requests_and_large_answers(served):
             assert connection.request("/word", keep=True).json() == {"word": "old"}
         assert connection.request("/word", keep=False).status == 200
         assert closed_by_responder(connection)
+
+
+def test_a_responder_stopped_while_an_answer_waits_for_room_goes_on_with_it(served):
+    """By SIGSTOP, as frozen containers are."""
+    def unread():
+        return struct.unpack("i", fcntl.ioctl(connection.socket, termios.FIONREAD, b"\0" * 4))[0]
+
+    def full():
+        before = unread()
+        return before > 100000 and hands(served.api)[0] and unread() == before
+
+    with served.connect() as connection:
+        connection.start("/big", keep=True)
+        wait_until(full, 20, "an answer without room")
+        served.api.pause()
+        served.api.resume()
+        assert len(connection.answer().body) == 5000002
+        assert connection.request("/word", keep=True).json() == {"word": "old"}
 
 
 def test_closed_idle_connections_are_let_go(served):

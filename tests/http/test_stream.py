@@ -284,6 +284,24 @@ def test_a_condition_nobody_can_judge(served):
     assert served.get("/plain", headers={"If-Match": "*"}).status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path, accept", [("/plain", "*/*"), ("/empty", "text/csv"), ("/empty", "application/json"),
+                                          ("/many", "application/json"), ("/many", "text/csv")])
+def test_who_wants_nothing_where_there_is_anything(served, method, path, accept):
+    """RFC 9110, 13.1.2. The 304 tells caches what the 200 does, and no more."""
+    whole = served.request(path, method, {"Accept": accept})
+    answer = served.request(path, method, {"Accept": accept, "If-None-Match": " * "})
+    assert (whole.status, answer.status, answer.body) == (200, 304, b"")
+    for name in ("Cache-Control", "Vary", "Cache-Status"):
+        assert answer[name] == whole[name]
+    assert answer["Content-Type"] is answer["Content-Disposition"] is answer["Content-Encoding"] is None
+
+
+@pytest.mark.parametrize("path, status", [("/bad", 500), ("/writes", 500), ("/wide?size=x", 422)])
+def test_what_fails_is_not_held_by_anybody(served, path, status):
+    served.get(path, headers={"If-None-Match": "*"}).problem(status)
+
+
 # Parameters
 
 def test_values_are_bound_as_they_are(served):
