@@ -6,6 +6,8 @@ from outbox import CHANGE, told, assert_delivers, beats, change, clock, daemons,
 from support.stack import metrics
 from support.waiting import wait_until
 
+SWEPT = 60  # The sweep comes round in pieces that each have a pause of fifty times what they took.
+
 
 def test_a_row_below_all_that_polls_look_at_is_found(stack):
     """Of a transaction that by all they know was over long ago."""
@@ -13,7 +15,7 @@ def test_a_row_below_all_that_polls_look_at_is_found(stack):
     assert_delivers(served, "a")
     watch(served, "lost")
     served.sql("INSERT INTO larder.outbox (tag, xid) VALUES ('lost', '3')")
-    wait_raised(served, "lost")
+    wait_raised(served, "lost", deadline=SWEPT)
     wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
 
 
@@ -41,7 +43,7 @@ def test_changes_do_not_wait_for_a_long_piece_of_the_sweep(stack, pooling):
     with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(7)")
         served.sql("INSERT INTO larder.outbox (tag, xid) VALUES ('slow', '3')")
-        piece = wait_until(lambda: taking(served), what="the sweep held up")
+        piece = wait_until(lambda: taking(served), SWEPT, "the sweep held up")
         change(served, "a")
         wait_raised(served, "a")
         change(served, "b")
@@ -49,7 +51,7 @@ def test_changes_do_not_wait_for_a_long_piece_of_the_sweep(stack, pooling):
         assert taking(served) == piece, "the changes were bumped after the piece"
         assert clock(served, "slow") == 1
         cursor.execute("SELECT pg_advisory_unlock(7)")
-    wait_raised(served, "slow")
+    wait_raised(served, "slow", deadline=SWEPT)
     wait_until(lambda: rows_left(served) == 0, what="an empty outbox")
 
 
@@ -64,11 +66,10 @@ def test_a_piece_of_the_sweep_that_takes_too_long_holds_up_neither_other_pieces_
     with served.postgres.connect(served.database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(7)")
         served.sql("INSERT INTO larder.outbox (tag, xid) VALUES ('slow', '3'), ('after', '5')")
-        wait_until(lambda: clock(served, "after") != 1, 60, "the row behind the slow one")
+        wait_until(lambda: clock(served, "after") != 1, SWEPT, "the row behind the slow one")
         assert clock(served, "slow") == 1
         cursor.execute("SELECT pg_advisory_unlock(7)")
-    # The sweep comes round, in pieces that each have a pause of fifty times what they took.
-    wait_raised(served, "slow", deadline=60)
+    wait_raised(served, "slow", deadline=SWEPT)
     log = told(served, "the outbox is swept again")
     assert "no heartbeat" not in log and log.count(" sweep: ") == 2, log
 
