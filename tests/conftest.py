@@ -149,9 +149,15 @@ def packs_url(packs_stack):
 
 
 # Files that take longest begin first, so that none is left over for the end.
-LONGEST = ("test_quickstart", "test_users_apart", "test_packs", "test_jobs_killed", "test_staleness", "test_jobs_servers",
-           "test_jobs_workers", "test_larderd", "test_behind_killed", "test_write_left", "test_stream_broken", "test_verify",
-           "test_job_page", "test_definitions", "test_install_command", "test_pages")
+LONGEST = ("test_quickstart", "test_packs", "test_definitions", "test_larderd_sweep", "test_staleness", "test_jobs_killed",
+           "test_staleness_database", "test_coherence", "test_users_apart", "test_full_disk", "test_jobs_workers",
+           "test_jobs_servers", "test_behind_killed", "test_standby", "test_write_left", "test_larderd",
+           "test_redis_refuses", "test_install_definitions", "test_staleness_forgotten", "test_larderd_servers",
+           "test_responder", "test_verify", "test_stream_broken", "test_rights", "test_write_ahead", "test_redis_slow",
+           "test_write_lost", "test_write_tags", "test_database_away", "test_feed", "test_page", "test_access",
+           "test_jobs_run", "test_leases", "test_hostile_fastcgi", "test_verify_beside", "test_checker",
+           "test_install_command", "test_narrowing_random", "test_pages", "test_rls", "test_sessions", "test_write_once",
+           "test_review", "test_job_events")
 
 
 def pytest_collection_modifyitems(items):

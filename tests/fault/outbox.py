@@ -4,6 +4,7 @@ import contextlib
 
 import redis
 
+from support.stack import metrics
 from support.waiting import wait_until
 
 SCHEMA = """
@@ -16,6 +17,8 @@ CREATE SEQUENCE larder.asleep MINVALUE 1 MAXVALUE 2;
 """
 ROUTES = {"plain": "-- @http GET /plain\nSELECT 1 AS one"}
 DELIVERED = "changes are delivered"
+# Without notifications it would take a minute: so long are the polls of a sleeper with these.
+SLEEPY = {"LARDER_POLL": "60s", "LARDER_GUARD_TTL": "600s"}
 
 
 def daemons(stack, count=1, **options):
@@ -81,3 +84,20 @@ def assert_delivers(stack, tag):
     change(stack, tag)
     wait_raised(stack, tag)
     wait_until(lambda: rows_left(stack) == 0, what="an empty outbox")
+
+
+def told(stack, text):
+    """The log, once the text is in it."""
+    return wait_until(lambda: (log := stack.larderd.log_text()) and text in log and log, 20, f"'{text}' in the log")
+
+
+def wait_asleep(stack):
+    """The flag is set, and nobody who may have seen it otherwise runs any more."""
+    wait_until(lambda: asleep(stack), what="larderd asleep")
+    before = None
+
+    def quiet():
+        nonlocal before
+        last, before = before, metrics(stack).sum("larder_outbox_polls_total")
+        return before == last
+    wait_until(quiet, what="no more polls", every=0.2)

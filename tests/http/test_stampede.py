@@ -11,9 +11,9 @@ import pytest
 
 from support import fastcgi
 from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep, wait_heard
-from support.crowd import Background, ask_together, open_requests
+from support.crowd import Background, ask_together, taken_requests
 from support.gate import NUMBER, Gate
-from support.stack import queries
+from support.stack import metrics, queries
 from support.waiting import wait_until
 
 LEASE = 1.0
@@ -43,9 +43,10 @@ unused = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def shared(shared_stack):
-    """Four processes on one socket, and a lease that nobody's crowd outlasts, however slow the machine."""
+    """Four processes on one socket, a lease that nobody's crowd outlasts, however slow the machine, and a guard time
+    that no answer does at the gate: where larderd is held up as well, it would be asked for anew."""
     return shared_stack(ROUTES, schema=SCHEMA, processes=4, nginx=False, install=True, larderd=True,
-                        env={**ENV, "LARDER_LEASE": f"{PATIENT_LEASE}s", "LARDER_TIMEOUT": "30s"})
+                        env={**ENV, "LARDER_LEASE": f"{PATIENT_LEASE}s", "LARDER_TIMEOUT": "30s", "LARDER_GUARD_TTL": "60s"})
 
 
 @pytest.fixture
@@ -87,18 +88,29 @@ class Visitors:
 def test_a_cold_key_is_queried_once(served, path):
     """Two hundred requests over four processes while the query is under way."""
     number = next(unused)
-    before = queries(served)
+    before, collapsed = queries(served), metrics(served).sum("larder_collapsed_total")
     with Gate(served) as gate:
         visitors = Visitors([served.api.socket], [f"{path}/{number}"] * 200)
         gate.wait_for(1)
-        wait_until(lambda: open_requests(served) >= 200, 10, "all requests under way")
+        wait_until(lambda: taken_requests(served) >= 200, 20, "all requests under way")
         assert gate.waiting() == 1
     answers = visitors.answers()
     assert all(answer.json() == {"id": number, "word": "old"} for answer in answers)
     assert queries(served) - before == 1
     assert sum("; stored" in answer["Cache-Status"] and "collapsed" not in answer["Cache-Status"]
                for answer in answers) == 1
-    assert any("collapsed" in answer["Cache-Status"] for answer in answers)
+    assert metrics(served).sum("larder_collapsed_total") > collapsed
+
+
+def test_who_waited_for_anothers_fill_is_told_so(pair):
+    """Of one process: to the others it is a hit."""
+    number = next(unused)
+    before = metrics(pair).sum("larder_l1_misses_total")
+    with Gate(pair) as gate:
+        visitors = Visitors([pair.api.socket], [f"/cold/{number}"] * 20)
+        wait_until(lambda: metrics(pair).sum("larder_l1_misses_total") - before >= 20, 20, "all requests under way")
+        gate.wait_for(1)
+    assert any("; collapsed" in answer["Cache-Status"] for answer in visitors.answers())
 
 
 def test_many_cold_keys_are_each_queried_once(served):

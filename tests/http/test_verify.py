@@ -3,61 +3,19 @@
 import re
 import signal
 import subprocess
-import threading
 import time
 import urllib.parse
 
 import pytest
 
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, is_hit, keep, wait_for_beat, wait_for_body
+from support.coherent import barrier, is_hit, keep, wait_for_body
 from support.network import free_port
 from support.paths import program
 from support.process import wait_stopped
 from support.stack import metrics
+from support.verify import (ROUTES, SCHEMA, assert_all_same, counted, emptied, kept, key_of, settings, silently, started,
+                            verify)
 from support.waiting import wait_until
-
-# The responders': whatever holds up larderd's heartbeat or its word of definitions, what is kept is served through a test.
-GUARD = "60s"
-AGAIN = "1s"  # verify's own, for which a difference waits for its second look
-SCHEMA = f"""
-{SENTINEL_SCHEMA}
-CREATE TYPE mood AS ENUM ('good', 'bad');
-CREATE TABLE users (id int PRIMARY KEY, name text, mood mood NOT NULL DEFAULT 'good');
-"""
-ROWS = """
-TRUNCATE users;
-INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 20) AS i;
-"""
-
-
-def route(path, statement, *lines, cache="ttl=300s negative=300s", result="row"):
-    head = [f"-- @http GET {path}", f"-- @result {result}", f"-- @cache {cache}", *(f"-- {line}" for line in lines)]
-    return "\n".join([*head, statement, ""])
-
-
-ROUTES = SENTINEL_ROUTE | {
-    "user": route("/users/{id}", "SELECT id, name FROM users WHERE id = :id", "@depends users.id = :id"),
-    "users": route("/users", "SELECT name FROM users WHERE (:name::text IS NULL OR name = :name) ORDER BY id",
-                   "@param name text default=null", result="rows"),
-    "mood": route("/moods/{mood}", "SELECT count(*) FROM users WHERE mood = :mood::mood", "@param mood enum=good,bad",
-                  result="value"),
-    "echo": route("/a:b/{text}", "SELECT jsonb_build_object('text', :text::text, 'many', :many::int[], 'none', :none::text)",
-                  "@param many int[] default={}", "@param none text default=null", result="json"),
-    "now": route("/now", "SELECT :now::timestamptz AS now"),
-    "then": "-- @http GET /then\nSELECT :now::timestamptz AS now",  # keeps nothing
-    "moment": "-- @http GET /moment\n-- @result value\nSELECT :now AS now",  # not kept, so not named
-    "chance": route("/chance", "SELECT random() AS chance"),
-    "fails": route("/fails/{id}", "SELECT 1 / (id - 5) AS one FROM users WHERE id = :id"),
-    "uncached": "-- @http GET /uncached\nSELECT 1 AS one",
-}
-
-
-def started(make, guard=GUARD, **options):
-    """A stack whose larderd has struck all that it strikes at its start."""
-    stack = make(ROUTES, nginx=False, install=True, larderd=True, env={"LARDER_GUARD_TTL": guard, "LARDER_L1": "0"}, **options)
-    wait_for_beat(stack.redis)
-    barrier(stack)
-    return stack
 
 
 @pytest.fixture(scope="module")
@@ -67,68 +25,7 @@ def shared(shared_stack):
 
 @pytest.fixture
 def served(shared):
-    """Nothing is kept, and no change is under way."""
-    shared.sql(ROWS)
-    barrier(shared)
-    client = shared.redis.client()
-    if keys := shared.redis.entries():
-        client.delete(*keys)
-    return shared
-
-
-def kept(stack, *targets):
-    for target in targets:
-        keep(lambda: stack.direct(target))
-
-
-def key_of(stack, name):
-    """The one entry of that route: `name` is as the keys have it."""
-    found = [key for key in stack.redis.entries() if name in key]
-    assert len(found) == 1, found
-    return found[0]
-
-
-def silently(stack, statement):
-    """A change that no trigger hears of."""
-    stack.postgres.execute(f"SET session_replication_role = replica; {statement}", database=stack.database)
-
-
-def settings(stack, environment):
-    given = stack.environment() | {"LARDER_ROUTES": stack.routes} | environment
-    return {name: value for name, value in given.items() if value is not None}
-
-
-class Verified:
-    """One run: its differences by key, and its summary."""
-
-    def __init__(self, done):
-        self.status, self.errors, self.text = done.returncode, done.stderr, done.stdout
-        lines = [line for line in done.stdout.splitlines() if line.startswith("differs: ")]
-        self.differences = {line[len("differs: "):].partition("  age ")[0]: line for line in lines}
-        match = re.search(r"^checked (\d+) of (\d+) entries: (\d+) same, (\d+) differing; (\d+) skipped$", done.stdout, re.M)
-        numbers = [int(number) for number in match.groups()] if match else [0] * 5
-        self.checked, self.entries, self.same, self.differing, self.skipped = numbers
-
-    def reason(self, words):
-        """How many were skipped for that reason, and the rest of its line."""
-        match = re.search(rf"^ *(\d+) skipped: {words}(.*)$", self.text, re.M)
-        return (int(match[1]), match[2]) if match else (0, "")
-
-
-def counted(stack, what):
-    return metrics(stack).sum(f"larder_verify_{what}_total")
-
-
-def verify(stack, *arguments, **environment):
-    done = subprocess.run([program("larder"), "verify", *arguments],
-                          env=settings(stack, {"LARDER_GUARD_TTL": AGAIN} | environment),
-                          capture_output=True, text=True, check=False, timeout=90)
-    return Verified(done)
-
-
-def assert_all_same(verified, count):
-    assert (verified.status, verified.errors, verified.differences) == (0, "", {}), verified.text + verified.errors
-    assert (verified.checked, verified.same, verified.differing) == (count, count, 0), verified.text
+    return emptied(shared)
 
 
 # What is right
@@ -332,137 +229,6 @@ def test_the_rate_is_bounded(served):
     assert verified.same == 20
 
 
-# Beside production
-
-class Beside:
-    """`larder verify --every`, until it is asked to end."""
-
-    def __init__(self, stack, *arguments, guard=AGAIN):
-        self.process = subprocess.Popen([program("larder"), "verify", "--every", "100ms", *arguments],
-                                        env=settings(stack, {"LARDER_GUARD_TTL": guard}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        text, errors = self.process.communicate(timeout=30)
-        return self.process.returncode, text, errors
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_again_and_again_until_a_signal(served, number):
-    kept(served, "/users/1", "/users/2")
-    before = counted(served, "checked")
-    with Beside(served) as beside:
-        wait_until(lambda: counted(served, "checked") >= before + 6, 20, "three passes")
-        status, text, errors = beside.end(number)
-    assert (status, errors) == (0, "")
-    assert text.count("checked 2 of 2 entries: 2 same, 0 differing; 0 skipped") >= 3
-
-
-def test_a_difference_is_found_while_it_runs(served):
-    kept(served, "/users/1", "/users/2")
-    differing = counted(served, "differing")
-    with Beside(served) as beside:
-        silently(served, "UPDATE users SET name = 'new' WHERE id = 1")
-        wait_until(lambda: counted(served, "differing") > differing, 30, "the difference counted")
-        status, text, _ = beside.end()
-    assert status == 1
-    assert "differs: larder:e:" in text
-
-
-def test_new_routes_are_taken_up_while_it_runs(served):
-    kept(served, "/users/1")
-    text = ROUTES["user"]
-    try:
-        before = counted(served, "checked")
-        with Beside(served) as beside:
-            wait_until(lambda: counted(served, "checked") > before, 20, "a pass")
-            served.write_route("user", text + "-- another version\n")
-            served.api.signal(signal.SIGHUP)
-            served.redis.client().delete(*served.redis.entries())
-            before = counted(served, "checked")
-            wait_until(lambda: is_hit(served.direct("/users/1")) and counted(served, "checked") > before, 20,
-                       "the new version checked")
-            assert beside.end()[0] == 0
-    finally:
-        served.write_route("user", text)
-        served.api.signal(signal.SIGHUP)
-
-
-def test_other_settings_of_new_sessions_while_it_runs(stack):
-    """It asks by sessions that have them, as the responders do: names without a schema mean other tables by then."""
-    served = started(stack, guard="2s", schema=SCHEMA + ROWS + "CREATE SCHEMA other; CREATE TABLE other.users (LIKE users);"
-                     "INSERT INTO other.users VALUES (1, 'other', 'good')")
-    kept(served, "/users/1")
-
-    def go_on(least):
-        before = counted(served, "checked")
-        wait_until(lambda: is_hit(served.direct("/users/1")) and counted(served, "checked") >= before + least, 30,
-                   f"{least} entries checked")
-
-    with Beside(served) as beside:
-        go_on(2)
-        served.postgres.execute(f"ALTER DATABASE {served.database} SET search_path = other, public")
-        wait_for_body(lambda: served.direct("/users/1"), {"id": 1, "name": "other"}, 20)
-        served.install()  # or its answers are kept for the guard time alone
-        kept(served, "/users/1")
-        go_on(6)
-        before = counted(served, "differing")
-        go_on(6)
-        assert counted(served, "differing") == before, beside.end()
-
-
-def test_a_writer_causes_no_false_alarm(stack):
-    """Rows change all the time, as do answers; at every moment some changes are on their way."""
-    served = started(stack, guard="2s", schema=SCHEMA + ROWS)
-    stopped = threading.Event()
-    problems = []
-
-    def until_stopped(work):
-        try:
-            number = 0
-            while not stopped.is_set():
-                number += 1
-                work(number)
-        except Exception as problem:  # pylint: disable=broad-except
-            problems.append(problem)
-
-    connection = served.postgres.connect(served.database, "larder")
-    cursor = connection.cursor()
-
-    def write(number):
-        cursor.execute("UPDATE users SET name = %s WHERE id = %s", [f"name {number}", number % 200 + 1])
-
-    def read(number):
-        assert served.direct(f"/users/{number * 7 % 200 + 1}").status == 200
-        if number % 7 == 0:
-            assert served.direct("/users").status == 200
-
-    served.sql("INSERT INTO users SELECT i, 'user ' || i FROM generate_series(21, 200) AS i")
-    threads = [threading.Thread(target=until_stopped, args=[work]) for work in (write, read, read)]
-    before = counted(served, "checked")
-    with Beside(served, "--sample", "all", "--rate", "2000", guard="2s") as beside:
-        for thread in threads:
-            thread.start()
-        try:
-            wait_until(lambda: counted(served, "checked") >= before + 500, 240, "500 entries compared")
-        finally:
-            stopped.set()
-            for thread in threads:
-                thread.join()
-        status, text, errors = beside.end()
-    connection.close()
-    assert not problems
-    assert (status, errors) == (0, ""), text[-3000:]
-    assert "differs: " not in text
-
-
 # What is in the way
 
 @pytest.mark.parametrize("environment, complaint", [
@@ -500,19 +266,3 @@ def test_a_wrong_call(served, arguments, complaint):
     verified = verify(served, *arguments)
     assert (verified.status, verified.text) == (2, "")
     assert complaint in verified.errors
-
-
-def test_what_is_away_for_a_while_ends_nothing(stack):
-    """A Redis of its own, for it is killed."""
-    served = started(stack, schema=SCHEMA + ROWS)
-    kept(served, "/users/1")
-    with Beside(served) as beside:
-        wait_until(lambda: counted(served, "checked") > 0, 20, "a pass")
-        served.redis.kill()
-        served.redis.start()
-        before = counted(served, "checked")
-        wait_until(lambda: served.direct("/users/1").status == 200 and counted(served, "checked") > before, 30,
-                   "the next pass with an entry")
-        status, _, errors = beside.end()
-    assert status == 0
-    assert "Redis" in errors or not errors

@@ -48,5 +48,15 @@ def crowd(ask, threads=4):
 
 def open_requests(stack):
     """Connections that the api pool has taken or that wait for it: those of ours that are open."""
+    return len(connections(stack))
+
+
+def taken_requests(stack):
+    """Those that it has taken: one that waits to be taken has no inode yet."""
+    return sum(line.split()[6] != "0" for line in connections(stack))
+
+
+def connections(stack):
+    """The pool's ends of them in the kernel's table, without the socket that listens."""
     with open("/proc/net/unix", encoding="ascii") as table:
-        return sum(line.rstrip().endswith(stack.api.socket) for line in table) - 1
+        return [line for line in table if line.rstrip().endswith(stack.api.socket) and line.split()[3] == "00000000"]
