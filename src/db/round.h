@@ -14,8 +14,11 @@
 
 #include "db/connection.h"
 
-/* How many statements a connection remembers; a power of two. More only cost preparing again. */
-#define PREPARED_MAX 1024
+/*
+ * A connection remembers half as many statements; beyond them it forgets all, so that more than it
+ * remembers in turn are mostly prepared again. Of PostgreSQL's memory each takes some 45 kB.
+ */
+#define PREPARED_MAX 4096
 
 struct db_connection {
     PGconn *handle;
