@@ -20,6 +20,9 @@
  */
 #define PREPARED_MAX 4096
 
+/* How many statements of Larder's own db_ask prepares on a connection. */
+#define ASKED_MAX 16
+
 struct db_connection {
     PGconn *handle;
     const struct db_settings *settings;
@@ -29,7 +32,9 @@ struct db_connection {
     int64_t lock_deadline;           /* see db_lock_deadline_set; 0: none */
     uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
     unsigned prepared_count;
-    bool standby;      /* it was one when the session began */
+    const char *asked[ASKED_MAX]; /* what db_ask has prepared, by its number; null: free */
+    bool asks;                    /* it has made the session ready for that */
+    bool standby;                 /* it was one when the session began */
     bool recovering;   /* the server is a standby, which may not tell by itself: see db_standby */
     bool touched;      /* a statement may have left something in the session */
     bool drawn;        /* … may have drawn from sequences, whose numbers the session remembers */
