@@ -279,6 +279,11 @@ struct route_counters *counters_route(struct counters *counters, const char *nam
     return &shared->other;
 }
 
+bool counters_shares(const struct counters *counters, const struct route_counters *row)
+{
+    return row == &counters->shared->other;
+}
+
 static size_t status_index(unsigned status)
 {
     size_t index = 0;

@@ -67,6 +67,9 @@ void counters_set(struct counters *counters, enum counter gauge, int64_t value);
  */
 struct route_counters *counters_route(struct counters *counters, const char *name);
 
+/* Is it the row that routes share for which there is none of their own? */
+bool counters_shares(const struct counters *counters, const struct route_counters *row);
+
 /* A finished request; `duration` in microseconds. */
 void counters_request(struct route_counters *row, unsigned status, enum counter_tier tier,
                       int64_t duration);

@@ -9,7 +9,7 @@
 #include "base/counters.h"
 #include "base/histogram.h"
 
-#define COUNTER_ROUTES_MAX 1024
+#define COUNTER_ROUTES_MAX 2048
 #define COUNTER_NAME_MAX 192
 #define COUNTERS_FILE "counters-1"
 /* Changes with any change of the structs here; with that of their size, as by a counter, by itself.

@@ -14,7 +14,11 @@
 /* A key in Redis of fixed name, or an entry's lease. */
 #define STORE_NAME_SIZE 320
 
-#define STORE_GHOSTS_MAX 64
+/*
+ * More than what is under way when Redis stops to answer, a batch of each front, and than the
+ * probes of half a minute. A lease that is not noted keeps everybody from its entry until its end.
+ */
+#define STORE_GHOSTS_MAX 1024
 
 struct store_ghost {
     char name[STORE_NAME_SIZE];
@@ -42,8 +46,8 @@ struct cache_store {
     struct breaker breaker;
     struct redis_resolver *resolver;
     struct redis_script lookup;
-    uint64_t process;             /* random: this process among all lease holders */
-    _Atomic uint64_t leases;      /* wanted so far */
+    uint64_t process;        /* random: this process among all lease holders */
+    _Atomic uint64_t leases; /* wanted so far */
     struct quiet refusal_quiet;
     char clock[STORE_NAME_SIZE], beat[STORE_NAME_SIZE], journal[STORE_NAME_SIZE];
     char tags[STORE_NAME_SIZE]; /* what stands before a tag */

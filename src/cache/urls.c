@@ -166,18 +166,13 @@ static bool record_is_over(const struct record *record, int64_t now)
     return !record_is_whole(record) || record->until + NGINX_LATE <= now;
 }
 
-/* A free place, or the one of the URL that no client asked for longest. */
+/* Null: all places are of answers that nginx may still serve. */
 static struct record *bucket_place(struct bucket *bucket, int64_t now)
 {
-    struct record *oldest = &bucket->records[0];
-    for (size_t i = 0; i < BUCKET_SIZE; i++) {
-        struct record *record = &bucket->records[i];
-        if (record_is_over(record, now))
-            return record;
-        if (record->asked < oldest->asked)
-            oldest = record;
-    }
-    return oldest;
+    for (size_t i = 0; i < BUCKET_SIZE; i++)
+        if (record_is_over(&bucket->records[i], now))
+            return &bucket->records[i];
+    return NULL;
 }
 
 static void record_write(struct record *record, const struct url_note *note, uint64_t key,
@@ -227,10 +222,12 @@ bool urls_note(struct urls *urls, const struct url_note *note, int64_t now, int6
         return false;
     struct record *record = bucket_find(bucket, key, note->target);
     int64_t asked = asked_at(record, note, now), until = asked + note->ttl;
-    if (asked)
-        record_write(record ? record : bucket_place(bucket, now), note, key, asked, until);
+    if (asked && !record)
+        record = bucket_place(bucket, now);
+    if (asked && record)
+        record_write(record, note, key, asked, until);
     bucket_unlock(bucket, token);
-    if (!asked)
+    if (!asked || !record)
         return false;
     atomic_store(&urls->shared->used[bucket - urls->shared->buckets], true);
     atomic_fetch_add(&urls->shared->notes, 1);

@@ -4,8 +4,8 @@
  *
  * Responders note an answer before they send it; larderd finds those whose tags were struck since.
  * A record is kept until nginx may not serve the answer any more. The memory is the file urls-3 in
- * LARDER_RUN and bounded: when it is full the record goes that no client asked for longest, and of
- * that URL the ttl alone is left. Nobody waits longer than a moment for a process that was stopped
+ * LARDER_RUN and bounded: while it is full nginx is given no further answer to keep, for none that
+ * it keeps may be forgotten here. Nobody waits longer than a moment for a process that was stopped
  * or killed while it wrote.
  *
  * All times are wall-clock microseconds, passed in.
@@ -55,7 +55,8 @@ struct url_note {
 /*
  * Notes the answer. *ret_until is when nginx has to stop serving it: the ttl from now, or, for a
  * refresh, from the last client's request, so that what nobody reads is not refreshed for ever.
- * False: it can't be noted now, or no client asked within the ttl, and nginx must not keep it.
+ * False: it can't be noted now, for want of room mostly, or no client asked within the ttl, and
+ * nginx must not keep it.
  */
 MUST_CHECK bool urls_note(struct urls *urls, const struct url_note *note, int64_t now,
                           int64_t *ret_until);

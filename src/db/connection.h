@@ -107,6 +107,20 @@ MUST_CHECK bool db_execute(struct db_connection *connection, const char *sql,
                            const char *const *values, int value_count, int64_t timeout,
                            struct db_result **ret_result, struct db_failure *failure);
 
+/*
+ * The same for what is asked of each of many routes, in transactions that make temporary views: a
+ * session of our own prepares it once. The text is the program's own and stays where it is.
+ */
+MUST_CHECK bool db_ask(struct db_connection *connection, const char *sql, const char *const *values,
+                       int value_count, int64_t timeout, struct db_result **ret_result,
+                       struct db_failure *failure);
+
+/*
+ * Before many transactions with db_ask. Where the database has no temporary schema of this session
+ * yet, each would make one and take it back, after which everything prepared is planned anew.
+ */
+void db_ask_ready(struct db_connection *connection, int64_t timeout);
+
 /* Runs statements without parameters, one after the other, whose rows nobody needs. */
 MUST_CHECK bool db_script(struct db_connection *connection, const char *sql, int64_t timeout,
                           struct db_failure *failure);

@@ -283,8 +283,8 @@ static const char installed_sql[] =
 static bool execute(const struct making *making, const char *sql, const char *const *values,
                     int count, struct db_result **ret_result)
 {
-    return db_execute(making->question->connection, sql, values, count, TABLES_TIMEOUT, ret_result,
-                      making->question->failure);
+    return db_ask(making->question->connection, sql, values, count, TABLES_TIMEOUT, ret_result,
+                  making->question->failure);
 }
 
 static bool unwatched_note(struct making *making, size_t index)

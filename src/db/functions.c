@@ -129,7 +129,7 @@ bool functions_judge(struct db_connection *connection, const char *oids, struct 
 {
     struct judging judging = {.arena = arena, .hazards = hazards};
     struct db_result *result = NULL;
-    if (!db_execute(connection, functions_sql, &oids, 1, TABLES_TIMEOUT, &result, failure))
+    if (!db_ask(connection, functions_sql, &oids, 1, TABLES_TIMEOUT, &result, failure))
         return false;
     bool taken = functions_take(&judging, result);
     db_result_free(result);

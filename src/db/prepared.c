@@ -39,6 +39,7 @@ void prepared_add(struct db_connection *connection, uint64_t id)
 void prepared_clear(struct db_connection *connection)
 {
     memset(connection->prepared, 0, sizeof connection->prepared);
+    memset(connection->asked, 0, sizeof connection->asked);
     connection->prepared_count = 0;
     connection->forget = false;
 }

@@ -14,8 +14,14 @@
 
 #include "db/connection.h"
 
-/* How many statements a connection remembers; a power of two. More only cost preparing again. */
-#define PREPARED_MAX 1024
+/*
+ * A connection remembers half as many statements; beyond them it forgets all, so that more than it
+ * remembers in turn are mostly prepared again. Of PostgreSQL's memory each takes some 45 kB.
+ */
+#define PREPARED_MAX 4096
+
+/* How many statements of Larder's own db_ask prepares on a connection. */
+#define ASKED_MAX 16
 
 struct db_connection {
     PGconn *handle;
@@ -26,7 +32,9 @@ struct db_connection {
     struct db_patience patience;     /* its deadline 0: none */
     uint64_t prepared[PREPARED_MAX]; /* open addressing by id; 0: free */
     unsigned prepared_count;
-    bool standby;      /* it was one when the session began */
+    const char *asked[ASKED_MAX]; /* what db_ask has prepared, by its number; null: free */
+    bool asks;                    /* it has made the session ready for that */
+    bool standby;                 /* it was one when the session began */
     bool recovering;   /* the server is a standby, which may not tell by itself: see db_standby */
     bool touched;      /* a statement may have left something in the session */
     bool drawn;        /* … may have drawn from sequences, whose numbers the session remembers */

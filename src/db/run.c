@@ -251,3 +251,59 @@ bool db_execute(struct db_connection *connection, const char *sql, const char *c
     *ret_result = (struct db_result *)rows;
     return true;
 }
+
+/* Its place among what is prepared; ASKED_MAX: none is free. */
+static size_t asked_find(const struct db_connection *connection, const char *sql)
+{
+    size_t at = 0;
+    while (at < ASKED_MAX && connection->asked[at] && connection->asked[at] != sql)
+        at++;
+    return at;
+}
+
+static bool asked_prepare(struct db_connection *connection, size_t at, const char *sql,
+                          const char *name, int64_t deadline, struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    if (connection->asked[at])
+        return true;
+    if (!PQsendPrepare(connection->handle, name, sql, 0, NULL))
+        return db_lost(connection, failure);
+    if (!db_round_trip(connection, deadline, &rows, failure))
+        return false;
+    PQclear(rows);
+    connection->asked[at] = sql;
+    return true;
+}
+
+bool db_ask(struct db_connection *connection, const char *sql, const char *const *values,
+            int value_count, int64_t timeout, struct db_result **ret_result,
+            struct db_failure *failure)
+{
+    char name[32];
+    PGresult *rows = NULL;
+    int64_t deadline = clock_monotonic() + timeout;
+    size_t at = asked_find(connection, sql);
+    if (at == ASKED_MAX || connection->settings->transaction_pooling)
+        return db_execute(connection, sql, values, value_count, timeout, ret_result, failure);
+    snprintf(name, sizeof name, "larder_asked_%zu", at);
+    if (!asked_prepare(connection, at, sql, name, deadline, failure))
+        return false;
+    if (!send_prepared(connection->handle, name, value_count, values))
+        return db_lost(connection, failure);
+    if (!db_round_trip(connection, deadline, &rows, failure))
+        return false;
+    *ret_result = (struct db_result *)rows;
+    return true;
+}
+
+void db_ask_ready(struct db_connection *connection, int64_t timeout)
+{
+    struct db_failure unused = {0};
+    if (connection->asks || connection->settings->transaction_pooling)
+        return;
+    connection->asks = true;
+    if (!db_script(connection, "CREATE TEMPORARY TABLE larder_asks () ON COMMIT DROP", timeout,
+                   &unused))
+        return; /* who may not make it may make no view either, which is told there */
+}

@@ -156,7 +156,7 @@ bool tables_ask(struct db_connection *connection, const struct tables_question *
 {
     const char *const values[] = {question->roots, question->children};
     struct db_result *result = NULL;
-    if (!db_execute(connection, tables_sql, values, 2, TABLES_TIMEOUT, &result, failure))
+    if (!db_ask(connection, tables_sql, values, 2, TABLES_TIMEOUT, &result, failure))
         return false;
     bool made = tables_make(question, result, arena, ret_tables, ret_count);
     db_result_free(result);
@@ -178,7 +178,7 @@ bool tables_find(struct db_connection *connection, const char *name, struct aren
     struct db_result *result = NULL;
     struct read_table *tables = NULL;
     size_t count = 0;
-    if (!db_execute(connection, sql, &name, 1, TABLES_TIMEOUT, &result, failure))
+    if (!db_ask(connection, sql, &name, 1, TABLES_TIMEOUT, &result, failure))
         return false;
     const char *roots = text_of(result, 0, 0, arena);
     db_result_free(result);

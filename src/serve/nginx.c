@@ -76,8 +76,10 @@ static int64_t seconds_noted(struct exchange *exchange, enum url_coding coding, 
                                   .ttl = seconds * SECOND,
                                   .refresh = nginx_is_refresh(exchange)};
     int64_t until;
-    if (!urls_note(exchange->server->urls, &note, exchange->now, &until))
+    if (!urls_note(exchange->server->urls, &note, exchange->now, &until)) {
+        counters_add(exchange->server->counters, COUNTER_NGINX_UNNOTED, !note.refresh);
         return 0;
+    }
     /* Behind the note, which the look at what is outdated has seen unless this sees its routes. */
     if (!server_serves(exchange->server, exchange->live)) {
         urls_forget(exchange->server->urls, note.target, coding);

@@ -69,18 +69,30 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept)
     return policy_hears(exchange, kept_clock(kept)) || (age >= 0 && age < guard(exchange));
 }
 
-bool policy_struck_alone(const struct exchange *exchange, const struct entry_meta *meta)
+/*
+ * Up to where the tags of what Redis holds have been compared with all that it was told of. Slots
+ * are compared with that rather than with the entry's clock: the longer an entry lives the surer
+ * does it share one with a tag that was struck since.
+ */
+static uint64_t judged_up_to(const struct store_query *lookup)
+{
+    uint64_t clock = lookup->found.meta.clock;
+    return lookup->outcome == STORE_HIT && lookup->clock > clock ? lookup->clock : clock;
+}
+
+bool policy_struck_alone(const struct exchange *exchange)
 {
     const struct clocks *clocks = exchange->server->clocks;
-    int64_t now = clock_monotonic();
+    const struct entry_meta *meta = &exchange->lookup.found.meta;
     uint64_t hashes[ENTRY_TAGS_MAX];
     for (size_t i = 0; i < meta->tag_count; i++)
         hashes[i] = clocks_hash(meta->tags[i]);
-    if (clocks_awaits(clocks, hashes, meta->tag_count, now))
+    if (clocks_awaits(clocks, hashes, meta->tag_count, clock_monotonic()))
         return true;
-    bool lately = clocks_arrived(clocks, exchange->asked) ||
-                  (int64_t)clocks_alone(clocks) + guard(exchange) >= exchange->now;
-    return lately && !clocks_fresh(clocks, hashes, meta->tag_count, meta->clock);
+    if ((int64_t)clocks_alone(clocks) + guard(exchange) >= exchange->now)
+        return !clocks_fresh(clocks, hashes, meta->tag_count, meta->clock);
+    return clocks_arrived(clocks, exchange->asked) &&
+           !clocks_fresh(clocks, hashes, meta->tag_count, judged_up_to(&exchange->lookup));
 }
 
 bool policy_changes_heard(const struct exchange *exchange)

@@ -29,7 +29,7 @@ bool policy_fresh(const struct exchange *exchange, const struct kept *kept);
  * Does this host alone know that the entry found was struck? A write here has told Redis just now,
  * perhaps after it looked the entry up; or could not tell it, and larderd may not have done so yet.
  */
-bool policy_struck_alone(const struct exchange *exchange, const struct entry_meta *meta);
+bool policy_struck_alone(const struct exchange *exchange);
 
 /* Would this process have heard of what was struck since `clock`? */
 bool policy_hears(const struct exchange *exchange, uint64_t clock);

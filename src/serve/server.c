@@ -172,6 +172,21 @@ static void learn_aloud(struct server *server, struct live *live, struct fault_l
                   failure.message);
 }
 
+/* Routes that are gone keep their rows as long as the file is there. */
+static void counters_check(const struct server *server, struct live *live)
+{
+    size_t sharing = 0;
+    for (size_t i = 0; i < live_count(live); i++)
+        sharing += counters_shares(server->counters, live_at(live, i)->counters);
+    if (sharing)
+        log_event(
+            LOG_WARNING, "counters",
+            "%zu routes are counted together, as \"other\": LARDER_RUN's file of counters has "
+            "no place for them, among which are those of routes that are gone; while no "
+            "process of Larder runs it may be removed",
+            sharing);
+}
+
 static struct live *load(struct server *server, struct fault_list *faults)
 {
     const struct live_settings settings = {
@@ -183,6 +198,8 @@ static struct live *load(struct server *server, struct fault_list *faults)
     struct live *live = live_load(&settings, faults);
     if (live)
         bearer_check(server->auth, live, faults);
+    if (live)
+        counters_check(server, live);
     if (live && !server->queue && route_table_files_jobs(live_table(live)))
         log_event(LOG_WARNING, "queue",
                   "there are routes with @async, but LARDER_QUEUE is empty: no job can be filed");

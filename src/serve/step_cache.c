@@ -226,7 +226,7 @@ static bool found_struck(const struct exchange *exchange)
 {
     const struct store_query *lookup = &exchange->lookup;
     bool found = lookup->outcome == STORE_HIT || lookup->outcome == STORE_AGED;
-    return found && policy_struck_alone(exchange, &lookup->found.meta);
+    return found && policy_struck_alone(exchange);
 }
 
 void step_lookup(struct exchange *exchange)

@@ -55,6 +55,8 @@ ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON secrets USING (owner IN (SELECT name FROM members WHERE role = 'reader'));
 """
 
+OWN_PLANS = 6  # of a route: its own statement's, and those that set how long its locks are waited for
+
 
 @pytest.fixture(scope="module")
 def database(lazy_postgres):
@@ -200,6 +202,29 @@ def test_nothing_is_left_in_the_database(ask, lazy_postgres):
     ask.route("SELECT title FROM post_titles").reads()
     assert lazy_postgres().execute("SELECT count(*) FROM pg_class WHERE relname = 'larder_route'",
                                    database=ask.environment["PGDATABASE"]) == [(0,)]
+
+
+def planned(ask, server, count):
+    """How often PostgreSQL makes a plan while it is asked about so many routes."""
+    name = ask.environment["PGDATABASE"]
+    for number in range(count):
+        with open(f"{ask.folder}/r{number}.sql", "w", encoding="utf-8") as route:
+            route.write(f"-- @http GET /r{number}\n-- @cache ttl=1m\n"
+                        "SELECT t.title, u.name FROM post_titles AS t JOIN users AS u ON u.id = t.user_id")
+    server.execute(f'ALTER DATABASE "{name}" SET log_planner_stats = on')
+    before = os.path.getsize(server.log)
+    ask.larder("routes", "--depends")
+    server.execute(f'ALTER DATABASE "{name}" RESET log_planner_stats')
+    with open(server.log, encoding="utf-8") as log:
+        log.seek(before)
+        return log.read().count("PLANNER STATISTICS")
+
+
+def test_what_is_asked_of_each_route_is_planned_once(ask, lazy_postgres):
+    """Planning would take most of the time of a thousand routes."""
+    server = lazy_postgres()
+    first = planned(ask, server, 10)
+    assert (planned(ask, server, 30) - first) / 20 <= OWN_PLANS
 
 
 def test_offline_and_other_methods_have_no_dependencies(ask):

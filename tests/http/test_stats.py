@@ -215,3 +215,9 @@ def test_counters_that_are_not_there_or_not_whole(served, tmp_path):
 @pytest.mark.parametrize("method, status", [("POST", 405), ("HEAD", 200), ("OPTIONS", 204)])
 def test_the_page_is_only_read(served, method, status):
     assert served.request("/_larder/stats", method).status == status
+
+
+def test_routes_without_a_row_of_their_own_are_told_of(stack):
+    routes = {f"r{number:04}": f"-- @http GET /r{number}\n-- @kv get key=k{number}\n" for number in range(2050)}
+    served = stack(routes, nginx=False)
+    assert "4 routes are counted together" in served.log_text(), "Larder itself has two rows"

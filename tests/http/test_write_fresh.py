@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from support import fastcgi
-from support.coherent import SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep, outbox_unread, wait_for_body
+from support import clocks, fastcgi
+from support.coherent import (SENTINEL_ROUTE, SENTINEL_SCHEMA, barrier, detail, is_hit, keep, newest_bump, outbox_unread,
+                              wait_for_body, wait_heard)
 from support.gate import learning
 from support.host import Host
 from support.stack import metrics, queries
@@ -127,6 +128,19 @@ def test_others_rows_stay_kept(served):
     before = queries(served)
     assert is_hit(get(served, "/users/8"))
     assert queries(served) == before
+
+
+def test_many_tags_struck_make_no_page_of_redis_a_query(served):
+    """Of many that were struck since a page was made some share its tags' places in the host's memory."""
+    keep(lambda: get(served, "/far/13"))
+    put(served, "/users/14?name=x")
+    wait_heard(served)
+    clocks.fill(served.run, newest_bump(served))
+    clocks.arrive(served.run, time.monotonic() + 5)
+    before = queries(served)
+    answer = get(served, "/far/13")
+    assert is_hit(answer), answer
+    assert detail(answer) == "redis" and queries(served) == before
 
 
 def write_often(served, user, patience):

@@ -4,6 +4,7 @@ import struct
 
 NAME = "clocks-1"
 NEWEST = 8  # past the format's number
+ARRIVED = 32
 HEARD = 48
 SLOTS, SLOT_COUNT = 64, 1 << 18
 ALL = SLOTS + 8 * SLOT_COUNT  # the tag `*` has a slot behind the others
@@ -40,3 +41,17 @@ def tell(run, clock):
     with open(path_of(run), "r+b") as clocks:
         clocks.seek(NEWEST)
         clocks.write(struct.pack("=Q", clock))
+
+
+def fill(run, clock):
+    """As if tags on every slot but those of `*` and of definitions had been struck at `clock`."""
+    with open(path_of(run), "r+b") as clocks:
+        clocks.seek(SLOTS)
+        clocks.write(struct.pack("=Q", clock) * SLOT_COUNT)
+
+
+def arrive(run, moment):
+    """As if a strike that was awaited had arrived then: seconds of time.monotonic()."""
+    with open(path_of(run), "r+b") as clocks:
+        clocks.seek(ARRIVED)
+        clocks.write(struct.pack("=Q", int(moment * 1e6)))

@@ -23,6 +23,17 @@ static void a_connection_knows_what_was_prepared_on_it(void **state)
     assert_false(connection.forget);
 }
 
+/* Reads, the pages after and before, writes: to forget them all costs more than any keeping. */
+static void the_statements_of_a_thousand_routes_stay(void **state)
+{
+    (void)state;
+    prepared_clear(&connection);
+    for (uint64_t i = 0; i < 2000; i++)
+        prepared_add(&connection, id_of(i));
+    assert_false(connection.forget);
+    prepared_clear(&connection);
+}
+
 /* All in one transaction, so that they can't be forgotten in between. */
 static void more_than_it_can_remember_are_forgotten_next(void **state)
 {
@@ -51,5 +62,6 @@ static void a_name_has_all_of_the_id(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(a_connection_knows_what_was_prepared_on_it),
+          cmocka_unit_test(the_statements_of_a_thousand_routes_stay),
           cmocka_unit_test(more_than_it_can_remember_are_forgotten_next),
           cmocka_unit_test(a_name_has_all_of_the_id))
