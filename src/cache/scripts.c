@@ -2,7 +2,8 @@
 
 /*
  * A fill's clock is written down, so that every later bump is above it even if Redis' own clock is
- * set back. The journal is begun with the first fill, so that it can prove what did not happen.
+ * set back; without a lease the one told is as it stands. The journal is begun with the first fill,
+ * so that it can prove what did not happen.
  */
 const char script_lookup[] =
     "local function number(text)\n"
@@ -49,7 +50,6 @@ const char script_lookup[] =
     "  local last = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]\n"
     "  n = last and tonumber(string.match(last[1], '^%d+')) or 0\n"
     "end\n"
-    "n = math.max(n, time[1] * 1000000 + time[2])\n"
     "local text = string.format('%.0f', n)\n"
     "local lease, refusal = '-', false\n"
     "if ARGV[3] ~= '0' and redis.call('EXISTS', KEYS[2] .. ':' .. ARGV[2]) == 0 then\n"
@@ -58,6 +58,7 @@ const char script_lookup[] =
     "  if got and got.err then lease = 'U' text = '0' refusal = 'SET: ' .. got.err\n"
     "  elseif got then\n"
     "    lease = 'L'\n"
+    "    text = string.format('%.0f', math.max(n, time[1] * 1000000 + time[2]))\n"
     "    local written = redis.pcall('HSET', KEYS[3], 'n', text)\n"
     "    if redis.call('EXISTS', KEYS[5]) == 0 then\n"
     "      redis.pcall('XADD', KEYS[5], text .. '-0', 'o', '')\n"
