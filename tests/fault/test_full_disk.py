@@ -20,9 +20,9 @@ BRIEF = KEPT_BY_NGINX.replace("/kept/", "/brief/").replace("@nginx ttl=60s", "@n
 GUARD = 5  # seconds: the default of LARDER_GUARD_TTL
 PAGES = 300  # each is noted in a place of its own of what is shared
 
-# The room: which of counters, clocks and notes of what nginx keeps fit in; their files have 3.2, 2.6 and 17 MB.
+# The room: which of counters, clocks and notes of what nginx keeps fit in; their files have 6.5, 2.6 and 17 MB.
 FILES = {"counters": "counters-1", "clocks": "clocks-1", "nginx": "urls-3"}
-ROOMS = {"4k": [], "3m": ["clocks"], "4m": ["counters"], "8m": ["counters", "clocks"],
+ROOMS = {"4k": [], "3m": ["clocks"], "7m": ["counters"], "12m": ["counters", "clocks"],
          "32m": ["counters", "clocks", "nginx"]}
 
 

@@ -70,7 +70,7 @@ def only_key(stack, database=0):
 
 
 def commands(stack, target, **options):
-    """What Redis is asked while that request is answered, without the key."""
+    """What Redis is asked while that request is answered, without the key; the feed looks after its line by itself."""
     client = stack.redis.client()
     client.config_set("slowlog-log-slower-than", 0)
     client.slowlog_reset()
@@ -78,7 +78,7 @@ def commands(stack, target, **options):
     words = [each["command"].decode().split() for each in reversed(client.slowlog_get(100))]
     client.config_set("slowlog-log-slower-than", -1)
     key = only_key(stack)
-    return answer, [" ".join(each).replace(key, "KEY") for each in words if each[0] not in ("CONFIG", "SLOWLOG")]
+    return answer, [" ".join(each).replace(key, "KEY") for each in words if each[0] not in ("CONFIG", "SLOWLOG", "PING")]
 
 
 def bodies_read(asked):

@@ -125,11 +125,14 @@ def test_tables_without_triggers_are_named_until_larder_install_was_run(launch, 
     assert count == "3 routes" and sorted(names.split(", ")) == ["public.forgotten", "public.left_out"]
     install(base, tmp_path)
     responder.reload()
-    assert told.findall(responder.log_text()) == [said]
+    before = told.findall(responder.log_text())  # it may have been asking while the triggers came
+    responder.reload()
+    assert told.findall(responder.log_text()) == before
     write_route(tmp_path, "many", "-- @http GET /many\n-- @cache ttl=300s\nSELECT * FROM " +
                 " CROSS JOIN ".join(f"(SELECT id AS id{number} FROM one_of_{number}) AS a{number}" for number in range(9)))
     responder.reload()
-    (_, many) = told.findall(responder.log_text())
+    *same, many = told.findall(responder.log_text())
+    assert same == before
     assert many.startswith("1 route reads of public.one_of_") and many.count("one_of") == 8 and many.endswith(", …")
 
 
