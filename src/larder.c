@@ -13,16 +13,16 @@
 
 #define OFFLINE "  --offline         PostgreSQL is not asked, even where it is configured\n"
 #define JSON "  --json            prints JSON\n"
-#define DIR                                                                                        \
-    "  DIR               a folder of route files, or one file; without it LARDER_ROUTES names "    \
-    "it\n"
+#define DIR "  DIR               a folder of route files, or one of them; else LARDER_ROUTES\n"
 
 static const struct command commands[] = {
     {"check", command_check, "[--offline] [DIR]",
-     "reports every fault of the route files; asks PostgreSQL too where one is configured",
+     "reports every fault of the route files; asks PostgreSQL too where one is\n"
+     "      configured",
      OFFLINE DIR},
     {"routes", command_routes, "[--depends] [--offline] [DIR]",
-     "prints the routes: method, path, parameters, cache, Cache-Control; or the tables they read",
+     "prints the routes: method, path, parameters, cache, Cache-Control; or the\n"
+     "      tables they read",
      "  --depends         prints the tables and columns that each route reads\n" OFFLINE DIR},
     {"install", command_install,
      "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]",
@@ -32,26 +32,29 @@ static const struct command commands[] = {
      "  --replica         the triggers fire for what replication applies, too\n"
      "  --to ROLE         grants ROLE what responders and larderd need\n"
      "  --wait DURATION   begins anew for so long while others use a table, as 5m\n" DIR
-     "It connects by PGHOST, PGDATABASE, PGUSER and the like, as a role with TRIGGER on the\n"
-     "tables and CREATE on the database.\n"},
+     "\nIt connects by PGHOST, PGDATABASE, PGUSER and the like, as a role with TRIGGER\n"
+     "on the tables and CREATE on the database.\n"},
     {"purge", command_purge, "[--all] [--table TABLE]... [TAG]...",
-     "makes the kept answers old that carry a tag, or that depend on a table, or all",
+     "makes the kept answers old that carry a tag, or depend on a table, or all",
      "  --all             all of them\n"
      "  --table TABLE     those of routes that read it, named with its schema\n"
      "  TAG               those that carry this tag of @tags\n"},
     {"verify", command_verify, "[--sample N|all] [--rate N] [--every DURATION]",
-     "compares kept answers with what PostgreSQL answers now, and reports each that differs",
+     "compares kept answers with what PostgreSQL answers now, and reports each\n"
+     "      that differs",
      "  --sample N|all    how many, by chance; 1000 unless given\n"
      "  --rate N          at most so many a second; 200 unless given\n"
      "  --every DURATION  again and again, as 30s, until SIGTERM\n"},
     {"stats", command_stats, "[--json]",
-     "tells how often each route was asked on this host, how it went and how long it took", JSON},
+     "tells how often each route was asked on this host, how it went and how\n"
+     "      long it took",
+     JSON},
     {"jobs", command_jobs,
-     "list [waiting|later|dead] [--json] | show ID [--json] | retry ID...|--dead | drop "
-     "ID...|--dead",
+     "list [waiting|later|dead] [--json] | show ID [--json] |\n"
+     "      retry ID...|--dead | drop ID...|--dead",
      "tells of the queued jobs, has those that failed tried again, or drops them",
-     "  list              those that have not been done: they wait or run, wait for their next\n"
-     "                    try (later), or failed for good (dead)\n"
+     "  list              those that have not been done: they wait or run, wait for\n"
+     "                    their next try (later), or failed for good (dead)\n"
      "  show ID           what one was filed with and answered, and why it failed\n"
      "  retry ID...       has jobs that failed tried again\n"
      "  drop ID...        forgets jobs that failed, cancels those that wait\n"

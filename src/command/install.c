@@ -49,6 +49,7 @@ struct run {
     int64_t until;         /* monotonic µs: begun anew till then */
     int64_t held;          /* monotonic µs: since then a table is locked; 0: none */
     const char *in_way_of; /* the table whose lock was not had while another was held; null: none */
+    bool alone;            /* the step at work needs its table with not even readers beside */
     bool again;
 };
 
@@ -286,7 +287,7 @@ static void holder_tell(struct run *run, const char *table)
     const char *holder = NULL;
     struct db_failure failure;
     if (!table || !db_script(run->connection, "ROLLBACK", INSTALL_TIMEOUT, &failure) ||
-        !install_survey_holder(run->connection, table, run->arena, &holder, &failure))
+        !install_survey_holder(run->connection, table, run->alone, run->arena, &holder, &failure))
         return;
     fprintf(stderr, "; now %s", holder ? holder : "nobody uses it");
 }
@@ -363,6 +364,7 @@ static int steps_run(struct run *run)
     for (size_t i = 0; i < run->plan->step_count; i++) {
         const struct install_step *step = &run->plan->steps[i];
         int status = run->held ? patience_set(run) : 0;
+        run->alone = step->alone;
         if (!status)
             status = step_run(run, step->sql, step->table);
         if (status)

@@ -135,7 +135,8 @@ struct planning {
     bool failed;
 };
 
-static void step_add(struct planning *planning, const struct install_thing *thing,
+/* To drop a trigger takes ACCESS EXCLUSIVE, to create one SHARE ROW EXCLUSIVE. */
+static void step_add(struct planning *planning, const struct install_thing *thing, bool drops,
                      const struct bytes *sql)
 {
     struct bytes name CLEANUP(bytes_free) = BYTES_EMPTY;
@@ -145,6 +146,7 @@ static void step_add(struct planning *planning, const struct install_thing *thin
     struct install_step step = {
         .sql = sql->failed ? NULL : arena_text(planning->arena, bytes_span(sql)),
         .table = table ? arena_text(planning->arena, bytes_span(&name)) : NULL,
+        .alone = table && drops,
     };
     bytes_append(&planning->steps, &step, sizeof step);
     planning->failed = planning->failed || !step.sql || (table && !step.table) || name.failed;
@@ -154,7 +156,7 @@ static void text_step_add(struct planning *planning, const char *text)
 {
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
     bytes_append_text(&sql, text);
-    step_add(planning, NULL, &sql);
+    step_add(planning, NULL, false, &sql);
 }
 
 static void change_add(struct planning *planning, const struct install_thing *thing,
@@ -211,7 +213,7 @@ static void steps_add(struct planning *planning, enum install_verb verb, enum in
             append_drop(changes[i].thing, &sql);
         else
             bytes_append_text(&sql, changes[i].thing->sql);
-        step_add(planning, changes[i].thing, &sql);
+        step_add(planning, changes[i].thing, verb == INSTALL_DROP, &sql);
     }
 }
 
@@ -258,7 +260,7 @@ static void grant_add(struct planning *planning, const char *role)
     watch_append_literal(role, &sql);
     bytes_append_text(&sql, ";\n");
     sql.failed = sql.failed || name.failed;
-    step_add(planning, NULL, &sql);
+    step_add(planning, NULL, false, &sql);
 }
 
 /* Only what is there by then, which REVOKE … ON ALL FUNCTIONS took from PUBLIC. */
@@ -284,7 +286,7 @@ static void schema_add(struct planning *planning)
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
     bytes_append_text(&sql, install_schema);
     bytes_append_format(&sql, "INSERT INTO larder.meta (version) VALUES (%d);\n", INSTALL_VERSION);
-    step_add(planning, NULL, &sql);
+    step_add(planning, NULL, false, &sql);
 }
 
 static const struct install_plan *plan_end(struct planning *planning)

@@ -82,6 +82,7 @@ MUST_CHECK bool install_want_event_trigger(const struct install_settings *settin
 struct install_step {
     const char *sql;   /* one or more statements, terminated */
     const char *table; /* `schema.table` it needs a lock of; null: none */
+    bool alone;        /* with not even readers beside */
 };
 
 struct install_change {

@@ -365,30 +365,33 @@ bool install_survey_tables(struct db_connection *connection, const struct watch 
 static const char holder_sql[] =
     "SELECT CASE WHEN l.pid IS NULL THEN format('the prepared transaction %L since %s', p.gid,"
     "  date_trunc('second', p.prepared))"
-    " ELSE concat('process ', l.pid, ' (', concat_ws(', ', nullif(a.application_name, ''), "
-    "a.usename),"
-    "  ')', ' since ' || date_trunc('second', a.xact_start),"
+    " ELSE concat('process ', l.pid,"
+    "  ' (' || nullif(concat_ws(', ', nullif(a.application_name, ''), a.usename), '') || ')',"
+    "  ' since ' || date_trunc('second', a.xact_start),"
     "  CASE WHEN a.xact_start IS NOT NULL"
     "   THEN ': ' || regexp_replace(left(a.query, 100), '\\s+', ' ', 'g') END) END "
     "FROM pg_catalog.pg_locks AS l"
     " LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid"
     " LEFT JOIN pg_catalog.pg_prepared_xacts AS p ON l.pid IS NULL"
     "  AND p.transaction::text = split_part(l.virtualtransaction, '/', 2) "
-    "WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()"
+    "WHERE l.locktype = 'relation' AND l.pid IS DISTINCT FROM pg_backend_pid()"
     " AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d"
     "  WHERE d.datname = current_database())"
     " AND (l.relation = $1::regclass"
-    "  OR l.relation IN (SELECT t.relid FROM pg_partition_tree($1::regclass) AS t)) "
-    "ORDER BY l.mode IN ('AccessShareLock', 'RowShareLock'), coalesce(a.xact_start, p.prepared) "
+    "  OR l.relation IN (SELECT t.relid FROM pg_partition_tree($1::regclass) AS t))"
+    " AND ($2::boolean OR l.mode NOT IN ('AccessShareLock', 'RowShareLock')) "
+    "ORDER BY NOT l.granted, l.mode IN ('AccessShareLock', 'RowShareLock'), coalesce(a.xact_start, "
+    "p.prepared) "
     "LIMIT 1";
 
-bool install_survey_holder(struct db_connection *connection, const char *table, struct arena *arena,
-                           const char **ret_text, struct db_failure *failure)
+bool install_survey_holder(struct db_connection *connection, const char *table, bool readers,
+                           struct arena *arena, const char **ret_text, struct db_failure *failure)
 {
     const struct survey survey = {connection, arena, failure};
+    const char *const values[] = {table, readers ? "t" : "f"};
     struct db_result *result CLEANUP(result_free) = NULL;
     bool failed = false;
-    if (!ask(&survey, holder_sql, table, &result))
+    if (!db_execute(connection, holder_sql, values, 2, INSTALL_TIMEOUT, &result, failure))
         return false;
     *ret_text = db_result_rows(result) ? text_at(&survey, result, 0, 0, &failed) : NULL;
     return !failed || memory(&survey);

@@ -35,10 +35,11 @@ MUST_CHECK bool install_survey_tables(struct db_connection *connection, const st
 
 /*
  * Who has used the table (`schema.table`), or a partition of it, for longest in a transaction that
- * is not over: whoever writes to it first. *ret_text is null where nobody does.
+ * is not over: whoever writes to it first, `readers` where they are in the way too, and then who
+ * waits for a lock of it. *ret_text is null where nobody does.
  */
 MUST_CHECK bool install_survey_holder(struct db_connection *connection, const char *table,
-                                      struct arena *arena, const char **ret_text,
+                                      bool readers, struct arena *arena, const char **ret_text,
                                       struct db_failure *failure);
 
 #endif

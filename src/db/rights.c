@@ -51,6 +51,7 @@ static const char inherited_sql[] =
     "m.roleid::pg_catalog.regrole::text, ', ' ORDER BY m.roleid::pg_catalog.regrole::text)"
     " FROM pg_catalog.pg_auth_members AS m JOIN pg_catalog.pg_roles AS r ON r.oid = m.member"
     " WHERE r.rolname = current_user AND NOT r.rolsuper"
+    " AND m.roleid >= 16384" /* those before are PostgreSQL's own, as pg_monitor */
     " AND pg_catalog.pg_has_role(m.roleid, 'USAGE') HAVING pg_catalog.count(*) > 0";
 
 void rights_inherited(struct db_connection *connection, struct arena *arena, const char **ret_role,

@@ -258,7 +258,8 @@ bool route_reads(const struct route *route, struct fault_list *faults);
 
 /* Has the route's SQL :name where it is no parameter, in a string or a comment? And what to say. */
 bool route_quotes(const struct route *route, const char *name);
-#define ROUTE_QUOTED "; in quotes it is text: write it outside of them, as in '%' || :name || '%'"
+#define ROUTE_QUOTED                                                                               \
+    "; in quotes or a comment it is none: write it outside, as in '%' || :name || '%'"
 
 /* The index of the parameter of this name among the route's; -1: it has none. */
 int route_param_find(const struct route *route, struct span name);

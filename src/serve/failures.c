@@ -161,9 +161,15 @@ static size_t suspects(const struct exchange *exchange, suspicion *is_suspect,
     return count;
 }
 
+/* Of a token, that is, which policies may look at: who has none has no claim of his own. */
+static bool has_claims(const struct exchange *exchange)
+{
+    return exchange->identity && exchange->principal;
+}
+
 bool failure_has_suspects(const struct exchange *exchange)
 {
-    return exchange->served->route->param_count || exchange->identity;
+    return exchange->served->route->param_count || has_claims(exchange);
 }
 
 /* What a policy may read of request.jwt.claims. */
@@ -172,10 +178,13 @@ static const struct problem_item token_item = {
     .in = "header",
     .detail = "may have a token with a claim that the database does not take"};
 
-/*
- * The suspects; where none is, every one. Where policies look at the token its claims are among
- * them, and rather than what Larder has brought into a form that PostgreSQL takes.
- */
+/* A text that is none of its type's: no value that Larder has brought into PostgreSQL's form. */
+static bool is_of_text(const struct db_failure *failure)
+{
+    return strcmp(failure->sqlstate, "22P02") == 0 || strcmp(failure->sqlstate, "22007") == 0;
+}
+
+/* The suspects; where none is, every one. Where policies look at the token its claims are too. */
 void failure_answer_value(struct exchange *exchange, const struct failure_row *row,
                           const struct db_failure *failure)
 {
@@ -185,10 +194,11 @@ void failure_answer_value(struct exchange *exchange, const struct failure_row *r
         exchange_memory(exchange);
         return;
     }
+    bool claims = has_claims(exchange) && failure->kind == DB_FAILURE_VALUE;
     size_t count = suspects(exchange, suspicion_of(failure), items);
     if (!count)
-        count = suspects(exchange, exchange->identity ? is_long : is_any, items);
-    if (exchange->identity)
+        count = suspects(exchange, claims && is_of_text(failure) ? is_long : is_any, items);
+    if (claims)
         items[count++] = token_item;
     exchange_problem_items(exchange, row->status, row->detail, items, count);
 }

@@ -26,8 +26,8 @@ const struct failure_row *failure_row_of(enum db_failure_kind kind);
 void failure_answer(struct exchange *exchange, const struct failure_row *row);
 
 /*
- * Can it be a client's value that PostgreSQL refused: a parameter's, or a claim's, which policies
- * look at? Where neither is it is the statement's own doing.
+ * Can it be a client's value that PostgreSQL refused: a parameter's, or a claim's of a token, which
+ * policies look at? Where neither is it is the statement's own doing.
  */
 bool failure_has_suspects(const struct exchange *exchange);
 

@@ -179,12 +179,11 @@ static void counters_check(const struct server *server, struct live *live)
     for (size_t i = 0; i < live_count(live); i++)
         sharing += counters_shares(server->counters, live_at(live, i)->counters);
     if (sharing)
-        log_event(
-            LOG_WARNING, "counters",
-            "%zu routes are counted together, as \"other\": LARDER_RUN's file of counters has "
-            "no place for them, among which are those of routes that are gone; while no "
-            "process of Larder runs it may be removed",
-            sharing);
+        log_event(LOG_WARNING, "counters",
+                  "%zu route%s counted together, as \"other\": LARDER_RUN's file of counters has "
+                  "no place for them, among which are those of routes that are gone; while no "
+                  "process of Larder runs it may be removed",
+                  sharing, sharing == 1 ? " is" : "s are");
 }
 
 static struct live *load(struct server *server, struct fault_list *faults)

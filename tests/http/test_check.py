@@ -481,6 +481,7 @@ def test_help_and_version_go_to_the_output():
         status, lines, said = larder(word, "--help", LARDER_THREADS="bad")
         assert (status, said) == (0, "") and lines[0].startswith(f"usage: larder {word} {usage}")
         assert not any(line.startswith("usage") or "  larder " in line for line in lines[1:]), "and of no other command"
+        assert all(len(line) <= 80 for line in lines[1:]), lines
         assert all(f"  {option} " in "\n".join(lines) for option in re.findall("--[a-z]+", usage)), "each option is told"
         assert larder(word, "-h") == (status, lines, said)
     status, lines, said = larder("--version")

@@ -32,7 +32,7 @@ def test_a_name_of_the_path_that_is_used_nowhere_is_noted(check):
                  limited="-- @http POST /limited/{id}\n-- @limit 1/s by=id\nSELECT 1 AS a",
                  kv="-- @http GET /kv/{key}\n-- @kv get key=a:{key}") == [
         "quoted.sql:1: note: {q} of the path is used nowhere, so all its values are answered alike; write :q where the statement "
-        "means it; in quotes it is text: write it outside of them, as in '%' || :name || '%'",
+        "means it; in quotes or a comment it is none: write it outside, as in '%' || :name || '%'",
         "slip.sql:1: note: {id} of the path is used nowhere, so all its values are answered alike; write :id where the statement "
         "means it",
         "write.sql:1: note: {id} of the path is used nowhere, so all its values are answered alike; write :id where the statement "
@@ -41,12 +41,14 @@ def test_a_name_of_the_path_that_is_used_nowhere_is_noted(check):
 
 def test_a_parameter_that_stands_in_quotes_alone_is_told_why_it_is_none(check):
     plain = "is used nowhere: not in the path, the statement or another annotation"
-    quoted = f"{plain}; in quotes it is text: write it outside of them, as in '%' || :name || '%'"
+    quoted = f"{plain}; in quotes or a comment it is none: write it outside, as in '%' || :name || '%'"
     assert check(status=1, like="-- @http GET /like\n-- @param q text\nSELECT id FROM things WHERE name LIKE '%:q%'",
                  before="-- @http POST /before\n-- @param d int\nDELETE FROM things WHERE made < :now - interval ':d days'; SELECT 1 AS a",
+                 comment="-- @http GET /comment\n-- @param q text\nSELECT 1 /* :q */ AS a",
                  longer="-- @http GET /longer\n-- @param q text\nSELECT ':query :q1 ::' AS a", end="-- @http GET /end\n-- @param q text\n"
                  "SELECT ':") == [
         f"before.sql:2:11: @param d {quoted}",
+        f"comment.sql:2:11: @param q {quoted}",
         "end.sql:3:8: the string '…' has no end",
         f"like.sql:2:11: @param q {quoted}",
         f"longer.sql:2:11: @param q {plain}"]
@@ -114,6 +116,16 @@ def test_a_role_that_has_what_rls_is_to_give_it_is_noted(check, server):
         assert check(database=asked, **routes) == [], "a superuser is not whom responders ask as"
     finally:
         execute(f"DROP ROLE inherits_all, {roles}")
+
+
+def test_roles_that_postgresql_has_of_itself_are_none_of_rls(check, server):
+    asked, execute = server
+    execute("CREATE ROLE looks_on LOGIN; GRANT pg_monitor TO looks_on")
+    try:
+        assert check(database=asked | {"PGUSER": "looks_on"}, mine="-- @http GET /mine\n-- @auth required rls\nSELECT 1 AS a",
+                     open="-- @http GET /open\nSELECT 1 AS a") == []
+    finally:
+        execute("DROP ROLE looks_on")
 
 
 def test_a_role_is_not_noted_where_every_route_takes_another(check, server):

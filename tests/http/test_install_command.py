@@ -86,6 +86,27 @@ def test_what_of_others_the_role_may_not_see_is_left_out(database):
         assert status == 1 and re.search(rf"now process {writer.info.backend_pid} \([^)]*postgres\);", errors), errors
 
 
+def test_who_reads_is_named_where_readers_are_in_the_way_alone(database):
+    """A trigger is created beside readers, and dropped without them."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"
+    with database.connect() as reader, database.connect() as other:
+        reader.autocommit = False
+        reader.cursor().execute("SELECT FROM users FOR UPDATE")
+        locking = threading.Thread(target=lambda: other.cursor().execute("BEGIN; LOCK TABLE users IN EXCLUSIVE MODE; ROLLBACK"))
+        locking.start()
+        try:
+            wait_until(lambda: database.sql(waiting) == [(1,)], 20, "the other waiting")
+            _, _, errors = database.run()
+        finally:
+            reader.rollback()
+            locking.join()
+        assert f"now process {other.info.backend_pid} (larder)" in errors
+        reader.cursor().execute("SELECT FROM users")
+        database.install()
+        database.write(ROUTES | {"ages": "SELECT age FROM users"})
+        assert f"now process {reader.info.backend_pid} (larder)" in database.run()[2]
+
+
 def test_a_table_that_is_used_for_long_is_waited_for_on_demand(database):
     """Longer than the three seconds, after which it is begun anew."""
     database.install()

@@ -45,6 +45,8 @@ CREATE POLICY shared ON teams TO rls_team USING (id = 2);
 CREATE TABLE casts (id bigint); GRANT SELECT, INSERT ON casts TO rls_editor; ALTER TABLE casts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY number ON casts USING ((current_setting('request.jwt.claims', true)::json ->> 'number')::int > 0);
 INSERT INTO casts VALUES (1);
+CREATE TABLE odd (id int); INSERT INTO odd VALUES (1); GRANT SELECT ON odd TO rls_reader; ALTER TABLE odd ENABLE ROW LEVEL SECURITY;
+CREATE POLICY odd ON odd USING ((current_setting('request.jwt.claims', true)::json ->> 'role')::int > 0);
 GRANT USAGE ON SCHEMA vault TO rls_reader, larder; GRANT SELECT ON vault.coins TO rls_reader, larder;
 """
 ASK = "SELECT id, word FROM notes ORDER BY id"
@@ -75,6 +77,9 @@ ROUTES = SENTINEL_ROUTE | {
     "cast": route("/cast", "SELECT id FROM casts", "@auth required rls"),
     "cast_one": route("/cast/{id}", "SELECT id FROM casts WHERE id = :id AND (:word IS NULL OR :word <> '')", "@auth required rls",
                       "@param id bigint", "@param word text default=null"),
+    "odd": route("/odd", "SELECT id FROM odd", "@auth optional rls"),
+    "cast_day": route("/cast-day/{month}", "SELECT make_date(2026, :month, 1) AS day FROM casts", "@auth required rls",
+                      "@param month int"),
     "cast_write": route("/cast", "INSERT INTO casts SELECT 2 FROM casts", "@auth required rls").replace("GET", "POST"),
     "cast_write_one": route("/cast/{id}", "INSERT INTO casts SELECT :id FROM casts", "@auth required rls").replace("GET", "POST"),
     "cast_load": route("/casts.csv", "SELECT id FROM casts", "@auth required rls", "@stream csv"),
@@ -178,6 +183,17 @@ def test_a_claim_that_a_policy_can_not_read_is_laid_to_the_token(served):
         assert problem["errors"] == [token]
     problem = served.get("/cast/1?word=x", headers=bearer("ann", role="rls_editor", number="seven")).problem(422)
     assert [item["name"] for item in problem["errors"]] == ["word", "Authorization"]
+
+
+def test_a_number_that_only_the_statement_refuses_is_suspected_beside_the_token(served):
+    problem = served.get("/cast-day/13", headers=bearer("ann", role="rls_editor", number="7")).problem(422)
+    assert [item["name"] for item in problem["errors"]] == ["month", "Authorization"]
+
+
+def test_what_a_policy_can_not_read_is_not_laid_to_a_token_that_nobody_sent(served, work_folder):
+    assert served.get("/odd", headers=reader("ann")).problem(422)
+    with launched(served, f"{work_folder}/no-token", ROUTES, LARDER_ANON_ROLE="rls_reader") as anon:
+        assert fastcgi.ask(anon.socket, "/odd").status == 500
 
 
 def test_nobody_has_the_role_that_is_configured(served, work_folder):
