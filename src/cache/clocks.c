@@ -143,11 +143,16 @@ void clocks_see(struct clocks *clocks, uint64_t clock)
     raise_to(&clocks->shared->seen, clock);
 }
 
-void clocks_strike_alone(struct clocks *clocks, const uint64_t *hashes, size_t count, uint64_t now)
+uint64_t clocks_known(const struct clocks *clocks)
 {
     uint64_t newest = atomic_load(&clocks->shared->newest);
     uint64_t seen = atomic_load(&clocks->shared->seen);
-    uint64_t known = newest > seen ? newest : seen;
+    return newest > seen ? newest : seen;
+}
+
+void clocks_strike_alone(struct clocks *clocks, const uint64_t *hashes, size_t count, uint64_t now)
+{
+    uint64_t known = clocks_known(clocks);
     uint64_t clock = now > known ? now : known + 1;
     raise_to(&clocks->shared->alone, clock);
     for (size_t i = 0; i < count; i++)

@@ -60,6 +60,10 @@ uint64_t clocks_heard(const struct clocks *clocks);
 /* Redis' clock was at least this; it needs be no bump's. */
 void clocks_see(struct clocks *clocks, uint64_t clock);
 
+/* Redis' clock as far as this host has seen it, by bumps too: a bump made from now on is above it,
+ * unless Redis has forgotten. */
+uint64_t clocks_known(const struct clocks *clocks);
+
 /*
  * Strikes that Redis can't be told of. Their number is at least `now` (wall clock, µs), and above
  * all that this host has seen; it can be ahead of Redis' clock, so it is never an answer's, and

@@ -86,12 +86,11 @@ static bool strike_make(struct exchange *exchange, const struct db_written *writ
     return true;
 }
 
-/* Redis does not know: this host does from now on. */
+/* Above all that this host keeps. */
 static void strike_alone(struct exchange *exchange, const struct strike *strike)
 {
     clocks_strike_alone(exchange->server->clocks, strike->hashes, strike->count,
                         (uint64_t)clock_wall());
-    counters_add(exchange->server->counters, COUNTER_STRIKES_LEFT, 1);
 }
 
 /* Larderd need not bump the tags again. */
@@ -103,18 +102,24 @@ static void strike_told(struct exchange *exchange, const struct strike *strike,
     exchange->transaction = strike->transaction;
 }
 
-/* In Redis, within what the request may wait for it, and then on this host. */
+/*
+ * In Redis, within what the request may wait for it, and then on this host. The number of a Redis
+ * that was emptied, or of a replica in its place, may be below what is kept here.
+ */
 static bool strike_everywhere(struct exchange *exchange, const struct strike *strike)
 {
     struct server *server = exchange->server;
     struct error event = {0};
-    struct cache_bumped bumped;
+    struct cache_bumped bumped = {0};
+    uint64_t known = clocks_known(server->clocks);
     bool told = cache_store_strike(server->store, exchange->desk->redis, strike->tags,
                                    strike->count, &exchange->redis_budget, &bumped, &event);
+    if (!told || (uint64_t)bumped.clock <= known)
+        strike_alone(exchange, strike);
     if (told)
         strike_told(exchange, strike, &bumped);
     else
-        strike_alone(exchange, strike);
+        counters_add(server->counters, COUNTER_STRIKES_LEFT, 1);
     exchange_redis_event(&event);
     return told;
 }

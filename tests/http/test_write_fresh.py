@@ -267,3 +267,20 @@ def test_a_write_is_fresh_on_its_host_while_redis_is_away(shared_stack):
         assert get(served, "/users/1").json() == {"id": 1, "name": "away4"}
     wait_until(lambda: detail(get(served, "/users/1")) == "l1", 20, "kept again")
     assert get(served, "/users/1").json() == {"id": 1, "name": "away4"}
+
+
+def test_a_redis_that_forgot_its_clock_strikes_what_was_kept_before(stack):
+    """Emptied, or a replica in its place: its numbers are below those of before. The feed, which could tell of it, is
+    not there."""
+    routes = {name: ROUTES[name] for name in ("user", "rename")}
+    served = stack(routes, schema=SCHEMA, nginx=False, install=True, redis={"rename-command": ["SUBSCRIBE", ""]},
+                   env={"LARDER_GUARD_TTL": "10m"})
+    redis, struck = served.redis.client(), "larder_struck_tags_total"
+    assert served.direct("/users/2").status == 200
+    redis.hincrby("larder:c", "n", 60 * 1000000)
+    wait_until(lambda: detail(served.direct("/users/1")) == "l1", 20, "an answer in memory")
+    redis.flushall()
+    before = metrics(served).sum(struck)
+    assert served.direct("/users/1?name=other", method="PUT").status == 200
+    wait_until(lambda: metrics(served).sum(struck) > before, 20, "Redis being told")
+    assert served.direct("/users/1").json()["name"] == "other"
