@@ -13,7 +13,7 @@
 #include "db/watch.h"
 
 /* Of the schema's text, sql/larder/schema.sql; another one in the database is made anew. */
-#define INSTALL_VERSION 10
+#define INSTALL_VERSION 11
 
 enum install_kind {
     INSTALL_FUNCTION,

@@ -1,0 +1,16 @@
+-- What CREATE EXTENSION larder makes: the functions of Larder's module for PostgreSQL, in the schema larder_ring.
+-- Triggers that `larder install` makes with it leave what changed in a ring in memory, and not in the table larder.outbox.
+
+-- The trigger. Its arguments are watches, one after the other: "rows" or "updates", what its tags begin with, how many
+-- columns it reads, their names, by how many it is narrowed, their names.
+CREATE FUNCTION larder_ring.strike() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'larder_strike';
+
+-- Does the ring take anything: is the module in shared_preload_libraries, and no transaction ever prepared?
+CREATE FUNCTION larder_ring.ready() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'larder_ready';
+
+-- For larderd. Whoever may delete from larder.outbox may call them.
+CREATE FUNCTION larder_ring.take(most integer, OUT tags text[], OUT more boolean, OUT held boolean, OUT lost boolean)
+RETURNS record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'larder_take';
+CREATE FUNCTION larder_ring.asleep(asleep boolean) RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'larder_asleep';
+
+GRANT USAGE ON SCHEMA larder_ring TO PUBLIC;
