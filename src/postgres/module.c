@@ -1,0 +1,101 @@
+/* Larder's module for PostgreSQL: what the functions of sql/larder/module.sql are but the trigger.
+ */
+#include <postgres.h>
+
+#include <access/xact.h>
+#include <access/xlog.h>
+#include <catalog/namespace.h>
+#include <catalog/pg_class.h>
+#include <catalog/pg_type.h>
+#include <fmgr.h>
+#include <funcapi.h>
+#include <miscadmin.h>
+#include <utils/acl.h>
+#include <utils/array.h>
+#include <utils/builtins.h>
+#include <utils/lsyscache.h>
+#include <utils/syscache.h>
+
+#include "postgres/pending.h"
+#include "postgres/ring.h"
+#include "postgres/watches.h"
+
+PG_MODULE_MAGIC;
+
+void _PG_init(void);
+
+void _PG_init(void)
+{
+    if (process_shared_preload_libraries_in_progress)
+        ring_prepare();
+    pending_prepare();
+    watches_prepare();
+}
+
+/* Whoever may take the outbox' rows may take the ring's tags. */
+static void check_right(void)
+{
+    Oid schema = get_namespace_oid("larder", true);
+    Oid outbox = OidIsValid(schema) ? get_relname_relid("outbox", schema) : InvalidOid;
+    if (!OidIsValid(outbox) || pg_class_aclcheck(outbox, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("whoever takes what changed must have the right to delete from "
+                               "larder.outbox")));
+}
+
+static void check_place(void)
+{
+    if (RecoveryInProgress())
+        ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                        errmsg("a standby has no changes to be taken")));
+    if (GetCurrentTransactionNestLevel() > 1)
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("changes are taken by a transaction, not within a savepoint")));
+}
+
+PG_FUNCTION_INFO_V1(larder_ready);
+
+Datum larder_ready(PG_FUNCTION_ARGS)
+{
+    (void)fcinfo;
+    PG_RETURN_BOOL(ring_ready());
+}
+
+PG_FUNCTION_INFO_V1(larder_asleep);
+
+Datum larder_asleep(PG_FUNCTION_ARGS)
+{
+    check_right();
+    ring_sleep(PG_GETARG_BOOL(0));
+    PG_RETURN_VOID();
+}
+
+static Datum tags_array(const struct ring_taken *taken)
+{
+    ArrayBuildState *state = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+    struct ring_tag tag;
+    for (Size place = 0; ring_next(taken, &place, &tag);)
+        accumArrayResult(state, PointerGetDatum(cstring_to_text_with_len(tag.text, tag.size)),
+                         false, TEXTOID, CurrentMemoryContext);
+    return makeArrayResult(state, CurrentMemoryContext);
+}
+
+PG_FUNCTION_INFO_V1(larder_take);
+
+Datum larder_take(PG_FUNCTION_ARGS)
+{
+    struct ring_taken taken;
+    TupleDesc row;
+    Datum values[4];
+    bool nulls[4] = {false};
+    check_right();
+    check_place();
+    if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "larder_ring.take() returns a row");
+    ring_take(PG_GETARG_INT32(0), &taken);
+    values[0] = tags_array(&taken);
+    values[1] = BoolGetDatum(taken.more);
+    values[2] = BoolGetDatum(taken.held);
+    values[3] = BoolGetDatum(taken.lost);
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));
+}
