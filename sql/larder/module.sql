@@ -13,4 +13,7 @@ CREATE FUNCTION larder_ring.take(most integer, OUT tags text[], OUT more boolean
 RETURNS record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'larder_take';
 CREATE FUNCTION larder_ring.asleep(asleep boolean) RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'larder_asleep';
 
+-- A trigger of anybody's could strike everything without end; one that was made fires for everybody.
+REVOKE ALL ON FUNCTION larder_ring.strike() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION larder_ring.strike() TO @extowner@;
 GRANT USAGE ON SCHEMA larder_ring TO PUBLIC;

@@ -184,6 +184,7 @@ static void transaction_ends(XactEvent event, void *argument)
         break;
     case XACT_EVENT_COMMIT:
         push();
+        ring_leave();
         ring_settle(true);
         end();
         break;

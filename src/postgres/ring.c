@@ -45,6 +45,7 @@ static int ring_size = 1024, ring_databases = 4; /* kB, and how many */
 static struct shared *shared;
 static struct ring *mine;
 static bool entered, claimed;
+static bool telling, told; /* that this session knows of no ring */
 
 #if PG_VERSION_NUM >= 150000
 static shmem_request_hook_type request_before;
@@ -291,8 +292,10 @@ void ring_take(int most, struct ring_taken *ret_taken)
     struct ring *ring = own();
     struct claim *taken;
     memset(ret_taken, 0, sizeof *ret_taken);
-    if (!ring)
+    if (!ring) {
+        ret_taken->lost = telling = !told;
         return;
+    }
     LWLockAcquire(ring->lock, LW_EXCLUSIVE);
     taken = claim(ring, most);
     claimed = claimed || taken;
@@ -316,11 +319,8 @@ static uint64 first_held(const struct ring *ring)
     return first;
 }
 
-void ring_settle(bool committed)
+static void settle_claims(bool committed)
 {
-    if (!claimed)
-        return;
-    claimed = false;
     LWLockAcquire(mine->lock, LW_EXCLUSIVE);
     for (int i = 0; i < CLAIMS; i++) {
         struct claim *each = &mine->claims[i];
@@ -329,6 +329,14 @@ void ring_settle(bool committed)
     }
     mine->tail = first_held(mine);
     LWLockRelease(mine->lock);
+}
+
+void ring_settle(bool committed)
+{
+    told = told || (telling && committed);
+    if (claimed)
+        settle_claims(committed);
+    telling = claimed = false;
 }
 
 void ring_sleep(bool asleep)

@@ -49,7 +49,10 @@ struct ring_taken {
     bool lost; /* there were tags that are in the ring no more */
 };
 
-/* Claims at most so many tags, for the transaction. */
+/*
+ * Claims at most so many tags, for the transaction. Where there is no ring there may have been one
+ * before PostgreSQL's last start: a session is told once that what it held is lost.
+ */
 void ring_take(int most, struct ring_taken *ret_taken);
 
 /* The end of a transaction that took. */
