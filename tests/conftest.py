@@ -25,15 +25,16 @@ PATIENT = {"LARDER_REDIS_TIMEOUT": "5s"}
 class Factory:
     """Makes started stacks and stops them, the latest first."""
 
-    def __init__(self, folder, default_postgres):
+    def __init__(self, folder, default_postgres, module_postgres):
         self.folder = folder
-        self.default_postgres = default_postgres
+        self.default_postgres, self.module_postgres = default_postgres, module_postgres
         self.exits = contextlib.ExitStack()
 
-    def __call__(self, routes, postgres=None, **options):
+    def __call__(self, routes, postgres=None, module=False, **options):
         folder = tempfile.mkdtemp(prefix="s", dir=self.folder)
         os.chmod(folder, 0o755)
-        stack = Stack(f"{folder}/s", postgres or self.default_postgres(), routes, usual=PATIENT, **options)
+        postgres = postgres or (self.module_postgres if module else self.default_postgres)()
+        stack = Stack(f"{folder}/s", postgres, routes, module=module, usual=PATIENT, **options)
         living.append(stack)
         self.exits.callback(living.remove, stack)
         return self.exits.enter_context(stack)
@@ -79,14 +80,14 @@ def mirror(folder_of_nginx):
     mirror.close()
 
 
-@pytest.fixture(scope="session")
-def lazy_postgres(work_folder):
-    """A function that gives the session's PostgreSQL, started at its first call."""
+@contextlib.contextmanager
+def started_when_asked(folder, **options):
+    """A function that gives a PostgreSQL, started at its first call."""
     servers = []
 
     def server():
         if not servers:
-            servers.append(Postgres(f"{work_folder}/postgres"))
+            servers.append(Postgres(folder, **options))
         return servers[0]
 
     yield server
@@ -94,18 +95,32 @@ def lazy_postgres(work_folder):
         each.stop()
 
 
+@pytest.fixture(scope="session")
+def lazy_postgres(work_folder):
+    """A function that gives the session's PostgreSQL, started at its first call."""
+    with started_when_asked(f"{work_folder}/postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lazy_module_postgres(work_folder):
+    """The same for one that has Larder's module loaded: stack(…, module=True) uses it."""
+    with started_when_asked(f"{work_folder}/postgres-module", module=True) as server:
+        yield server
+
+
 @pytest.fixture
-def stack(work_folder, lazy_postgres):
+def stack(work_folder, lazy_postgres, lazy_module_postgres):
     """A factory: stack(routes, schema=..., env=..., ...) gives a started Stack that ends with the test."""
-    factory = Factory(work_folder, lazy_postgres)
+    factory = Factory(work_folder, lazy_postgres, lazy_module_postgres)
     with factory.exits:
         yield factory
 
 
 @pytest.fixture(scope="module")
-def shared_stack(work_folder, lazy_postgres):
+def shared_stack(work_folder, lazy_postgres, lazy_module_postgres):
     """The same factory for stacks that all tests of one file share."""
-    factory = Factory(work_folder, lazy_postgres)
+    factory = Factory(work_folder, lazy_postgres, lazy_module_postgres)
     with factory.exits:
         yield factory
 
@@ -133,9 +148,9 @@ def pack_database(lazy_postgres, loaded_database):
 
 
 @pytest.fixture(scope="session")
-def packs_stack(work_folder, lazy_postgres, loaded_database):
+def packs_stack(work_folder, lazy_postgres, lazy_module_postgres, loaded_database):
     """A stack that serves both packs."""
-    factory = Factory(work_folder, lazy_postgres)
+    factory = Factory(work_folder, lazy_postgres, lazy_module_postgres)
     routes = f"{work_folder}/pack-routes"
     for each in ("social", "catalog"):
         shutil.copytree(f"{pack(each)}/routes", f"{routes}/{each}")

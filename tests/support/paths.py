@@ -12,6 +12,13 @@ def program(name):
     return path
 
 
+def module():
+    """The library of the module for PostgreSQL, which no program has."""
+    path = f"{BUILD}/postgres/larder.so"
+    assert os.path.exists(path), f"{path} is not built: configure with --with-postgres"
+    return path
+
+
 def sanitized():
     """Is the responder built with a sanitizer?"""
     with open(program("larder-fcgi"), "rb") as binary:

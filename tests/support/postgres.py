@@ -10,6 +10,7 @@ import tempfile
 import psycopg2
 
 from .network import free_port
+from .paths import TOP, module
 from .process import Process, wait_stopped
 from .waiting import wait_until
 
@@ -18,6 +19,9 @@ SETTINGS = {
     "shared_buffers": "256MB", "max_wal_size": "4GB", "listen_addresses": "'127.0.0.1'", "timezone": "'UTC'",
     "log_line_prefix": "'%m [%p] %a '", "jit": "off",
 }
+
+# Of a server with the module: each test's database has a ring, as long as there are enough of them.
+MODULE_SETTINGS = {"larder.ring_databases": "32"}
 
 
 def program_folder():
@@ -36,9 +40,10 @@ def own(path):
 
 
 class Postgres:
-    """One cluster with a superuser `postgres` and an ordinary role `larder`, both trusted."""
+    """One cluster with a superuser `postgres` and an ordinary role `larder`, both trusted. `module`: with Larder's module
+    in shared_preload_libraries; a database has its functions by create_module()."""
 
-    def __init__(self, folder, settings=None):
+    def __init__(self, folder, settings=None, module=False):
         self.folder = str(folder)
         self.data = f"{self.folder}/data"
         self.port = free_port()
@@ -46,7 +51,8 @@ class Postgres:
         self.databases = 0
         os.makedirs(self.folder)
         own(self.folder)
-        self.initialise({**SETTINGS, **(settings or {})})
+        preloaded = {"shared_preload_libraries": f"'{self.module}'"} | MODULE_SETTINGS if module else {}
+        self.initialise(SETTINGS | preloaded | (settings or {}))
         self.start()
         self.execute("CREATE ROLE larder LOGIN", database="postgres")
 
@@ -111,6 +117,19 @@ class Postgres:
     def cheaply(self):
         """Copied as files it costs little over half of what logging its pages does; before 15 it is so anyway."""
         return "STRATEGY file_copy" if self.version >= 15 else ""
+
+    @functools.cached_property
+    def module(self):
+        """What the server loads Larder's module by: a copy of its own, since it may not be let into the build folder."""
+        shutil.copy(module(), f"{self.folder}/larder.so")
+        return f"{self.folder}/larder"
+
+    def create_module(self, database, owner="larder"):
+        """What CREATE EXTENSION larder does where the module is installed."""
+        with open(f"{TOP}/sql/larder/module.sql", encoding="utf-8") as script:
+            functions = script.read().replace("MODULE_PATHNAME", self.module).replace("@extowner@", owner)
+        self.execute(f"CREATE SCHEMA larder_ring AUTHORIZATION {owner}; SET search_path = larder_ring, pg_temp; {functions}",
+                     database=database)
 
     def drop_database(self, name):
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

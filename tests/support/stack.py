@@ -43,11 +43,12 @@ class Stack:
     own that forgets nothing. redis_proxy, queue_proxy, database_proxy: put a Proxy between, found as attributes of
     these names. export: starts that pool as well; without it the api pool sends downloads too. install: runs `larder
     install` on the routes first. larderd: True or how many; `self.larderd` is the first, `self.larderds` are all.
+    module: the database has the functions of the module for PostgreSQL, which `postgres` has to have loaded.
     """
 
     def __init__(self, folder, postgres, routes, *, schema="", database=None, env=None, processes=1, nginx=True,
                  nginx_workers=1, redis=True, redis_proxy=False, queue=False, queue_proxy=False, database_proxy=False,
-                 export=False, ready=True, install=False, larderd=False, usual=None):
+                 export=False, ready=True, install=False, larderd=False, module=False, usual=None):
         self.folder = str(folder)
         self.run = f"{self.folder}/run"
         self.postgres = postgres
@@ -61,7 +62,7 @@ class Stack:
         self.nginx_secret = secrets.token_hex(16)
         self.redis = self.redis_proxy = self.queue = self.queue_proxy = self.database_proxy = None
         self.nginx = self.api = None
-        self.want |= {"install": install, "larderds": int(larderd)}
+        self.want |= {"install": install, "larderds": int(larderd), "module": module}
         self.pools, self.larderds = [], []
         os.makedirs(self.folder)
         os.makedirs(self.run)
@@ -107,6 +108,8 @@ class Stack:
     def start_database(self):
         if self.own_database:
             self.database = self.postgres.create_database()
+        if self.want["module"]:
+            self.postgres.create_module(self.database)
         if self.schema:
             self.sql(self.schema)
         if self.want["database_proxy"]:
