@@ -9,7 +9,8 @@ CREATE FUNCTION larder_ring.strike() RETURNS trigger LANGUAGE c AS 'MODULE_PATHN
 CREATE FUNCTION larder_ring.ready() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'larder_ready';
 
 -- For larderd. Whoever may delete from larder.outbox may call them.
-CREATE FUNCTION larder_ring.take(most integer, OUT tags text[], OUT more boolean, OUT held boolean, OUT lost boolean)
+CREATE FUNCTION larder_ring.take(most integer, OUT tags text[], OUT more boolean, OUT coming boolean, OUT held boolean,
+    OUT lost boolean, OUT asleep boolean)
 RETURNS record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'larder_take';
 CREATE FUNCTION larder_ring.asleep(asleep boolean) RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'larder_asleep';
 

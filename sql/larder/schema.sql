@@ -117,36 +117,6 @@ BEGIN
 END
 $function$;
 
--- Is the module there? Its functions are in C, which none but a superuser can have made.
-CREATE FUNCTION larder.has_ring() RETURNS boolean LANGUAGE plpgsql STABLE AS $function$
-BEGIN
-    RETURN EXISTS (SELECT FROM pg_catalog.pg_proc AS p
-                   JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
-                   WHERE n.nspname OPERATOR(pg_catalog.=) 'larder_ring' AND p.proname OPERATOR(pg_catalog.=) 'take'
-                       AND p.prolang OPERATOR(pg_catalog.=) 13::pg_catalog.oid);
-END
-$function$;
-
--- What the module's triggers left in the ring, for this transaction to deliver: it is given back if that is rolled back.
--- `more` waits; `held`: others deliver some; `lost`: everything is to be struck. Without the module all are null.
-CREATE FUNCTION larder.ring(most pg_catalog.int4, OUT tags pg_catalog.text[], OUT more boolean, OUT held boolean,
-    OUT lost boolean) LANGUAGE plpgsql AS $function$
-BEGIN
-    IF larder.has_ring() THEN
-        SELECT t.tags, t.more, t.held, t.lost INTO tags, more, held, lost FROM larder_ring.take(most) AS t;
-    END IF;
-END
-$function$;
-
--- As larder.asleep says, for the module's triggers: they notify while larderd sleeps.
-CREATE FUNCTION larder.ring_asleep(asleep boolean) RETURNS void LANGUAGE plpgsql AS $function$
-BEGIN
-    IF larder.has_ring() THEN
-        PERFORM larder_ring.asleep(asleep);
-    END IF;
-END
-$function$;
-
 -- The tags of a responder's transaction, a line each, where its setting does not hold them all. Null: larderd has them.
 CREATE FUNCTION larder.struck(number pg_catalog.xid8) RETURNS pg_catalog.text LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET enable_bitmapscan = off SET search_path = pg_catalog, pg_temp AS $function$

@@ -86,8 +86,8 @@ Datum larder_take(PG_FUNCTION_ARGS)
 {
     struct ring_taken taken;
     TupleDesc row;
-    Datum values[4];
-    bool nulls[4] = {false};
+    Datum values[6];
+    bool nulls[6] = {false};
     check_right();
     check_place();
     if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
@@ -95,7 +95,10 @@ Datum larder_take(PG_FUNCTION_ARGS)
     ring_take(PG_GETARG_INT32(0), &taken);
     values[0] = tags_array(&taken);
     values[1] = BoolGetDatum(taken.more);
-    values[2] = BoolGetDatum(taken.held);
-    values[3] = BoolGetDatum(taken.lost);
+    values[2] = BoolGetDatum(taken.coming);
+    values[3] = BoolGetDatum(taken.held);
+    values[4] = BoolGetDatum(taken.lost);
+    values[5] = BoolGetDatum(taken.asleep);
+    nulls[5] = !taken.ring;
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));
 }

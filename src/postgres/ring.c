@@ -29,7 +29,7 @@ struct ring {
     LWLock *lock;
     Oid database; /* invalid: nobody's */
     bool lost, asleep;
-    int awake;             /* who are between ring_enter and ring_leave, and saw larderd awake */
+    int entered;           /* who are between ring_enter and ring_leave */
     uint64 tail, next;     /* the first that is not done, the first that nobody claimed */
     pg_atomic_uint64 head; /* where the next is put */
     struct claim claims[CLAIMS];
@@ -126,7 +126,7 @@ static void begin(struct ring *ring)
     ring->database = MyDatabaseId;
     ring->lost = true;
     ring->asleep = true;
-    ring->awake = 0;
+    ring->entered = 0;
     ring->tail = ring->next = 0;
     pg_atomic_init_u64(&ring->head, 0);
     memset(ring->claims, 0, sizeof ring->claims);
@@ -182,10 +182,9 @@ bool ring_enter(void)
     bool asleep;
     LWLockAcquire(mine->lock, LW_EXCLUSIVE);
     asleep = mine->asleep;
-    if (!asleep)
-        mine->awake++;
+    mine->entered++;
     LWLockRelease(mine->lock);
-    entered = !asleep;
+    entered = true;
     return asleep;
 }
 
@@ -219,8 +218,7 @@ void ring_push(const struct ring_tag *(*next)(void *context), void *context)
         head += SIZE_SIZE + tag->size;
     }
     pg_atomic_write_u64(&mine->head, head);
-    if (entered)
-        mine->awake--;
+    mine->entered -= entered;
     entered = false;
     LWLockRelease(mine->lock);
 }
@@ -230,16 +228,15 @@ void ring_leave(void)
     if (!entered)
         return;
     LWLockAcquire(mine->lock, LW_EXCLUSIVE);
-    mine->awake--;
+    mine->entered--;
     LWLockRelease(mine->lock);
     entered = false;
 }
 
-/* The place after at most so many tags that nobody has claimed. */
-static uint64 end_of(struct ring *ring, int most)
+/* The place after at most so many tags. */
+static uint64 end_of(const struct ring *ring, uint64 place, uint64 to, int most)
 {
-    uint64 place = ring->next, head = pg_atomic_read_u64(&ring->head);
-    for (int i = 0; i < most && place < head; i++) {
+    for (int i = 0; i < most && place < to; i++) {
         uint16 size;
         copy_out(ring, place, &size, SIZE_SIZE);
         place += SIZE_SIZE + size;
@@ -255,19 +252,41 @@ static struct claim *claim_in(struct ring *ring, int state)
     return NULL;
 }
 
-/* What was given back goes first. Null: nothing to be had, or too many have some. */
+/* Nobody's so far. Null: nothing to be had, or too many have some. */
+static struct claim *claim_new(struct ring *ring, int most)
+{
+    struct claim *made = claim_in(ring, CLAIM_NONE);
+    uint64 head = pg_atomic_read_u64(&ring->head);
+    if (!made || (!ring->lost && ring->next == head))
+        return NULL;
+    made->from = ring->next;
+    made->to = ring->next = end_of(ring, ring->next, head, most);
+    made->lost = ring->lost;
+    ring->lost = false;
+    return made;
+}
+
+/* It may have been given back because it was more than could be delivered in time. */
+static void claim_split(struct ring *ring, struct claim *claim, int most)
+{
+    struct claim *rest = claim_in(ring, CLAIM_NONE);
+    uint64 end = end_of(ring, claim->from, claim->to, most);
+    if (!rest || end == claim->to)
+        return;
+    *rest = (struct claim){.state = CLAIM_GIVEN_BACK, .from = end, .to = claim->to};
+    claim->to = end;
+}
+
+/* What was given back goes first. */
 static struct claim *claim(struct ring *ring, int most)
 {
     struct claim *found = claim_in(ring, CLAIM_GIVEN_BACK);
-    if (!found) {
-        found = claim_in(ring, CLAIM_NONE);
-        if (!found || (!ring->lost && ring->next == pg_atomic_read_u64(&ring->head)))
-            return NULL;
-        found->from = ring->next;
-        found->to = ring->next = end_of(ring, most);
-        found->lost = ring->lost;
-        ring->lost = false;
-    }
+    if (found)
+        claim_split(ring, found, most);
+    else
+        found = claim_new(ring, most);
+    if (!found)
+        return NULL;
     found->state = CLAIM_HELD;
     found->pid = MyProcPid;
     return found;
@@ -284,7 +303,7 @@ static bool held_by_others(const struct ring *ring)
 static bool waits(struct ring *ring)
 {
     return ring->lost || ring->next != pg_atomic_read_u64(&ring->head) ||
-           claim_in(ring, CLAIM_GIVEN_BACK) || (ring->asleep && ring->awake > 0);
+           claim_in(ring, CLAIM_GIVEN_BACK);
 }
 
 void ring_take(int most, struct ring_taken *ret_taken)
@@ -292,6 +311,7 @@ void ring_take(int most, struct ring_taken *ret_taken)
     struct ring *ring = own();
     struct claim *taken;
     memset(ret_taken, 0, sizeof *ret_taken);
+    ret_taken->ring = ring;
     if (!ring) {
         ret_taken->lost = telling = !told;
         return;
@@ -306,6 +326,8 @@ void ring_take(int most, struct ring_taken *ret_taken)
         copy_out(ring, taken->from, ret_taken->bytes, ret_taken->size);
     }
     ret_taken->more = waits(ring);
+    ret_taken->coming = ring->entered > 0;
+    ret_taken->asleep = ring->asleep;
     ret_taken->held = held_by_others(ring);
     LWLockRelease(ring->lock);
 }

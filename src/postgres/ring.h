@@ -25,8 +25,9 @@ bool ring_ready(void);
 bool ring_has_room(void);
 
 /*
- * Before the commit of who is going to push. True: larderd sleeps and is to be notified; otherwise
- * it is awake, and stays so until ring_leave.
+ * Before the commit of who is going to push. True: larderd sleeps and is to be notified. Otherwise
+ * it goes on looking until ring_leave; so it does when a notification meets somebody between the
+ * two, for PostgreSQL sends none to a listener that has read what the committed wrote already.
  */
 bool ring_enter(void);
 
@@ -44,9 +45,12 @@ void ring_leave(void);
 struct ring_taken {
     char *bytes; /* palloc: each tag's size in two bytes, and its text */
     Size size;
-    bool more; /* some wait, or are about to come from who saw larderd awake */
-    bool held; /* others have claims */
-    bool lost; /* there were tags that are in the ring no more */
+    bool ring;   /* there is one */
+    bool more;   /* some wait that nobody has claimed */
+    bool coming; /* somebody is between ring_enter and ring_leave */
+    bool held;   /* others have claims */
+    bool lost;   /* there were tags that are in the ring no more */
+    bool asleep; /* as ring_sleep left it */
 };
 
 /*
