@@ -254,8 +254,7 @@ static void grant_add(struct planning *planning, const char *role)
         "GRANT SELECT, UPDATE ON SEQUENCE larder.asleep TO %s;\n"
         "GRANT EXECUTE ON FUNCTION larder.changed_definitions, larder.struck, larder.bumped,"
         " larder.once, larder.once_done, larder.once_forget, larder.jobs_begin, larder.jobs_done,"
-        " larder.jobs_forget, larder.leave, larder.behind_begin, larder.behind_done,"
-        " larder.has_ring, larder.ring, larder.ring_asleep TO %s;\n"
+        " larder.jobs_forget, larder.leave, larder.behind_begin, larder.behind_done TO %s;\n"
         "UPDATE larder.meta SET daemon = ",
         bytes_text(&name), bytes_text(&name), bytes_text(&name));
     watch_append_literal(role, &sql);

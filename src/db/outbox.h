@@ -9,6 +9,11 @@
  * larder.asleep is a sequence used as a flag outside of transactions: while its value is 2 the
  * triggers notify the channel `larder`, while it is 1 they don't.
  *
+ * Where PostgreSQL has Larder's module, its triggers leave tags in a ring in memory in place of
+ * rows (db/take.h). A batch holds some of both: what it took of the ring is its own until its
+ * transaction ends, and is given back as the rows are. These tags have no numbers: they say nothing
+ * of the position, nor it of them. The ring has a flag of its own, that goes with larder.asleep.
+ *
  * The rows of responders' own writes stand in lanes of their own: the responder strikes their tags
  * and deletes them (larder.bumped), so they are only taken when they were left.
  */
@@ -18,21 +23,31 @@
 #include "db/connection.h"
 #include "db/position.h"
 
+/* All zeros: there is none. */
+struct db_outbox_ring {
+    int64_t taken; /* tags, some of them the same */
+    bool more;     /* there are some that nobody has, or it was not asked for yet */
+    bool coming;   /* transactions are about to commit, or have, that put some there next */
+    bool held;     /* peers have some */
+};
+
 struct db_outbox_batch {
     struct db_result *result; /* the tags lie in here */
-    size_t tag_count;         /* distinct */
-    int64_t row_count;        /* taken */
-    bool more;                /* the limit was reached: there may be more */
+    size_t tag_count;         /* distinct, of the outbox and of the ring */
+    int64_t row_count;        /* taken of the outbox */
+    bool more;                /* … of which the limit was reached: there may be more */
     bool shared;              /* rows were skipped because a peer has them */
     bool marked;              /* the marker is there: the outbox was not emptied by a crash */
-    bool asleep;              /* the flag */
-    uint64_t oldest_running;  /* every transaction with a lower number has ended */
+    struct db_outbox_ring ring;
+    bool lost;                    /* everything is to be struck */
+    bool some_notify, all_notify; /* the flags: what larder.asleep and the ring ask writers for */
+    uint64_t oldest_running;      /* every transaction with a lower number has ended */
 };
 
 /*
- * Takes up to `limit` rows (of those pending and of those new, each) from `position` on. `timeout`
- * µs bound the statement. A missing schema is DB_FAILURE_STATEMENT with db_outbox_missing. After
- * false no transaction is open.
+ * Takes up to `limit` rows (of those pending and of those new, each) from `position` on, and tags
+ * of the ring. `timeout` µs bound the statement. A missing schema is DB_FAILURE_STATEMENT with
+ * db_outbox_missing. After false no transaction is open.
  */
 MUST_CHECK bool db_outbox_take(struct db_connection *connection, const struct position *position,
                                int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
@@ -70,13 +85,14 @@ void db_outbox_give_back(struct db_connection *connection, struct db_outbox_batc
                          int64_t timeout);
 
 /*
- * Sets the flag to "notify". Transactions that wrote before may have seen it otherwise and will
- * commit without a word: polls must go on until oldest_running has reached *ret_until.
+ * Sets the flags to "notify". Transactions that wrote before may have seen it otherwise and will
+ * commit without a word: polls must go on until oldest_running has reached *ret_until, and nothing
+ * is coming into the ring.
  */
 MUST_CHECK bool db_outbox_lie_down(struct db_connection *connection, int64_t timeout,
                                    uint64_t *ret_until, struct db_failure *failure);
 
-/* Sets the flag to "polling, don't notify". */
+/* Sets the flags to "polling, don't notify". */
 MUST_CHECK bool db_outbox_get_up(struct db_connection *connection, int64_t timeout,
                                  struct db_failure *failure);
 

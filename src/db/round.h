@@ -42,8 +42,11 @@ struct db_connection {
     bool writer;       /* larder.struck is the session's: triggers leave its tags to it */
     unsigned answered; /* results of db_round_trip's last round before its first failure */
     unsigned heeded; /* db_round_trip hands out one of its next round's first so many; 0: of all */
-    /* db_outbox_take's own statement, and its settings; such a connection runs no routes. */
+    /* db_outbox_take's own statements, without the ring and with it, and its settings; such a
+     * connection runs no routes. */
     bool take_prepared, ways_set;
+    unsigned ring, ring_prepared; /* the OID of larder_ring.take as last seen; 0: there is none */
+    bool ring_sought;
 };
 
 /* For statement_timeout, where 0 would mean none. */

@@ -287,7 +287,7 @@ bool bumper_bump_batch(struct bumper *bumper, const struct db_outbox_batch *batc
         return error_set_memory(error);
     for (size_t i = 0; i < batch->tag_count; i++)
         tags[count++] = db_outbox_tag(batch, i);
-    if (!batch->marked) {
+    if (batch->lost) {
         log_event(LOG_INFO, "outbox", "PostgreSQL may have lost changes: every answer is struck");
         for (size_t i = 0; i < ARRAY_COUNT(everything); i++)
             tags[count++] = everything[i];

@@ -149,11 +149,12 @@ static bool connect_database(struct feed *feed, struct db_failure *failure)
 /* After a poll that is committed: what it says of the backlog, and how many rows come next. */
 static void judge(struct feed *feed, const struct db_outbox_batch *batch, int64_t begin)
 {
-    if (!batch->more)
+    bool more = batch->more || batch->ring.more;
+    if (!more)
         feed->limit = LIMIT_LEAST;
     else if (feed->limit < LIMIT_MOST)
         feed->limit *= 5;
-    if (!batch->more && !batch->shared)
+    if (!more && !batch->shared && !batch->ring.held)
         feed->drained = begin;
 }
 
@@ -193,6 +194,7 @@ static bool deliver(struct feed *feed, struct db_outbox_batch *ret_batch, int64_
     judge(feed, ret_batch, begin);
     counters_add(feed->counters, COUNTER_OUTBOX_POLLS, 1);
     counters_add(feed->counters, COUNTER_OUTBOX_ROWS, ret_batch->row_count);
+    counters_add(feed->counters, COUNTER_RING_TAGS, ret_batch->ring.taken);
     return true;
 }
 
@@ -284,6 +286,20 @@ static bool ready(struct feed *feed, int64_t *ret_due)
     return true;
 }
 
+/* Where peers have all that the ring lets go there is more, but nothing to be had at once. */
+static struct pace_poll seen(const struct db_outbox_batch *batch)
+{
+    const struct db_outbox_ring *ring = &batch->ring;
+    return (struct pace_poll){.found = batch->row_count > 0 || batch->more || ring->taken > 0 ||
+                                       ring->more,
+                              .rows = batch->row_count + ring->taken,
+                              .more = batch->more || (ring->more && ring->taken > 0),
+                              .coming = ring->coming,
+                              .some_notify = batch->some_notify,
+                              .all_notify = batch->all_notify,
+                              .oldest_running = batch->oldest_running};
+}
+
 int64_t feed_poll(struct feed *feed, int64_t now)
 {
     struct db_outbox_batch batch;
@@ -293,11 +309,7 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     feed->beat_due = false;
     if (!ready(feed, &due) || !deliver(feed, &batch, &due))
         return due;
-    const struct pace_poll poll = {.found = batch.row_count > 0 || batch.more,
-                                   .rows = batch.row_count,
-                                   .more = batch.more,
-                                   .flag = batch.asleep,
-                                   .oldest_running = batch.oldest_running};
+    const struct pace_poll poll = seen(&batch);
     if (clock_monotonic() - feed->left.drained > feed->guard / 4 && !deliver_left(feed, &due))
         return due;
     if (!follow(feed, pace_polled(&feed->pace, &poll), &failure))

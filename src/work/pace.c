@@ -18,7 +18,7 @@ static enum pace_wish polled_full(struct pace *pace, const struct pace_poll *pol
     if (!again)
         return PACE_STAY;
     pace->state = PACE_AWAKE;
-    return poll->flag ? PACE_GET_UP : PACE_STAY;
+    return poll->some_notify ? PACE_GET_UP : PACE_STAY;
 }
 
 /* Should it fail once the flag is set, the flag alone would not tell that nobody was drowsy. */
@@ -37,10 +37,12 @@ enum pace_wish pace_polled(struct pace *pace, const struct pace_poll *poll)
         return polled_full(pace, poll, again);
     pace->empty++;
     pace->delay = doubled(pace);
-    if (pace->state == PACE_DROWSY && poll->oldest_running >= pace->until)
+    if (pace->state == PACE_DROWSY && poll->oldest_running >= pace->until && !poll->coming)
         pace->state = PACE_ASLEEP;
-    else if (pace->state == PACE_ASLEEP && !poll->flag)
+    else if (pace->state == PACE_ASLEEP && !poll->all_notify)
         return wish_again(pace);
+    else if (pace->state == PACE_ASLEEP && poll->coming)
+        pace_lain_down(pace, pace->until);
     else if (pace->state == PACE_AWAKE && pace->empty >= PACE_TIRED)
         return PACE_LIE_DOWN;
     return PACE_STAY;

@@ -3,14 +3,17 @@
  *
  * While rows keep coming it polls every half a millisecond; where they are many every millisecond,
  * so that writers and their batches have the time between, and at once where a poll reached its
- * limit. When none come for some polls it lies
- * down: the flag larder.asleep asks writers to notify. NOTIFY takes a lock of the whole cluster at
- * commit, so under load writers must not use it, and the flag says when they need to.
+ * limit. When none come for some polls it lies down: the flag larder.asleep, and that of the ring,
+ * ask writers to notify. NOTIFY takes a lock of the whole cluster at commit, so under load writers
+ * must not use it, and the flag says when they need to.
  *
  * No wake is missed:
  * - A writer that saw "polling" and has not committed yet will not notify. Its transaction's number
  *   is lower than one drawn after the flag was set, so until every transaction below that number
  *   has ended larderd is drowsy: it goes on polling, if slowly.
+ * - Where there is a ring it is drowsy until nobody is about to put tags there, and is so again
+ * when it was woken while somebody is: his notification may have been read with another's, just
+ * before the tags were there, and PostgreSQL signals nobody twice.
  * - Several larderds share the flag. One that is busy sets it to "polling" again; its polls then
  *   serve the sleeper too. Should it be killed, the sleeper finds the flag at "polling" at its next
  *   look, which it takes regularly, and lies down anew. What a sleeper sets too often costs writers
@@ -50,22 +53,23 @@ struct pace {
 /* What a poll saw. */
 struct pace_poll {
     bool found;
-    int64_t rows;
-    bool more; /* it left rows behind its limit */
-    bool flag; /* larder.asleep asks writers to notify */
+    int64_t rows; /* and tags of the ring */
+    bool more;    /* it left some behind its limit */
+    bool coming;  /* transactions are about to put tags into the ring, notifying or not */
+    bool some_notify, all_notify; /* the flags ask writers to */
     uint64_t oldest_running;
 };
 
-/* What is to be done about the flag. */
+/* What is to be done about the flags. */
 enum pace_wish {
     PACE_STAY,
-    PACE_LIE_DOWN, /* set it, then pace_lain_down; wished again if that fails */
-    PACE_GET_UP,   /* clear it */
+    PACE_LIE_DOWN, /* set them, then pace_lain_down; wished again if that fails */
+    PACE_GET_UP,   /* clear them */
 };
 
 enum pace_wish pace_polled(struct pace *pace, const struct pace_poll *poll);
 
-/* The flag asks to notify since before the number `until` was drawn. */
+/* The flags ask to notify since before the number `until` was drawn. */
 void pace_lain_down(struct pace *pace, uint64_t until);
 
 /* µs from the last poll to the next; a sleeper looks every `longest`. */

@@ -4,8 +4,12 @@
 
 #define LONGEST INT64_C(1000000)
 
-static const struct pace_poll rows = {.found = true}, rows_asleep = {.found = true, .flag = true},
-                              nothing = {0}, nothing_asleep = {.flag = true};
+static const struct pace_poll rows = {.found = true},
+                              rows_asleep = {.found = true,
+                                             .some_notify = true,
+                                             .all_notify = true},
+                              nothing = {0},
+                              nothing_asleep = {.some_notify = true, .all_notify = true};
 
 /* Polls without rows until it wishes to lie down; how long it waited. */
 static int64_t tire(struct pace *pace)
@@ -23,7 +27,7 @@ static int64_t tire(struct pace *pace)
 static struct pace sleeper(uint64_t until)
 {
     struct pace pace = {0};
-    struct pace_poll quiet = {.flag = true, .oldest_running = until};
+    struct pace_poll quiet = {.some_notify = true, .all_notify = true, .oldest_running = until};
     tire(&pace);
     pace_lain_down(&pace, until);
     assert_int_equal(pace_polled(&pace, &quiet), PACE_STAY);
@@ -70,7 +74,7 @@ static void idleness_slows_down_and_ends_in_sleep(void **state)
 static void it_is_drowsy_until_all_who_may_have_seen_it_awake_have_ended(void **state)
 {
     struct pace pace = {0};
-    struct pace_poll running = {.flag = true, .oldest_running = 99};
+    struct pace_poll running = {.some_notify = true, .all_notify = true, .oldest_running = 99};
     (void)state;
     tire(&pace);
     pace_lain_down(&pace, 100);
@@ -127,11 +131,57 @@ static void a_sleeper_that_failed_to_lie_down_anew_tries_again(void **state)
     assert_int_equal(pace.state, PACE_DROWSY);
 }
 
+/* They saw it awake, if it lies down now, and notify nobody. */
+static void it_is_drowsy_until_nobody_is_about_to_fill_the_ring(void **state)
+{
+    struct pace pace = {0};
+    struct pace_poll coming = {.coming = true, .oldest_running = 100};
+    (void)state;
+    coming.some_notify = coming.all_notify = true;
+    tire(&pace);
+    pace_lain_down(&pace, 100);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(pace_polled(&pace, &coming), PACE_STAY);
+        assert_in_range(pace_wait(&pace, LONGEST), 1, PACE_MOST);
+    }
+    coming.coming = false;
+    pace_polled(&pace, &coming);
+    assert_int_equal(pace_wait(&pace, LONGEST), LONGEST);
+}
+
+/* PostgreSQL may have told of them already, with somebody else's notification. */
+static void a_sleeper_woken_beside_those_who_come_looks_again(void **state)
+{
+    struct pace pace = sleeper(7);
+    struct pace_poll coming = nothing_asleep;
+    (void)state;
+    coming.coming = true;
+    coming.oldest_running = 7;
+    assert_int_equal(pace_polled(&pace, &coming), PACE_STAY);
+    assert_int_equal(pace_wait(&pace, LONGEST), PACE_LEAST);
+    coming.coming = false;
+    pace_polled(&pace, &coming);
+    assert_int_equal(pace_wait(&pace, LONGEST), LONGEST);
+}
+
+/* Two larderds may have changed the flags in turn, or a ring begun anew beside one who is awake. */
+static void flags_that_differ_are_set_as_they_should_be(void **state)
+{
+    struct pace pace = {0};
+    struct pace_poll differing = {.found = true, .some_notify = true};
+    (void)state;
+    pace_polled(&pace, &differing);
+    assert_int_equal(pace_polled(&pace, &differing), PACE_GET_UP);
+    pace = sleeper(7);
+    differing.found = false;
+    assert_int_equal(pace_polled(&pace, &differing), PACE_LIE_DOWN);
+}
+
 /* Else two larderds would set the flag against each other at every poll. */
 static void a_drowsy_one_leaves_a_peer_s_flag_alone(void **state)
 {
     struct pace pace = {0};
-    struct pace_poll cleared = {.flag = false, .oldest_running = 5};
+    struct pace_poll cleared = {.oldest_running = 5};
     (void)state;
     tire(&pace);
     pace_lain_down(&pace, 100);
@@ -154,5 +204,8 @@ UNIT_MAIN(cmocka_unit_test(rows_are_followed_by_a_poll_soon_and_more_by_one_at_o
           cmocka_unit_test(load_ends_the_sleep),
           cmocka_unit_test(a_sleeper_that_finds_the_flag_cleared_lies_down_anew),
           cmocka_unit_test(a_sleeper_that_failed_to_lie_down_anew_tries_again),
+          cmocka_unit_test(it_is_drowsy_until_nobody_is_about_to_fill_the_ring),
+          cmocka_unit_test(a_sleeper_woken_beside_those_who_come_looks_again),
+          cmocka_unit_test(flags_that_differ_are_set_as_they_should_be),
           cmocka_unit_test(a_drowsy_one_leaves_a_peer_s_flag_alone),
           cmocka_unit_test(no_wait_is_longer_than_the_longest))

@@ -1,0 +1,164 @@
+#include "db/take.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * The values are, in this order, the pending numbers, the first of the newer ones, the limit, the
+ * lanes, the snapshot to look with, NULL for the one of now, and where to end, NULL for its end;
+ * then what is asked of the ring. Each number is looked up by itself (LATERAL), so that whenever
+ * the plan was made it reads the index by number, never all of it.
+ */
+#define LANES "o.lane = ANY (%4$s) AND "
+#define NEWER                                                                                      \
+    "FROM larder.outbox AS o WHERE " LANES "o.xid >= %2$s "                                        \
+    "AND o.xid < (SELECT upper FROM now) "
+static const char take_format[] =
+    "WITH now AS MATERIALIZED (SELECT "
+    "    snapshot, least(pg_catalog.pg_snapshot_xmax(snapshot), %6$s) AS upper FROM (SELECT "
+    "    coalesce(%5$s, pg_catalog.pg_current_snapshot()) AS snapshot) AS seen_with), "
+    "pending AS MATERIALIZED (SELECT number FROM pg_catalog.unnest(%1$s) AS number, now "
+    "  WHERE pg_catalog.pg_visible_in_snapshot(number, snapshot)), "
+    "older AS MATERIALIZED (SELECT o.place, o.xid FROM pending CROSS JOIN LATERAL ("
+    "    SELECT o.ctid AS place, o.xid FROM larder.outbox AS o WHERE " LANES "o.xid = number "
+    "    LIMIT %3$s FOR UPDATE SKIP LOCKED) AS o LIMIT %3$s), "
+    "newer AS MATERIALIZED (SELECT o.ctid AS place, o.xid " NEWER
+    "  LIMIT %3$s FOR UPDATE SKIP LOCKED), "
+    "taken AS MATERIALIZED (TABLE older UNION ALL TABLE newer), "
+    "gone AS (DELETE FROM larder.outbox AS o "
+    "  WHERE o.ctid = ANY (ARRAY(SELECT place FROM taken)) RETURNING o.tag), "
+    "whole AS MATERIALIZED (SELECT (SELECT count(*) FROM older) < %3$s "
+    "  AND (SELECT count(*) FROM newer) < %3$s AS so), "
+    "seen AS (SELECT number AS xid, o.count FROM pending CROSS JOIN LATERAL ("
+    "    SELECT count(*) FROM larder.outbox AS o WHERE " LANES "o.xid = number "
+    "    HAVING count(*) > 0) AS o WHERE (SELECT so FROM whole) "
+    "  UNION ALL SELECT o.xid, count(*) " NEWER "AND (SELECT so FROM whole) GROUP BY o.xid), "
+    "left_over AS (TABLE seen EXCEPT SELECT xid, count(*) FROM taken GROUP BY xid) %7$s"
+    "SELECT now.snapshot::text, (SELECT count(*) FROM taken)::text, (SELECT so FROM whole)::text, "
+    "  (SELECT pg_catalog.string_agg(xid::text, ',') FROM left_over), "
+    "  (EXISTS (SELECT FROM larder.marker))::text, (SELECT last_value FROM larder.asleep)::text, "
+    "  (pg_catalog.to_regnamespace('larder_ring') IS NOT NULL)::text, %8$s FROM now "
+    "UNION ALL SELECT * FROM (SELECT DISTINCT line, " TAKE_NULLS
+    "  FROM (SELECT line FROM gone CROSS JOIN LATERAL pg_catalog.unnest("
+    "    pg_catalog.string_to_array(tag, E'\\n')) AS line%9$s) AS lines) AS tags";
+
+/*
+ * A function in the module's place is not called: the comparison is made with the plan, which is
+ * made anew where there is another.
+ */
+#define RING "'larder_ring.take(pg_catalog.int4)'"
+static const char ring_format[] = ", ring AS MATERIALIZED ("
+                                  "SELECT * FROM larder_ring.take(%s::pg_catalog.int4) "
+                                  "WHERE " RING "::pg_catalog.regprocedure = %u::pg_catalog.oid) ";
+static const char ring_columns[] =
+    "(SELECT pg_catalog.cardinality(tags) FROM ring)::text, (SELECT pg_catalog.concat("
+    "  CASE WHEN more THEN 'm' END, CASE WHEN coming THEN 'c' END, CASE WHEN held THEN 'h' END, "
+    "  CASE WHEN lost THEN 'l' END, CASE WHEN asleep THEN 'a' WHEN NOT asleep THEN 'u' END) "
+    "  FROM ring)";
+static const char ring_tags[] = " UNION ALL SELECT pg_catalog.unnest(tags) FROM ring";
+
+/* Who may make a schema could put functions there, but not in C. */
+static const char find_ring[] =
+    "SELECT coalesce(max(oid), 0) FROM pg_catalog.pg_proc WHERE prolang = 13 AND proname = 'take' "
+    "AND proargtypes = '23'::pg_catalog.oidvector "
+    "AND pronamespace = pg_catalog.to_regnamespace('larder_ring')";
+
+enum { PENDING, NEXT, LIMIT, LANES_OF, SNAPSHOT, UNTIL, VALUES };
+
+static void statement_append(unsigned ring, const char *const values[static VALUES],
+                             struct bytes *out)
+{
+    struct bytes with CLEANUP(bytes_free) = BYTES_EMPTY;
+    if (ring)
+        bytes_append_format(&with, ring_format, values[LIMIT], ring);
+    bytes_append_format(out, take_format, values[PENDING], values[NEXT], values[LIMIT],
+                        values[LANES_OF], values[SNAPSHOT], values[UNTIL], bytes_text(&with),
+                        ring ? ring_columns : "NULL, NULL", ring ? ring_tags : "");
+    out->failed |= with.failed;
+}
+
+static bool is_prepared(const struct db_connection *connection, unsigned ring)
+{
+    return ring ? connection->ring_prepared == ring : connection->take_prepared;
+}
+
+#define NAME_SIZE 32
+
+static const char *name_of(unsigned ring, char ret_name[static NAME_SIZE])
+{
+    snprintf(ret_name, NAME_SIZE, ring ? "larder_take_%u" : "larder_take", ring);
+    return ret_name;
+}
+
+/* Planning takes ten times as long as looking, so a session of our own plans once. */
+static bool prepare(struct db_connection *connection, const struct take *take,
+                    struct db_failure *failure)
+{
+    static const char *const dollars[] = {"$1", "$2", "$3", "$4", "$5", "$6"};
+    struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
+    char name[NAME_SIZE];
+    if (connection->settings->transaction_pooling || is_prepared(connection, take->ring))
+        return true;
+    bytes_append_format(&sql,
+                        "PREPARE %s (pg_catalog.xid8[], pg_catalog.xid8, pg_catalog.int8, "
+                        "pg_catalog.int2[], pg_catalog.pg_snapshot, pg_catalog.xid8) AS ",
+                        name_of(take->ring, name));
+    statement_append(take->ring, dollars, &sql);
+    if (sql.failed)
+        return db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory");
+    if (!look_command(connection, sql.data, take->timeout, failure))
+        return false;
+    if (take->ring)
+        connection->ring_prepared = take->ring;
+    else
+        connection->take_prepared = true;
+    return true;
+}
+
+static void values_append(const struct db_connection *connection, const struct take *take,
+                          struct bytes *out)
+{
+    struct bytes pending CLEANUP(bytes_free) = BYTES_EMPTY, next CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes snapshot CLEANUP(bytes_free) = BYTES_EMPTY;
+    struct bytes until CLEANUP(bytes_free) = BYTES_EMPTY;
+    char most[16], name[NAME_SIZE];
+    bytes_append_format(&pending, "'{%s}'::pg_catalog.xid8[]",
+                        take->position ? bytes_text(&take->position->pending) : "");
+    bytes_append_format(&next, "'%" PRIu64 "'::pg_catalog.xid8",
+                        take->position ? take->position->next : take->from);
+    bytes_append_format(&until, take->position ? "NULL" : "'%" PRIu64 "'::pg_catalog.xid8",
+                        take->until);
+    bytes_append_format(&snapshot, take->snapshot.size ? "'%.*s'::pg_catalog.pg_snapshot" : "NULL",
+                        (int)take->snapshot.size, take->snapshot.data);
+    snprintf(most, sizeof most, "%d", take->limit);
+    const char *const values[] = {bytes_text(&pending), bytes_text(&next),     most,
+                                  take->lanes,          bytes_text(&snapshot), bytes_text(&until)};
+    if (is_prepared(connection, take->ring))
+        bytes_append_format(out, "EXECUTE %s(%s, %s, %s, %s, %s, %s)", name_of(take->ring, name),
+                            values[PENDING], values[NEXT], values[LIMIT], values[LANES_OF],
+                            values[SNAPSHOT], values[UNTIL]);
+    else
+        statement_append(take->ring, values, out);
+    out->failed |= pending.failed || next.failed || snapshot.failed || until.failed;
+}
+
+bool take_text(struct db_connection *connection, const struct take *take, struct bytes *out,
+               struct db_failure *failure)
+{
+    if (!prepare(connection, take, failure))
+        return false;
+    values_append(connection, take, out);
+    return out->failed ? db_failure_set(failure, DB_FAILURE_MEMORY, "out of memory") : true;
+}
+
+bool take_find_ring(struct db_connection *connection, int64_t timeout, unsigned *ret_ring,
+                    struct db_failure *failure)
+{
+    PGresult *rows = NULL;
+    if (!look_rows(connection, find_ring, timeout, &rows, failure))
+        return false;
+    *ret_ring = (unsigned)strtoul(PQgetvalue(rows, 0, 0), NULL, 10);
+    PQclear(rows);
+    return true;
+}
