@@ -170,7 +170,7 @@ LONGEST = ("test_quickstart", "test_packs", "test_definitions", "test_larderd_sw
            "test_redis_refuses", "test_install_definitions", "test_staleness_forgotten", "test_larderd_servers",
            "test_responder", "test_verify", "test_stream_broken", "test_rights", "test_write_ahead", "test_redis_slow",
            "test_write_lost", "test_write_tags", "test_database_away", "test_feed", "test_page", "test_access",
-           "test_jobs_run", "test_leases", "test_hostile_fastcgi", "test_verify_beside", "test_checker",
+           "test_jobs_run", "test_leases", "test_ring_killed", "test_ring_full", "test_hostile_fastcgi", "test_verify_beside", "test_checker",
            "test_install_command", "test_narrowing_random", "test_pages", "test_rls", "test_sessions", "test_write_once",
            "test_review", "test_job_events")
 
