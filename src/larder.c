@@ -25,11 +25,12 @@ static const struct command commands[] = {
      "      tables they read",
      "  --depends         prints the tables and columns that each route reads\n" OFFLINE DIR},
     {"install", command_install,
-     "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]",
+     "[--print] [--remove] [--replica] [--no-module] [--to ROLE] [--wait DURATION] [DIR]",
      "puts into the database what tells of changes to all that the routes read",
      "  --print           shows the SQL that would be run, and runs nothing\n"
      "  --remove          takes everything away again\n"
      "  --replica         the triggers fire for what replication applies, too\n"
+     "  --no-module       row triggers in PL/pgSQL, though the module is there\n"
      "  --to ROLE         grants ROLE what responders and larderd need\n"
      "  --wait DURATION   begins anew for so long while others use a table, as 5m\n" DIR
      "\nIt connects by PGHOST, PGDATABASE, PGUSER and the like, as a role with TRIGGER\n"

@@ -17,4 +17,14 @@ CREATE FUNCTION larder_ring.asleep(asleep boolean) RETURNS void LANGUAGE c STRIC
 -- A trigger of anybody's could strike everything without end; one that was made fires for everybody.
 REVOKE ALL ON FUNCTION larder_ring.strike() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION larder_ring.strike() TO @extowner@;
+-- Who restores a dump makes the extension, and is not who runs `larder install` there.
+DO $block$
+BEGIN
+    IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 140000 THEN
+        GRANT EXECUTE ON FUNCTION larder_ring.strike() TO pg_database_owner;
+    END IF;
+END
+$block$;
+-- Whatever default privileges its maker has.
+GRANT EXECUTE ON FUNCTION larder_ring.ready(), larder_ring.take(integer), larder_ring.asleep(boolean) TO PUBLIC;
 GRANT USAGE ON SCHEMA larder_ring TO PUBLIC;

@@ -488,9 +488,18 @@ BEGIN
                       SELECT d.refobjsubid FROM pg_depend AS d
                       WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid)
+                  ORDER BY a.attnum)
+              -- The module's: its function goes by the names, UPDATE OF does not.
+              WHEN t.tgparentid = 0 AND cardinality(t.tgattr::int2[]) > 0 THEN array(
+                  SELECT a.attname::text FROM pg_attribute AS a
+                  WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::int2[])
                   ORDER BY a.attnum) ELSE '{}' END AS columns
-          FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
-          WHERE p.pronamespace = 'larder'::regnamespace AND t.tgname LIKE 'larder\_%' OFFSET 0) AS t
+          FROM pg_trigger AS t
+          JOIN pg_proc AS p ON p.oid = t.tgfoid
+          JOIN pg_namespace AS n ON n.oid = p.pronamespace
+          WHERE (n.nspname = 'larder'
+                 OR (n.nspname = 'larder_ring' AND p.proname = 'strike' AND p.prolang = 13))
+              AND t.tgname LIKE 'larder\_%' OFFSET 0) AS t
     LEFT JOIN larder.made_trigger AS m ON m.name = t.name;
 END
 $function$;

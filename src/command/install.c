@@ -25,10 +25,10 @@
 #define HELD_TIME (800 * INT64_C(1000))
 #define HELD_LEAST (200 * INT64_C(1000))
 
-#define USAGE "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]"
+#define USAGE "[--print] [--remove] [--replica] [--no-module] [--to ROLE] [--wait DURATION] [DIR]"
 
 struct call {
-    bool print, remove;
+    bool print, remove, no_module;
     int64_t wait; /* µs; 0: not given */
     char *path;
     struct install_settings settings;
@@ -81,7 +81,8 @@ static bool flag_read(const char *word, struct call *call)
         bool *flag;
     } flags[] = {{"--print", &call->print},
                  {"--remove", &call->remove},
-                 {"--replica", &call->settings.always}};
+                 {"--replica", &call->settings.always},
+                 {"--no-module", &call->no_module}};
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
         if (strcmp(word, flags[i].word) == 0)
             return *flags[i].flag = true;
@@ -246,6 +247,7 @@ static bool plan_make(struct run *run)
 {
     struct bytes things CLEANUP(bytes_free) = BYTES_EMPTY;
     run->call.settings.event_trigger = run->place.superuser;
+    run->call.settings.module = run->place.module.state == MODULE_READY;
     if (!run->call.remove && !want(run, &things))
         return false;
     const struct install_things wanted = {
@@ -310,6 +312,15 @@ static int step_run(struct run *run, const char *sql, const char *table)
     return 1;
 }
 
+/* Where it is not asked about it is not used. */
+static bool survey_module(struct run *run)
+{
+    const char *given = run->call.settings.daemon;
+    return run->call.remove || run->call.no_module ||
+           module_survey(run->connection, given ? given : run->place.state.daemon, run->arena,
+                         &run->place.module, &run->failure);
+}
+
 static int survey(struct run *run)
 {
     size_t count;
@@ -321,6 +332,7 @@ static int survey(struct run *run)
     if (status)
         return status;
     if (!install_survey_place(run->connection, run->arena, &run->place, &run->failure) ||
+        !survey_module(run) ||
         !install_survey_tables(run->connection, watches, count, run->arena, &run->tables,
                                &run->table_count, &run->failure))
         return complain_failure(&run->failure);

@@ -140,6 +140,26 @@ static void print_ddl(const struct install_place *place, const struct install_pl
            place->role);
 }
 
+/* How the row triggers are made, and why so. */
+static void print_way(const struct module *module)
+{
+    static const char *const ways[] = {
+        [MODULE_UNASKED] = "in PL/pgSQL, as --no-module has it",
+        [MODULE_ABSENT] = "in PL/pgSQL; the database has not the module (CREATE EXTENSION larder)",
+        [MODULE_FOREIGN] = "in PL/pgSQL; the functions in the schema larder_ring are not those of "
+                           "the module, or of another version of it",
+        [MODULE_DENIED] = "in PL/pgSQL; ",
+        [MODULE_BROKEN] = "in PL/pgSQL; the module can't be loaded: ",
+        [MODULE_UNLOADED] = "in PL/pgSQL; the module is not loaded: add larder to "
+                            "shared_preload_libraries, start PostgreSQL anew, and install again",
+        [MODULE_PREPARED] = "in PL/pgSQL; the module does nothing where transactions may be "
+                            "prepared: set max_prepared_transactions to 0, start PostgreSQL anew, "
+                            "and install again",
+        [MODULE_READY] = "by the module",
+    };
+    printf("row triggers: %s%s\n", ways[module->state], module->reason ? module->reason : "");
+}
+
 void install_report(const struct install_place *place, const struct install_plan *plan,
                     bool removed)
 {
@@ -150,6 +170,8 @@ void install_report(const struct install_place *place, const struct install_plan
                                   : version == INSTALL_VERSION ? "kept"
                                   : version                    ? "made anew, for it was older"
                                                                : "made");
-    if (!removed)
-        print_ddl(place, plan);
+    if (removed)
+        return;
+    print_way(&place->module);
+    print_ddl(place, plan);
 }

@@ -63,6 +63,7 @@ struct install_table {
 struct install_settings {
     bool always;        /* triggers fire for replicated changes too */
     bool event_trigger; /* the role may make them: DDL and REFRESH are heard of at once */
+    bool module;        /* row triggers are those of Larder's module for PostgreSQL */
     const char *daemon; /* the role to be granted what larderd needs; null: none */
 };
 

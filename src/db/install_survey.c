@@ -96,8 +96,21 @@ static const char children_sql[] = "SELECT EXISTS (SELECT FROM larder.children()
 static const char unsound_sql[] =
     "SELECT DISTINCT t.name FROM larder.triggers() AS t WHERE NOT t.sound";
 
+/* The module's, known by its function in C: they outlive a schema `larder` that was dropped. */
+#define MODULE_TRIGGERS                                                                            \
+    "SELECT 1, n.nspname, c.relname, t.tgname FROM pg_catalog.pg_trigger AS t"                     \
+    " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"                                          \
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"                                 \
+    " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"                                            \
+    " JOIN pg_catalog.pg_namespace AS f ON f.oid = p.pronamespace"                                 \
+    " WHERE f.nspname = 'larder_ring' AND p.proname = 'strike' AND p.prolang = 13"                 \
+    " AND t.tgname LIKE 'larder\\_%' AND t.tgparentid = 0"
+
+static const char left_sql[] = MODULE_TRIGGERS;
+
 /* In the order of enum install_kind, whose number is the first column. */
-static const char things_sql[] =
+static const char things_sql[] = MODULE_TRIGGERS
+    " UNION ALL "
     "SELECT 0, '', '', p.proname::text FROM pg_catalog.pg_proc AS p"
     " WHERE p.pronamespace = 'larder'::regnamespace AND " INSTALL_VALUE_FUNCTION " "
     "UNION ALL "
@@ -114,11 +127,15 @@ static const char things_sql[] =
     "UNION ALL "
     "SELECT 3, w.schema, w.\"table\", w.tag FROM larder.watch AS w";
 
-static bool things_take(const struct survey *survey, struct db_result *result,
-                        struct install_things *ret_things)
+static bool things_ask(const struct survey *survey, const char *sql,
+                       struct install_things *ret_things)
 {
-    struct install_things things = {.count = (size_t)db_result_rows(result)};
+    struct db_result *result CLEANUP(result_free) = NULL;
+    struct install_things things = {0};
     bool failed = false;
+    if (!ask(survey, sql, NULL, &result))
+        return false;
+    things.count = (size_t)db_result_rows(result);
     things.items = arena_array(survey->arena, things.count, sizeof *things.items);
     if (!things.items)
         return memory(survey);
@@ -148,12 +165,10 @@ static void unsound_mark(const struct db_result *names, const struct install_thi
 static bool state_ask(const struct survey *survey, struct install_state *state)
 {
     struct db_result *meta CLEANUP(result_free) = NULL;
-    struct db_result *things CLEANUP(result_free) = NULL;
     struct db_result *children CLEANUP(result_free) = NULL;
     struct db_result *unsound CLEANUP(result_free) = NULL;
     bool failed = false;
-    if (!ask(survey, state_sql, NULL, &meta) || !ask(survey, things_sql, NULL, &things) ||
-        !things_take(survey, things, &state->things))
+    if (!ask(survey, state_sql, NULL, &meta) || !things_ask(survey, things_sql, &state->things))
         return false;
     /* No row: made by no finished install; 0 would mean that there is nothing. */
     state->version = db_result_rows(meta) ? atoi(db_result_value(meta, 0, 0).data) : -1;
@@ -197,8 +212,9 @@ bool install_survey_place(struct db_connection *connection, struct arena *arena,
     place.foreign = true_at(result, 0, PLACE_SCHEMA) && !true_at(result, 0, PLACE_META);
     if (failed)
         return memory(&survey);
-    if (true_at(result, 0, PLACE_META) &&
-        (!state_ask(&survey, &place.state) || !strangers_ask(&survey, &place.strangers)))
+    if (true_at(result, 0, PLACE_META)
+            ? !state_ask(&survey, &place.state) || !strangers_ask(&survey, &place.strangers)
+            : !things_ask(&survey, left_sql, &place.state.things))
         return false;
     *ret_place = place;
     return true;

@@ -7,6 +7,7 @@
 
 #include "db/connection.h"
 #include "db/install.h"
+#include "db/module.h"
 
 /* How long one question may take, µs. */
 #define INSTALL_TIMEOUT (60 * INT64_C(1000000))
@@ -18,6 +19,7 @@ struct install_place {
     bool may_create;       /* schemas in the database */
     bool foreign;          /* there is a schema `larder` that no install made */
     const char *strangers; /* what else stands in it, comma between; null: nothing */
+    struct module module;  /* the caller's to ask for */
     struct install_state state;
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "db/install_module.h"
 #include "db/install_narrow.h"
 
 void install_append_table(const char *schema, const char *table, struct bytes *out)
@@ -62,10 +63,12 @@ bool install_want_trigger(const struct install_making *making, const struct inst
     struct bytes sql CLEANUP(bytes_free) = BYTES_EMPTY;
     bytes_append_format(&body, " AFTER %s ON ", trigger->event);
     install_append_table(table->schema, table->table, &body);
-    bytes_append_format(&body, " FOR EACH %s", trigger->when ? "ROW\n    WHEN (" : "STATEMENT");
+    bytes_append_format(&body, " FOR EACH %s",
+                        trigger->when || trigger->module ? "ROW" : "STATEMENT");
     if (trigger->when)
-        bytes_append_format(&body, "%s)", trigger->when);
-    bytes_append_format(&body, "\n    EXECUTE FUNCTION larder.%s;\n", trigger->call);
+        bytes_append_format(&body, "\n    WHEN (%s)", trigger->when);
+    bytes_append_format(&body, "\n    EXECUTE FUNCTION %s.%s;\n",
+                        trigger->module ? "larder_ring" : "larder", trigger->call);
     if (making->settings->always)
         bytes_append_text(&body, "-- It fires for replicated changes too.\n");
     const char *name = trigger_name(making, trigger->event, &body);
@@ -252,7 +255,11 @@ static bool want_truncates(const struct install_making *making)
 
 bool install_want_triggers(const struct install_making *making)
 {
-    if (!want_rows(making) || !want_truncates(making))
+    if (!want_truncates(making))
+        return false;
+    if (making->settings->module && install_module_fits(making))
+        return install_want_module(making);
+    if (!want_rows(making))
         return false;
     for (size_t i = 0; i < making->count; i++) {
         const struct watch *watch = &making->watches[i];

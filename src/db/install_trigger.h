@@ -41,8 +41,9 @@ MUST_CHECK bool install_want_triggers(const struct install_making *making);
 
 struct install_trigger {
     const char *event;
-    const char *when; /* null: for each statement */
-    const char *call; /* of a function in the schema `larder` */
+    const char *when; /* null: for each statement, but of the module for each row */
+    const char *call; /* of a function in the schema `larder` … */
+    bool module;      /* … or of the module's, `larder_ring` */
 };
 
 /* Names and keeps a trigger on the table or a partition of it. False: memory. */

@@ -477,12 +477,12 @@ def test_help_and_version_go_to_the_output():
                                              for word in ("check", "routes", "config"))
     assert larder("-h") == (status, lines, said)
     for word, usage in (("check", "[--offline] [DIR]"), ("jobs", "list [waiting"), ("stats", "[--json]"),
-                        ("install", "[--print] [--remove] [--replica] [--to ROLE] [--wait DURATION] [DIR]")):
+                        ("install", "[--print] [--remove] [--replica] [--no-module] [--to ROLE] [--wait DURATION] [DIR]")):
         status, lines, said = larder(word, "--help", LARDER_THREADS="bad")
         assert (status, said) == (0, "") and lines[0].startswith(f"usage: larder {word} {usage}")
         assert not any(line.startswith("usage") or "  larder " in line for line in lines[1:]), "and of no other command"
         assert all(len(line) <= 80 for line in lines[1:]), lines
-        assert all(f"  {option} " in "\n".join(lines) for option in re.findall("--[a-z]+", usage)), "each option is told"
+        assert all(f"  {option} " in "\n".join(lines) for option in re.findall("--[a-z-]+", usage)), "each option is told"
         assert larder(word, "-h") == (status, lines, said)
     status, lines, said = larder("--version")
     assert (status, said) == (0, "") and re.fullmatch(r"larder \d+\.\d+\.\d+", lines[0]) and len(lines) == 1

@@ -6,7 +6,6 @@ import pytest
 
 from support.install import Installed
 from support.install_example import DAYS, NAMES, POSTS, ROUTES, SCHEMA, TOTALS, example, ordinary_role
-from support.postgres import program_folder
 from support.waiting import wait_until
 
 LEARN = "larder:definitions"
@@ -199,25 +198,13 @@ def test_a_copy_of_the_database_put_in_its_place_is_heard_of(settled):
     assert changed(settled) == ["*"] and changed(settled) == []
 
 
-def restored(database, *arguments):
-    """What a dump of the database, taken with these arguments, makes of an empty one in its place."""
-    folder = program_folder()
-    dump = subprocess.run([f"{folder}/pg_dump", *arguments], env=database.environment("postgres"), check=True,
-                          capture_output=True, timeout=60).stdout
-    database.server.drop_database(database.name)
-    database.server.execute(f"CREATE DATABASE {database.name} OWNER larder")
-    database.server.execute(f"ALTER DATABASE {database.name} SET search_path = public")
-    subprocess.run([f"{folder}/psql", "-qX", "-v", "ON_ERROR_STOP=1"], env=database.environment("postgres"), input=dump,
-                   check=True, capture_output=True, timeout=60)
-
-
 @pytest.mark.parametrize("installer", ["larder", "postgres"])
 def test_a_dump_that_is_restored_is_watched_as_before(database, installer):
     database.sql("ALTER TABLE users DROP age CASCADE; ALTER TABLE users ADD size int;"
                  "CREATE TABLE guests (note text) INHERITS (users)")
     database.install("--to", "larder", user=installer)
     changed(database)
-    restored(database)
+    database.dump_and_restore()
     tags = changed(database)
     assert "*" in tags and {NAMES, POSTS, DAYS, TOTALS} <= set(tags)
     assert changed(database) == []
@@ -232,7 +219,7 @@ def test_a_dump_that_is_restored_is_watched_as_before(database, installer):
 def test_a_dump_restored_without_privileges_gets_them_from_the_next_install(database, role):
     database.install("--to", role)
     privileges = [(kind, name, text) for kind, name, text in database.objects() if kind in "pc"]
-    restored(database, "--no-privileges")
+    database.dump_and_restore("--no-privileges")
     assert [each for each in database.objects() if each[0] in "pc"] != privileges
     database.install()
     database.install("--to", role)

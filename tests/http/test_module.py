@@ -68,6 +68,23 @@ def test_triggers_with_it_are_for_whoever_made_it(server, database):
     server.execute("CREATE SCHEMA own; " + trigger.format("own.things"), database=database, user="larder")
 
 
+def test_the_databases_owner_may_make_them_whoever_made_the_extension(server):
+    """A superuser has, where a dump was restored. And whatever rights the maker's functions have by default."""
+    if server.version < 14:
+        pytest.skip("PostgreSQL has pg_database_owner from 14 on")
+    name = server.create_database()
+    server.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC", database=name)
+    server.create_module(name, owner="postgres")
+    assert ready(server, name) is True
+    server.execute("CREATE TABLE things (id int);"
+                   "CREATE TRIGGER t AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION larder_ring.strike()",
+                   database=name, user="larder")
+    rights = server.execute("SELECT bool_and(has_function_privilege('public', p.oid, 'EXECUTE') = (proname <> 'strike'))"
+                            " FROM pg_proc AS p WHERE pronamespace = 'larder_ring'::regnamespace", database=name)
+    assert rights == [(True,)]
+    server.drop_database(name)
+
+
 def test_it_shows_the_server_no_names_but_those_it_looks_up():
     """The server loads all libraries into one space of names."""
     lines = subprocess.run(["nm", "-D", "--defined-only", module()], check=True, capture_output=True, text=True).stdout.splitlines()

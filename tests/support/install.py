@@ -4,6 +4,7 @@ import os
 import subprocess
 
 from .paths import program
+from .postgres import program_folder
 from .stack import clean_environment
 
 
@@ -68,6 +69,17 @@ class Installed:
                 cursor.execute(statement)
         connection.close()
         return self.rows()
+
+    def dump_and_restore(self, *arguments):
+        """What a dump of the database, taken with these arguments, makes of an empty one in its place."""
+        folder, environment = program_folder(), self.environment("postgres")
+        dump = subprocess.run([f"{folder}/pg_dump", *arguments], env=environment, check=True, capture_output=True,
+                              timeout=60).stdout
+        self.server.drop_database(self.name)
+        self.server.execute(f"CREATE DATABASE {self.name} OWNER larder")
+        self.server.execute(f"ALTER DATABASE {self.name} SET search_path = public")
+        subprocess.run([f"{folder}/psql", "-qX", "-v", "ON_ERROR_STOP=1"], env=environment, input=dump, check=True,
+                       capture_output=True, timeout=60)
 
     def triggers(self):
         """What there is of triggers, in a way that a change of any shows."""

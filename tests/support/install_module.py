@@ -1,0 +1,28 @@
+"""Databases that have Larder's module for PostgreSQL, and what its triggers leave in the ring."""
+
+from .install import Installed
+
+
+class WithModule(Installed):
+    """A database of its own on a server that has the module loaded."""
+
+    def __init__(self, server, folder, schema, routes, encoding=None):
+        super().__init__(server, folder, schema, routes, encoding)
+        server.create_module(self.name)
+
+    def ring(self):
+        """The ring's tags, which leave it."""
+        return sorted(self.sql("SELECT tags FROM larder.ring(1000000)", user="postgres")[0][0] or [])
+
+    def rows(self):
+        return sorted(super().rows() + self.ring())
+
+    def left(self, *statements, user="larder"):
+        self.ring()
+        return super().left(*statements, user=user)
+
+
+def functions(database):
+    """Of the schema larder_ring."""
+    return [name for name, in database.sql("SELECT p.proname FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace "
+                                           "WHERE n.nspname = 'larder_ring' ORDER BY 1", user="postgres")]
