@@ -106,6 +106,14 @@ def test_under_load_the_ring_s_writers_do_not_notify(stack):
     wait_asleep(served)
 
 
+def test_sigterm_leaves_the_ring_s_writers_notifying(stack):
+    served = ringed(stack, count=2)
+    served.sql("SELECT setval('larder.asleep', 1); SELECT larder_ring.asleep(false)")
+    assert served.larderds[0].stop() == 0
+    assert served.sql("SELECT asleep FROM larder_ring.take(0)") == [(True,)]
+    assert_delivers(served, 1)
+
+
 @pytest.fixture
 def held(stack):
     """A stack of which one session's COMMIT waits for a standby that does not come, before it is seen by others. Others

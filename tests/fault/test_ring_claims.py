@@ -1,8 +1,12 @@
 """What larder_ring.take() gives to whom, and what becomes of it: sessions of the test are the larderds."""
 
+import contextlib
+import re
+
 import pytest
 
-from ring import ROUTES, SCHEMA, session
+from outbox import beats, clock, told, wait_raised, watch
+from ring import ROUTES, SCHEMA, ringed, session, tag, watch_rows
 from support.waiting import wait_until
 
 TAKE = "SELECT cardinality(tags), more, coming, held, lost, asleep FROM larder_ring.take(%s)"
@@ -83,18 +87,49 @@ def test_what_was_too_much_comes_in_smaller_parts(two):
     assert take(first) == (0, set())
 
 
+@contextlib.contextmanager
+def eight_claims(stack):
+    """A tag each, in the hands of eight sessions."""
+    with contextlib.ExitStack() as sessions:
+        cursors = [sessions.enter_context(session(stack)) for _ in range(8)]
+        for cursor in cursors:
+            strike(stack, 1)
+            cursor.execute("BEGIN")
+            assert take(cursor)[0] == 1
+        yield cursors
+
+
 def test_more_than_eight_wait_for_a_claim(two):
     served, first, second = two
-    sessions = [session(served) for _ in range(8)]
-    cursors = [each.__enter__() for each in sessions]
-    for cursor in cursors:
+    with eight_claims(served) as cursors:
         strike(served, 1)
-        cursor.execute("BEGIN")
-        assert take(cursor)[0] == 1
-    strike(served, 1)
-    assert take(first) == (0, {"more", "held"})
-    cursors[3].execute("COMMIT")
-    assert take(first) == (1, {"held"})
-    for each in sessions:
-        each.__exit__(None, None, None)
+        assert take(first) == (0, {"more", "held"})
+        cursors[3].execute("COMMIT")
+        assert take(first) == (1, {"held"})
     wait_until(lambda: take(second) == (0, set()), what="all given back and taken")
+
+
+def test_a_ring_that_gives_nothing_holds_up_the_heartbeat_alone(stack):
+    """Not the outbox, nor how far polls have read it."""
+    served = ringed(stack, env={"LARDER_GUARD_TTL": "1s"})
+    served.postgres.execute(f'ALTER DATABASE "{served.database}" SET log_statement = \'all\'')
+    assert served.larderd.stop() == 0
+    watch_rows(served, 1, 2)
+    watch(served, "by the outbox")
+    with eight_claims(served):
+        strike(served, 2)
+        served.start_larderd("larderd2")
+        served.larderds.reverse()
+        number = served.sql("INSERT INTO larder.outbox (tag) VALUES ('by the outbox') RETURNING xid::text::bigint")[0][0]
+        wait_raised(served, "by the outbox")
+        wait_until(lambda: position(served) > number, what="polls that begin behind its number")
+        told(served, "no heartbeat")
+        assert clock(served, tag(1)) == clock(served, tag(2)) == 1 and not beats(served)
+    wait_raised(served, tag(1))
+    wait_raised(served, tag(2))
+    wait_until(lambda: beats(served), 20, "the heartbeat")
+
+
+def position(stack):
+    with open(stack.postgres.log, encoding="utf-8", errors="replace") as log:
+        return int(re.findall(r"EXECUTE larder_take_\d+\('{[0-9,]*}'::pg_catalog.xid8\[\], '(\d+)'", log.read())[-1])
