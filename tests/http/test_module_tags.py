@@ -74,6 +74,12 @@ CASES = {
     "a partition itself": [
         "INSERT INTO shards_c VALUES ('a', 22)", "UPDATE shards_c SET what = 'b'", "UPDATE parted_a SET id = 2"],
     "partitions, not read": ["INSERT INTO parted VALUES (1, 5, 'a')", "UPDATE parted SET id = 2"],
+    "columns and partitions that come and go": [
+        "BEGIN", "ALTER TABLE lines ADD more int", "INSERT INTO lines (kind, n) VALUES ('a', 1)", "ALTER TABLE lines DROP more",
+        "UPDATE lines SET n = 2", "CREATE TABLE shards_d PARTITION OF shards FOR VALUES FROM (30) TO (40)",
+        "INSERT INTO shards VALUES (31, 'a')", "DROP TABLE shards_d", "COMMIT", "INSERT INTO lines (kind, n) VALUES ('b', 1)",
+        "ALTER TYPE mood RENAME VALUE 'sad' TO 'glum'", "INSERT INTO plans VALUES (1, 5, 'a', 'glum', 1)",
+        "ALTER TYPE mood RENAME VALUE 'glum' TO 'sad'", "UPDATE plans SET step = 2"],
     "from partition to partition": [
         "INSERT INTO shards VALUES (1, 'a'), (11, 'b')", "UPDATE shards SET id = id + 10",
         "UPDATE shards SET id = id - 20 WHERE id = 21"],

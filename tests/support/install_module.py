@@ -11,10 +11,12 @@ class WithModule(Installed):
         server.create_module(self.name)
 
     def ring(self):
-        """The ring's tags, which leave it; none where the module is gone."""
-        if self.sql("SELECT to_regnamespace('larder_ring') IS NULL", user="postgres")[0][0]:
-            return []
-        return sorted(self.sql("SELECT tags FROM larder_ring.take(1000000)", user="postgres")[0][0] or [])
+        """The ring's tags, which leave it, in as many parts as they are given in."""
+        tags, more = [], functions(self) != []
+        while more:
+            (part, more), = self.sql("SELECT tags, more FROM larder_ring.take(1000000)", user="postgres")
+            tags += part
+        return sorted(tags)
 
     def rows(self):
         return sorted(super().rows() + self.ring())
