@@ -124,6 +124,16 @@ static size_t good_count(const struct command_folder *folder)
     return good;
 }
 
+/* Where the database has not the module there is nothing to tell. */
+static void print_module(const struct command_folder *folder)
+{
+    if (folder->module_use == MODULE_USED)
+        printf("row triggers: by the module\n");
+    else if (folder->module_use == MODULE_UNUSED)
+        printf("row triggers: in PL/pgSQL, though the database has the module; "
+               "\"larder install\" uses it, or says why not\n");
+}
+
 static void print_summary(const struct command_folder *folder)
 {
     size_t routes = good_count(folder);
@@ -151,6 +161,7 @@ int command_check(const struct options *options, int count, char **arguments)
     }
     print_inherited(&folder);
     print_tokens(options, &folder);
+    print_module(&folder);
     if (folder.asked == ASKED_FAILED)
         fprintf(stderr, "larder check: PostgreSQL was not asked: %s\n", folder.failure.message);
     print_summary(&folder);

@@ -56,6 +56,7 @@ static void ask_database(const struct options *options, struct command_folder *f
     if (ask(folder, connection))
         folder->asked = ASKED_YES;
     rights_inherited(connection, folder->arena, &folder->role, &folder->roles);
+    folder->module_use = module_use(connection);
     db_disconnect(connection);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/options.h"
 #include "db/learn.h"
+#include "db/module.h"
 #include "route/table.h"
 
 enum asked {
@@ -24,6 +25,7 @@ struct command_folder {
     const char **refusals; /* likewise: why the role that asked may not run it; null: it may */
     const char *role;      /* who asked … */
     const char *roles;     /* … and whose rights he has besides; null: nobody's, or not known */
+    enum module_use module_use;
     enum asked asked;
     struct db_failure failure;
 };

@@ -98,3 +98,23 @@ bool module_survey(struct db_connection *connection, const char *daemon, struct 
     *ret_module = module;
     return true;
 }
+
+static const char use_sql[] =
+    "SELECT bool_or(f.nspname = 'larder_ring' AND p.prolang = 13) FROM pg_catalog.pg_trigger AS t"
+    " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
+    " JOIN pg_catalog.pg_namespace AS f ON f.oid = p.pronamespace "
+    "WHERE f.nspname IN ('larder', 'larder_ring') AND t.tgname LIKE 'larder\\_%'"
+    " AND t.tgtype & 1 = 1 AND t.tgparentid = 0 "
+    "HAVING EXISTS (SELECT FROM pg_catalog.pg_proc AS s"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = s.pronamespace"
+    " WHERE n.nspname = 'larder_ring' AND s.proname = 'strike' AND s.prolang = 13)";
+
+enum module_use module_use(struct db_connection *connection)
+{
+    struct db_result *result CLEANUP(result_free) = NULL;
+    struct db_failure failure;
+    if (!db_execute(connection, use_sql, NULL, 0, TIMEOUT, &result, &failure) ||
+        !db_result_rows(result) || !db_result_value(result, 0, 0).data)
+        return MODULE_USE_NONE;
+    return is_true(result, 0) ? MODULE_USED : MODULE_UNUSED;
+}

@@ -32,4 +32,13 @@ MUST_CHECK bool module_survey(struct db_connection *connection, const char *daem
                               struct arena *arena, struct module *ret_module,
                               struct db_failure *failure);
 
+enum module_use {
+    MODULE_USE_NONE, /* the database has no module, or no triggers, or it can't be told */
+    MODULE_USED,
+    MODULE_UNUSED,
+};
+
+/* Are the row triggers that `larder install` made the module's? */
+enum module_use module_use(struct db_connection *connection);
+
 #endif

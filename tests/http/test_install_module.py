@@ -104,6 +104,16 @@ def test_to_and_fro(database, plain, replica):
     assert database.sql("SELECT * FROM larder.watch ORDER BY tag") == watches
 
 
+def test_check_says_which_way_they_are_made(database, plain):
+    assert "row triggers" not in database.check(), "there are none"
+    database.install()
+    assert BY_MODULE in database.check()
+    database.install("--no-module")
+    assert IN_PLPGSQL + ", though the database has the module" in database.check()
+    plain.install()
+    assert "row triggers" not in plain.check() and "without fault" in plain.check()
+
+
 def test_it_goes_over_in_one_transaction(database):
     """Where one table can't be had the others stay as they were."""
     database.install("--no-module")

@@ -40,6 +40,12 @@ class Installed:
                                timeout=60, stdin=subprocess.DEVNULL)
         return ended.returncode, ended.stdout, ended.stderr
 
+    def check(self):
+        """What `larder check` says of the folder."""
+        ended = subprocess.run([program("larder"), "check", self.folder], env=self.environment(), check=False,
+                               capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        return ended.stdout
+
     def install(self, *arguments, user="larder"):
         status, output, errors = self.run(*arguments, user=user)
         assert status == 0, errors
