@@ -13,6 +13,9 @@
 #include <utils/lsyscache.h>
 #include <utils/rel.h>
 #include <utils/syscache.h>
+#if PG_VERSION_NUM >= 160000
+#include <varatt.h>
+#endif
 
 #include "postgres/pending.h"
 #include "postgres/watches.h"

@@ -8,6 +8,9 @@
 #include <utils/builtins.h>
 #include <utils/fmgrprotos.h>
 #include <utils/lsyscache.h>
+#if PG_VERSION_NUM >= 160000
+#include <varatt.h>
+#endif
 
 /* A longer text is replaced by its hash. */
 #define TEXT_MOST 64
