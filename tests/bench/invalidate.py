@@ -14,7 +14,9 @@ def module_site(field, stack):
     """Larder over the database with the module, with a Redis of its own: one Redis has one database's definitions."""
     redis = Redis(f"{field.work}/redis-module")
     stack.callback(redis.stop)
-    return stack.enter_context(Site(field, "module", processes=PROCESSES, database=triggers.MODULE, redis=redis))
+    site = stack.enter_context(Site(field, "module", processes=PROCESSES, database=triggers.MODULE, redis=redis))
+    triggers.check_module(field)
+    return site
 
 
 def measure(field, quick):

@@ -65,6 +65,12 @@ def make_module(field):
     field.postgres.create_module(MODULE)
 
 
+def check_module(field):
+    """After `larder install`: is it the module that is about to be measured?"""
+    made = superuser(field, "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'larder_ring.strike()'::regprocedure", MODULE)
+    assert made[0][0], "larder install made no triggers with the module"
+
+
 def time_writes(field, rounds, statement, keys):
     """Milliseconds of each round: (without triggers, with those in PL/pgSQL, with the module's)."""
     words = [field.compile("timing/writes.c", ["libpq"]), str(rounds), statement, str(keys), PLAIN, WATCHED, MODULE]
