@@ -15,14 +15,14 @@ copy_sources() {
         tar -C "$2" --no-same-owner -xf -
 }
 
-# build_programs TREE BUILD
+# build_programs TREE BUILD [OPTION...], of configure
 build_programs() {
     copy_sources "$1" "$2"
     (
         cd "$2" || exit
         if [[ ! -e config.status ]]; then
             autoreconf -i
-            ./configure
+            ./configure "${@:3}"
         fi
         make -j"$(nproc)"
     )

@@ -7,11 +7,11 @@ from support.postgres import program_folder
 
 from . import mix_review, mix_social
 from .report import Spread, Target, show_table
-from .triggers import EMPTY, PLAIN, WATCHED, durable, superuser, vacuum
+from .triggers import EMPTY, MODULE, PLAIN, WATCHED, durable, superuser, vacuum
 from .usage import group_seconds
 
 WRITERS, THREADS = 64, 2
-SECONDS, ROUNDS = 3, 5
+SECONDS, ROUNDS = 3, 4
 QUICK_SECONDS, QUICK_ROUNDS = 3, 2
 RATE_LEAST = 0.85
 
@@ -23,9 +23,8 @@ HOT_SCRIPT = ("\\set id random(1, {feeds})\n\\set text random(1, 1000000000)\n"
 
 # Keys as bench/zipf.py draws them, as nearly as pgbench can.
 POPULAR = "permute(random_zipfian(1, {count}, 1.001) - 1, {count}) + 1"
-SOCIAL_VALUES = (f"\\set user {POPULAR.format(count=mix_social.USERS)}\n"
-                 f"\\set place {POPULAR.format(count=mix_social.FEEDS)}\n"
-                 "\\set feed {feeds} - :place\n\\set name random(1, 1000000000)\n")
+SOCIAL_VALUES = ("\\set user {user}\n\\set place {place}\n\\set feed {feeds} - :place\n"
+                 "\\set name random(1, 1000000000)\n")
 NEW_FEED = "\\set feed random(1000000000, 1000000000000000)\n"
 REVIEW_VALUES = (f"\\set user {POPULAR.format(count=mix_review.USERS)}\n"
                  f"\\set content (:user - 1) * {mix_review.CONTENTS} + random(1, {mix_review.CONTENTS})\n"
@@ -40,7 +39,9 @@ def script(values, *statements):
 
 def social(feeds):
     """[(weight, script)] of system A's writes, as bench/mix_social.py has them."""
-    values = SOCIAL_VALUES.format(feeds=feeds)
+    users = min(mix_social.USERS, feeds // 10)
+    values = SOCIAL_VALUES.format(feeds=feeds, user=POPULAR.format(count=users),
+                                  place=POPULAR.format(count=mix_social.FEEDS))
     scripts = {"like": script(values, mix_social.LIKE, mix_social.NOTIFY), "look": script(values, mix_social.LOOK),
                "comment": script(values, mix_social.COMMENT, mix_social.NOTIFY),
                "profile": script(values, mix_social.PROFILE), "feed": script(values + NEW_FEED, mix_social.FEED)}
@@ -89,7 +90,7 @@ def take_slice(field, scripts, database, seconds, roots):
 
 def take_turns(field, scripts, tables, seconds, rounds, roots):
     """(commits a second, CPU of a commit) of each slice, by database; every round begins with another."""
-    found = {PLAIN: [], EMPTY: [], WATCHED: []}
+    found = {PLAIN: [], EMPTY: [], WATCHED: [], MODULE: []}
     for number in range(rounds):
         order = list(found)
         for database in order[number % len(order):] + order[:number % len(order)]:
@@ -98,26 +99,28 @@ def take_turns(field, scripts, tables, seconds, rounds, roots):
     return found
 
 
-def measure(field, site, quick):
+def measure(field, sites, quick):
     seconds, rounds = (QUICK_SECONDS, QUICK_ROUNDS) if quick else (SECONDS, ROUNDS)
-    roots = [field.postgres.process.pid, field.redis.process.pid, site.daemon.process.pid]
+    roots = [field.postgres.process.pid] + [server.process.pid for site in sites for server in (site.redis, site.daemon)]
     feeds = superuser(field, "SELECT count(*) FROM social.feeds", PLAIN)[0][0]
-    rates = [(f"{WRITERS} writers, commits a second", "without", "empty triggers", "with", "with / without",
-              "empty / without", "with / empty")]
-    costs = [("CPU µs a commit", "without", "empty triggers", "with")]
+    ways = ("without", "empty triggers", "triggers", "module")
+    rates = [(f"{WRITERS} writers, commits a second", *ways)]
+    ratios = [("of the rate without", *ways[1:], "triggers / empty", "module / empty")]
+    costs = [("CPU µs a commit", *ways)]
     targets = []
     for name, (scripts, tables) in crowds(feeds).items():
         with durable(field):
             found = take_turns(field, scripts, tables, seconds, rounds, roots)
-        plain, empty, watched = ([rate for rate, _ in found[each]] for each in (PLAIN, EMPTY, WATCHED))
-        ratio = Spread.of_ratios(watched, plain)
-        rates.append((name, *(Spread.of(values).text("{:.0f}") for values in (plain, empty, watched)), ratio.text(),
-                      Spread.of_ratios(empty, plain).text(), Spread.of_ratios(watched, empty).text()))
+        plain, empty, *others = ([rate for rate, _ in slices] for slices in found.values())
+        rates.append((name, *(Spread.of(values).text("{:.0f}") for values in (plain, empty, *others))))
+        ratios.append((name, *(Spread.of_ratios(values, plain).text() for values in (empty, *others)),
+                       *(Spread.of_ratios(values, empty).text() for values in others)))
         costs.append((name, *(Spread.of(cost for _, cost in slices).text("{:.0f}") for slices in found.values())))
-        targets.append(Target(f"invalidate: {WRITERS} writers {name}, with triggers / without", f"≥ {RATE_LEAST}",
+        ratio = Spread.of_ratios(others[-1], plain)
+        targets.append(Target(f"invalidate: {WRITERS} writers {name}, with the module / without", f"≥ {RATE_LEAST}",
                               ratio.text(), ratio.middle >= RATE_LEAST))
     print(f"\n{WRITERS} writers at once, commits are on the disk; {rounds} rounds of {seconds} s in turn")
-    show_table(rates)
-    print()
-    show_table(costs)
+    for table in (rates, ratios, costs):
+        show_table(table)
+        print()
     return targets

@@ -30,18 +30,20 @@ def run(command, log, **options):
 
 
 class Field:
-    """Servers of the bench's own in `work`, stopped on leaving. `scale` is that of the social pack's data."""
+    """Servers of the bench's own in `work`, stopped on leaving. `scale` is that of the social pack's data; `module`:
+    PostgreSQL has loaded Larder's."""
 
-    def __init__(self, work, scale):
+    def __init__(self, work, scale, module=False):
         self.work = work
         self.scale = scale
+        self.module = module
         self.postgres = self.redis = None
         self.compiled = {}
 
     def __enter__(self):
         try:
             print(f"Loading the social pack at scale {self.scale:g}", flush=True)
-            self.postgres = Postgres(f"{self.work}/postgres")
+            self.postgres = Postgres(f"{self.work}/postgres", module=self.module)
             self.database = self.postgres.create_database("bench")
             run([f"{pack('social')}/load", "--scale", str(self.scale)], f"{self.work}/load.log",
                 env=self.environment())
@@ -58,8 +60,8 @@ class Field:
             if server:
                 server.stop()
 
-    def environment(self):
-        return clean_environment() | self.postgres.environment | {"PGDATABASE": "bench"}
+    def environment(self, database="bench"):
+        return clean_environment() | self.postgres.environment | {"PGDATABASE": database}
 
     def settle(self):
         """What loading and writing left to PostgreSQL, done: it would go on with it beside what is measured next."""

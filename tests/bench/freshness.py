@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from .replay import fastcgi, http, percentile
 from .report import Spread, Target, show_table
+from .triggers import MODULE, WATCHED
 
 RATE, WRITERS, KEYS = 500, 8, 16  # writes a second, by so many connections, each with rows of its own
 EACH = 5  # one of so many is watched: asking again and again is work that must not hold the others up
@@ -16,6 +17,7 @@ PUBLIC_FIRST = 5001  # rows of its own: what nginx keeps is refreshed at every w
 STATEMENT = "UPDATE bench.{table} SET version = $2 WHERE id = $1"
 LOOK = "SELECT id, version FROM bench.{table} WHERE id BETWEEN $1 AND $2"
 FLOOR, SOCKET, NGINX = "floor: a bare loop that polls", "asked at Larder's socket", "asked through nginx"
+WITH_MODULE = f"{SOCKET}, the module's triggers"
 WARM_SECONDS, WARM_TRIES = 1, 10
 WARM_SAME = 1.1  # two medians that differ by no more
 
@@ -83,11 +85,12 @@ COLUMNS = ("", "writes/s", "kept before", "write p50 ms", "write p99", "fresh p5
            "requests each")
 
 
-def change(field, address, path, table, seconds, *, rate=RATE, each=EACH, writers=WRITERS, first=1, keys=KEYS):
+def change(field, address, path, table, seconds, *, rate=RATE, each=EACH, writers=WRITERS, first=1, keys=KEYS,
+           database=WATCHED):
     """Runs timing/fresh.c on rows of bench.`table` from `first` on."""
     program = field.compile("timing/fresh.c", ["libpq"])
     words = [program, address, path, STATEMENT.format(table=table), *map(str, (seconds, rate, each, writers, first, keys))]
-    run = subprocess.run(words, env=field.environment(), capture_output=True, text=True, check=False,
+    run = subprocess.run(words, env=field.environment(database), capture_output=True, text=True, check=False,
                          timeout=seconds + 120)
     assert run.returncode == 0, run.stderr
     *rows, (writes,) = [line.split() for line in run.stdout.splitlines()]
@@ -95,8 +98,8 @@ def change(field, address, path, table, seconds, *, rate=RATE, each=EACH, writer
                     for write, fresh, asked, kept in rows], int(writes) / seconds)
 
 
-def way(address, path=NARROW, first=1):
-    return {"address": address, "path": path, "first": first}
+def way(address, path=NARROW, first=1, database=WATCHED):
+    return {"address": address, "path": path, "first": first, "database": database}
 
 
 def floor():
@@ -135,18 +138,21 @@ def show(found):
     show_table([COLUMNS] + [each.row(name) for name, each in found.items()])
 
 
-def measure(field, site, quick):
+def measure(field, site, other, quick):
+    """`other` has the database with the module."""
     rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if quick else (ROUNDS, SECONDS)
     ways = {FLOOR: floor(), SOCKET: way(fastcgi(site)), NGINX: way(http(site)),
-            "kept by nginx as well": way(http(site), PUBLIC, PUBLIC_FIRST)}
+            "kept by nginx as well": way(http(site), PUBLIC, PUBLIC_FIRST),
+            WITH_MODULE: way(fastcgi(other), database=MODULE)}
     print(f"\nCommit to fresh answer: {RATE} writes a second over {WRITERS} connections, one of {EACH} watched; one "
           f"larderd, {site.processes} responders; {rounds} rounds of {seconds} s in turn, their median (and the least "
           "and greatest)", flush=True)
     field.settle()
-    warm(field, site, *list(ways.values())[1:])
+    warm(field, site, *list(ways.values())[1:-1])
+    warm(field, other, ways[WITH_MODULE])
     found = in_turn(field, ways, rounds, seconds)
     show(found)
-    return [target for name in (SOCKET, NGINX) for target in targets(name, found[name])]
+    return [target for name in (SOCKET, NGINX, WITH_MODULE) for target in targets(name, found[name])]
 
 
 def targets(name, rounds):

@@ -20,7 +20,7 @@ def main(work, *words):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     machine.describe(f"{BENCH}/peers/fastify/package-lock.json")
     targets = []
-    with Field(work, QUICK_SCALE if quick else 1) as field:
+    with Field(work, QUICK_SCALE if quick else 1, module="invalidate" in words) as field:
         for name, part in PARTS.items():
             if name in words:
                 targets += part.measure(field, quick)

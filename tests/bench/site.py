@@ -49,14 +49,17 @@ class BenchNginx(Nginx):
 
 
 class Site:
-    """nginx and larder-fcgi over the field's servers; `settings` are LARDER_* on top of the defaults.
+    """nginx and larder-fcgi over the field's servers, or over another `database` of its PostgreSQL and another `redis`;
+    `settings` are LARDER_* on top of the defaults.
 
     `coherent`: changes are watched, by triggers and by one larderd. Without that nothing is kept longer than the guard
     time.
     """
 
-    def __init__(self, field, name, settings=None, processes=1, coherent=True):
+    def __init__(self, field, name, settings=None, processes=1, coherent=True, database="bench", redis=None):
         self.field = field
+        self.database = database
+        self.redis = redis or field.redis
         self.folder = f"{field.work}/{name}"
         self.sockets = f"{self.folder}/run"
         self.settings = settings or {}
@@ -72,7 +75,7 @@ class Site:
 
     def __enter__(self):
         try:
-            self.field.redis.client().flushall()
+            self.redis.client().flushall()
             if self.coherent:
                 install(self.field, self.environment())
             self.responder = Responder(self.sockets, "api", self.environment(), self.processes)
@@ -81,9 +84,9 @@ class Site:
             if self.coherent:
                 self.daemon = Larderd(self.sockets, "larderd", self.environment())
                 self.daemon.start()
-                wait_for_beat(self.field.redis)
+                wait_for_beat(self.redis)
                 wait_until(self.knows_definitions, 30, "answers kept for longer than the guard time")
-            self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.field.redis.port, port=self.port,
+            self.nginx = BenchNginx(f"{self.folder}/nginx", self.sockets, self.redis.port, port=self.port,
                                     secret_file=self.secret_file)
         except BaseException:
             self.__exit__()
@@ -99,9 +102,9 @@ class Site:
             self.responder.stop()
 
     def environment(self):
-        return self.field.environment() | {
+        return self.field.environment(self.database) | {
             "LARDER_ROUTES": self.field.routes(), "LARDER_RUN": self.sockets, "LARDER_THREADS": str(THREADS),
-            "LARDER_REDIS": self.field.redis.url, "LARDER_NGINX": f"http://127.0.0.1:{self.port}",
+            "LARDER_REDIS": self.redis.url, "LARDER_NGINX": f"http://127.0.0.1:{self.port}",
             "LARDER_NGINX_SECRET_FILE": self.secret_file, "LARDER_LOG_LEVEL": "warning"} | self.settings
 
     @property

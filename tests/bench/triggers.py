@@ -1,4 +1,4 @@
-"""What the triggers cost a writer: the same writes in databases with them, without, and with some that do nothing."""
+"""What the triggers cost a writer: the same writes in databases without any, with those in PL/pgSQL, and with the module's."""
 
 import subprocess
 from contextlib import contextmanager
@@ -10,7 +10,8 @@ from .site import install
 
 PLAIN = "plain"  # the database without triggers
 EMPTY = "empty"  # the one with triggers that do nothing
-WATCHED = "bench"
+WATCHED = "bench"  # … in PL/pgSQL
+MODULE = "module"  # … of the module
 SINGLE_ROUNDS, QUICK_SINGLE_ROUNDS = 4000, 500
 BULK_ROUNDS, QUICK_BULK_ROUNDS = 7, 2
 ONE_MORE, BULK_MOST = 100, 1.2
@@ -37,33 +38,49 @@ def superuser(field, statement, database="postgres"):
     return field.postgres.execute(statement, database=database)
 
 
+def copy(field, database, name):
+    """Nothing may be connected to the one copied."""
+    superuser(field, f"DROP DATABASE IF EXISTS {name}")
+    superuser(field, f"CREATE DATABASE {name} TEMPLATE {database} OWNER larder")
+
+
 def make_plain(field):
-    """A copy of the database without triggers. Nothing may be connected to the original."""
-    superuser(field, f"DROP DATABASE IF EXISTS {PLAIN}")
-    superuser(field, f"CREATE DATABASE {PLAIN} TEMPLATE bench OWNER larder")
-    install(field, field.environment() | {"LARDER_ROUTES": field.routes(), "PGDATABASE": PLAIN}, "--remove")
+    """A copy of the database without triggers."""
+    copy(field, WATCHED, PLAIN)
+    install(field, field.environment(PLAIN) | {"LARDER_ROUTES": field.routes()}, "--remove")
     left = superuser(field, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal", PLAIN)
     assert left == [(0,)], f"larder install --remove left {left[0][0]} triggers"
 
 
 def make_empty(field):
-    """A copy of the one without triggers, with one at each table that does nothing. Nothing may be connected to that."""
-    superuser(field, f"DROP DATABASE IF EXISTS {EMPTY}")
-    superuser(field, f"CREATE DATABASE {EMPTY} TEMPLATE {PLAIN} OWNER larder")
+    """A copy of the one without triggers, with one at each table that does nothing."""
+    copy(field, PLAIN, EMPTY)
     for (statement,) in superuser(field, EMPTY_TRIGGERS, EMPTY):
         superuser(field, statement, EMPTY)
 
 
+def make_module(field):
+    """A copy of it where `larder install` finds the module."""
+    copy(field, PLAIN, MODULE)
+    field.postgres.create_module(MODULE)
+
+
+def check_module(field):
+    """After `larder install`: is it the module that is about to be measured?"""
+    made = superuser(field, "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'larder_ring.strike()'::regprocedure", MODULE)
+    assert made[0][0], "larder install made no triggers with the module"
+
+
 def time_writes(field, rounds, statement, keys):
-    """Milliseconds of each round: (without triggers, with them)."""
-    words = [field.compile("timing/writes.c", ["libpq"]), str(rounds), statement, str(keys), PLAIN, WATCHED]
+    """Milliseconds of each round: (without triggers, with those in PL/pgSQL, with the module's)."""
+    words = [field.compile("timing/writes.c", ["libpq"]), str(rounds), statement, str(keys), PLAIN, WATCHED, MODULE]
     done = subprocess.run(words, env=field.environment(), capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return [tuple(int(word) / 1e6 for word in line.split()) for line in done.stdout.splitlines()]
 
 
 def vacuum(field, *tables):
-    for database in (PLAIN, EMPTY, WATCHED):
+    for database in (PLAIN, EMPTY, WATCHED, MODULE):
         superuser(field, f"VACUUM ANALYZE {', '.join(tables)}", database)
 
 
@@ -81,34 +98,37 @@ def durable(field):
 
 
 def measure_single(field, rounds, keys):
-    rows, targets = [("", "without µs", "with µs", "added µs", "p99 without", "p99 with")], []
+    rows, targets = [("", "without µs", "triggers", "module", "triggers add", "module adds", "p99 without", "triggers",
+                      "module")], []
     for name, statement in SINGLE.items():
-        plain, watched = zip(*time_writes(field, rounds, statement, keys), strict=True)
-        added = 1000 * median(one - other for one, other in zip(watched, plain, strict=True))
-        rows.append((name, *(f"{1000 * value:.0f}" for value in (median(plain), median(watched))), f"{added:+.0f}",
-                     *(f"{1000 * percentile(values, 99):.0f}" for values in (plain, watched))))
-        targets.append(Target(f"invalidate: triggers add to {name}", f"≤ {ONE_MORE} µs", f"{added:.0f} µs",
-                              added <= ONE_MORE))
+        plain, *others = zip(*time_writes(field, rounds, statement, keys), strict=True)
+        added = [1000 * median(one - other for one, other in zip(values, plain, strict=True)) for values in others]
+        rows.append((name, *(f"{1000 * median(values):.0f}" for values in (plain, *others)),
+                     *(f"{each:+.0f}" for each in added),
+                     *(f"{1000 * percentile(values, 99):.0f}" for values in (plain, *others))))
+        targets += [Target(f"invalidate: {who} {name}", f"≤ {ONE_MORE} µs", f"{each:.0f} µs", each <= ONE_MORE)
+                    for who, each in zip(("triggers add to", "the module adds to"), added, strict=True)]
     show_table(rows)
     return targets
 
 
 def measure_bulk(field, rounds, keys):
-    pairs = []
+    found = []
     for _ in range(rounds):
-        pairs += time_writes(field, 1, BULK, 0)
+        found += time_writes(field, 1, BULK, 0)
         vacuum(field, "social.feeds")
-    plain, watched = zip(*pairs, strict=True)
-    ratio = Spread.of_ratios(watched, plain)
-    print(f"One UPDATE of {keys:,} rows: {Spread.of(plain).text('{:.0f}')} ms without, "
-          f"{Spread.of(watched).text('{:.0f}')} ms with")
-    return [Target(f"invalidate: an UPDATE of {keys:,} rows, with triggers / without", f"≤ {BULK_MOST}", ratio.text(),
-                   ratio.middle <= BULK_MOST)]
+    plain, *others = zip(*found, strict=True)
+    times = [Spread.of(values).text("{:.0f}") for values in (plain, *others)]
+    print(f"One UPDATE of {keys:,} rows: {times[0]} ms without, {times[1]} ms with triggers, {times[2]} ms with the module")
+    ratios = {who: Spread.of_ratios(values, plain) for who, values in zip(("triggers", "the module"), others, strict=True)}
+    return [Target(f"invalidate: an UPDATE of {keys:,} rows, with {who} / without", f"≤ {BULK_MOST}", ratio.text(),
+                   ratio.middle <= BULK_MOST) for who, ratio in ratios.items()]
 
 
 def measure(field, quick):
     keys = superuser(field, "SELECT count(*) FROM social.feeds", PLAIN)[0][0]
-    print("\nTrigger cost: the same writes with triggers (larderd at work) and without, in turn", flush=True)
+    print("\nTrigger cost: the same writes without triggers, with those in PL/pgSQL and with the module's (larderd at work), in "
+          "turn", flush=True)
     found = measure_single(field, QUICK_SINGLE_ROUNDS if quick else SINGLE_ROUNDS, keys)
     vacuum(field, "social.feeds")
     return found + measure_bulk(field, QUICK_BULK_ROUNDS if quick else BULK_ROUNDS, keys)
