@@ -113,6 +113,8 @@ bool db_outbox_take(struct db_connection *connection, const struct position *pos
         batch_free(ret_batch);
         look_roll_back(connection, timeout);
     }
+    /* Who may not take of it must not seem well at every other poll. */
+    connection->ring = asked.ring;
     *failure = local;
     return false;
 }
