@@ -12,8 +12,8 @@
  *   is lower than one drawn after the flag was set, so until every transaction below that number
  *   has ended larderd is drowsy: it goes on polling, if slowly.
  * - Where there is a ring it is drowsy until nobody is about to put tags there, and is so again
- * when it was woken while somebody is: his notification may have been read with another's, just
- * before the tags were there, and PostgreSQL signals nobody twice.
+ *   when it was woken while somebody is: his notification may have been read with another's, just
+ *   before the tags were there, and PostgreSQL signals nobody twice.
  * - Several larderds share the flag. One that is busy sets it to "polling" again; its polls then
  *   serve the sleeper too. Should it be killed, the sleeper finds the flag at "polling" at its next
  *   look, which it takes regularly, and lies down anew. What a sleeper sets too often costs writers
