@@ -21,7 +21,10 @@ void ring_prepare(void);
  */
 bool ring_ready(void);
 
-/* Is there a ring for this database, and is it less than half full? In a transaction. */
+/*
+ * Is there a ring for this database, and is it less than half full? Not while nobody has asked what
+ * was lost: who delivers then may be a larderd that is older than the module. In a transaction.
+ */
 bool ring_has_room(void);
 
 /*

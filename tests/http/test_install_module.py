@@ -129,6 +129,7 @@ def test_it_goes_over_in_one_transaction(database):
 
 def test_a_change_on_its_way_is_delivered_whatever_way_the_triggers_go(database):
     database.install()
+    database.ring()
     database.sql("INSERT INTO users VALUES (1)")
     database.run("--no-module")
     assert database.ring() == [NAMES]

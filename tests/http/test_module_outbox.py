@@ -88,8 +88,18 @@ def test_a_database_beyond_their_number_uses_the_outbox_until_another_is_dropped
     assert ids(other.rows()) == [1, 2]
     server.drop_database(database.name)
     insert(other, [3])
-    assert (taken(other), ids(other.rows())) == (([3], True), [1, 2])
+    assert (taken(other), ids(other.rows())) == (([], True), [1, 2, 3])
+    insert(other, [4])
+    assert taken(other) == ([4], False)
     server.drop_database(other.name)
+
+
+def test_until_somebody_takes_the_outbox_is_used(database):
+    """A larderd that is older than the module never does."""
+    insert(database, [1, 2])
+    assert (taken(database), ids(database.rows())) == (([], True), [1, 2])
+    insert(database, [3])
+    assert (taken(database), ids(database.rows())) == (([3], False), [1, 2])
 
 
 def test_what_a_restart_forgot_is_told_once(server, database):
