@@ -96,9 +96,12 @@ static const char children_sql[] = "SELECT EXISTS (SELECT FROM larder.children()
 static const char unsound_sql[] =
     "SELECT DISTINCT t.name FROM larder.triggers() AS t WHERE NOT t.sound";
 
-/* The module's, known by its function in C: they outlive a schema `larder` that was dropped. */
+/*
+ * The module's, known by its function in C: they outlive a schema `larder` that was dropped. Of a
+ * UNION that begins with names all would be names, cut off at 63 bytes.
+ */
 #define MODULE_TRIGGERS                                                                            \
-    "SELECT 1, n.nspname, c.relname, t.tgname FROM pg_catalog.pg_trigger AS t"                     \
+    "SELECT 1, n.nspname::text, c.relname::text, t.tgname::text FROM pg_catalog.pg_trigger AS t"   \
     " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"                                          \
     " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"                                 \
     " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"                                            \

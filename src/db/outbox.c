@@ -87,11 +87,13 @@ static bool take(struct db_connection *connection, const struct take *asked,
         !look_begin(connection, query.data, asked->timeout, &rows, failure))
         return false;
     *ret_batch = batch_of(rows);
+    ret_batch->ring.alone = asked->ring_alone;
     return true;
 }
 
-bool db_outbox_take(struct db_connection *connection, const struct position *position, int limit,
-                    int64_t timeout, struct db_outbox_batch *ret_batch, struct db_failure *failure)
+bool db_outbox_take(struct db_connection *connection, const struct position *position,
+                    bool ring_alone, int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
+                    struct db_failure *failure)
 {
     struct take asked = {
         .position = position, .lanes = TAKE_SHARED_LANES, .limit = limit, .timeout = timeout};
@@ -101,10 +103,12 @@ bool db_outbox_take(struct db_connection *connection, const struct position *pos
         return false;
     connection->ring_sought = true;
     asked.ring = connection->ring;
+    asked.ring_alone = ring_alone && asked.ring;
     connection->ring = 0; /* until it is seen again */
     bool taken = take(connection, &asked, ret_batch, &local);
     if (!taken && asked.ring && is_gone(&local)) {
         asked.ring = 0;
+        asked.ring_alone = false;
         taken = take(connection, &asked, ret_batch, &local);
     }
     if (taken && see_ring(connection, &asked, ret_batch, &local))
@@ -176,7 +180,7 @@ bool db_outbox_done(struct db_connection *connection, struct db_outbox_batch *ba
         look_lost(connection, &local);
         if (failure)
             *failure = local;
-    } else if (position && !batch->more) {
+    } else if (position && !batch->more && !batch->ring.alone) {
         position_advance(position, meta(batch, TAKE_SNAPSHOT), meta(batch, TAKE_SKIPPED));
     }
     batch_free(batch);

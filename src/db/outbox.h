@@ -29,6 +29,7 @@ struct db_outbox_ring {
     bool more;     /* there are some that nobody has, or it was not asked for yet */
     bool coming;   /* transactions are about to commit, or have, that put some there next */
     bool held;     /* peers have some */
+    bool alone;    /* the outbox was not looked at */
 };
 
 struct db_outbox_batch {
@@ -46,12 +47,13 @@ struct db_outbox_batch {
 
 /*
  * Takes up to `limit` rows (of those pending and of those new, each) from `position` on, and tags
- * of the ring. `timeout` µs bound the statement. A missing schema is DB_FAILURE_STATEMENT with
- * db_outbox_missing. After false no transaction is open.
+ * of the ring; of the ring alone if so wished, where there is one. `timeout` µs bound the
+ * statement. A missing schema is DB_FAILURE_STATEMENT with db_outbox_missing. After false no
+ * transaction is open.
  */
 MUST_CHECK bool db_outbox_take(struct db_connection *connection, const struct position *position,
-                               int limit, int64_t timeout, struct db_outbox_batch *ret_batch,
-                               struct db_failure *failure);
+                               bool ring_alone, int limit, int64_t timeout,
+                               struct db_outbox_batch *ret_batch, struct db_failure *failure);
 
 /*
  * The same for what responders wrote (their lanes of the outbox) and should have struck: what

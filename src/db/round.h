@@ -44,8 +44,9 @@ struct db_connection {
     unsigned heeded; /* db_round_trip hands out one of its next round's first so many; 0: of all */
     /* db_outbox_take's own statements, without the ring and with it, and its settings; such a
      * connection runs no routes. */
-    bool take_prepared, ways_set;
-    unsigned ring, ring_prepared; /* the OID of larder_ring.take as last seen; 0: there is none */
+    bool ways_set;
+    unsigned takes[3]; /* of the outbox, of both, of the ring: the last's OID and one; 0: not yet */
+    unsigned ring;     /* the OID of larder_ring.take as last seen; 0: there is none */
     bool ring_sought;
 };
 

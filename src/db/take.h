@@ -21,6 +21,7 @@ struct take {
     const char *lanes;
     struct span snapshot; /* empty: of now */
     unsigned ring;        /* the OID of larder_ring.take; 0: of the outbox alone */
+    bool ring_alone;      /* of that alone */
     int limit;
     int64_t timeout; /* µs */
 };

@@ -26,6 +26,9 @@
 /* Between two looks at definitions there is a second, and each takes its time: µs. */
 #define LOOKED_LEAST (2 * SECOND)
 
+/* While the ring keeps it busy the outbox may wait for so long, µs, if it was empty before. */
+#define OUTBOX_PAUSE INT64_C(2500)
+
 /* How long a responder has for striking what it wrote itself, µs, at most. */
 #define LEFT_AGE (SECOND / 2)
 
@@ -43,8 +46,9 @@ struct feed {
     struct backoff backoff;
     int limit;
     struct left left;
-    int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
-    int64_t looked;  /* … what of definitions was other before */
+    int64_t drained;     /* monotonic µs: what was committed before is bumped; 0: unknown */
+    int64_t outbox_next; /* … until when the outbox was empty enough not to be looked at */
+    int64_t looked;      /* … what of definitions was other before */
     int64_t beaten;
     bool awaits_look; /* a heartbeat waits for a look at definitions */
     bool beat_due;    /* … which has come since */
@@ -140,6 +144,7 @@ static bool connect_database(struct feed *feed, struct db_failure *failure)
     position_reset(&feed->position);
     left_reset(&feed->left);
     feed->pace = (struct pace){0};
+    feed->outbox_next = 0;
     if (feed->sleepless || db_outbox_listen(feed->connection, STATEMENT_TIMEOUT, failure))
         return true;
     hang_up(feed);
@@ -154,8 +159,19 @@ static void judge(struct feed *feed, const struct db_outbox_batch *batch, int64_
         feed->limit = LIMIT_LEAST;
     else if (feed->limit < LIMIT_MOST)
         feed->limit *= 5;
+    if (batch->ring.alone)
+        return;
     if (!more && !batch->shared && !batch->ring.held)
         feed->drained = begin;
+    bool quiet = !batch->row_count && !batch->more && !batch->shared && batch->marked;
+    feed->outbox_next = quiet && batch->ring.taken ? begin + OUTBOX_PAUSE : 0;
+}
+
+/* Behind a pooler its statement would be planned each time, which takes longer than both. */
+static bool ring_suffices(const struct feed *feed, int64_t now)
+{
+    return feed->pace.state == PACE_AWAKE && feed->pace.found && now < feed->outbox_next &&
+           !feed->settings.transaction_pooling;
 }
 
 /* Bumps what was taken and commits that; *position moves on. */
@@ -182,8 +198,8 @@ static bool deliver(struct feed *feed, struct db_outbox_batch *ret_batch, int64_
     struct db_outbox_batch batch;
     struct db_failure failure = {0};
     int64_t begin = clock_monotonic();
-    if (!db_outbox_take(feed->connection, &feed->position, feed->limit, STATEMENT_TIMEOUT, &batch,
-                        &failure)) {
+    if (!db_outbox_take(feed->connection, &feed->position, ring_suffices(feed, begin), feed->limit,
+                        STATEMENT_TIMEOUT, &batch, &failure)) {
         *ret_due = database_failed(feed, &failure);
         return false;
     }

@@ -1,4 +1,4 @@
-"""What the triggers cost a writer: the same writes in databases without any, with those in PL/pgSQL, and with the module's."""
+"""What the triggers cost a writer: the same writes in databases without any, with PL/pgSQL's and the module's."""
 
 import subprocess
 from contextlib import contextmanager

@@ -18,7 +18,7 @@ ROUTES = {
 # Without notifications it would take a minute: so long are the polls of a sleeper with these.
 SLEEPY = {"LARDER_POLL": "60s", "LARDER_GUARD_TTL": "600s"}
 SMALL = {"larder.ring_size": "'16kB'"}  # of which half lets no more transactions in
-IN_HAND = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%larder_take%'"
+IN_HAND = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ 'larder_(take|ring_[0-9])'"
 
 
 def ringed(stack, count=1, **options):

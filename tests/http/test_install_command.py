@@ -36,6 +36,14 @@ def test_a_second_run_changes_nothing_and_locks_nothing(database):
     assert database.run("--print")[1] == "-- There is nothing to do.\n"
 
 
+def test_names_of_more_than_63_bytes_are_the_same_in_a_second_run(database):
+    database.sql("CREATE TABLE a_table_of_a_rather_long_name (a_column_of_a_rather_long_name int, another_one int)")
+    database.write({"long": "SELECT a_column_of_a_rather_long_name, another_one FROM a_table_of_a_rather_long_name"})
+    database.install()
+    assert max(len(tag) for tag in watches(database)) > 63
+    assert database.run("--print")[1] == "-- There is nothing to do.\n"
+
+
 def test_a_run_after_the_routes_changed_touches_what_they_changed_alone(database):
     database.install()
     before = database.triggers()

@@ -64,4 +64,4 @@ class Gate:
                         "WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()")
 
     def wait_for(self, count):
-        wait_until(lambda: self.waiting() == count, 10, f"{count} requests at the gate")
+        wait_until(lambda: self.waiting() == count, 30, f"{count} requests at the gate")
