@@ -55,12 +55,13 @@ static void append_value(struct narrow *narrow, TupleTableSlot *row, bool alone,
 {
     bool is_null;
     Datum value = slot_getattr(row, narrow->place, &is_null);
+    text *made = is_null ? NULL : value_text(&narrow->way, value);
     if (alone)
-        appendStringInfoString(out, is_null ? " is null" : "=");
-    else if (is_null)
+        appendStringInfoString(out, made ? "=" : " is null");
+    else if (!made)
         appendStringInfoString(out, "null");
-    if (!is_null)
-        value_append(&narrow->way, value, out);
+    if (made)
+        value_append(made, out);
 }
 
 static void append_values(struct watch *watch, TupleTableSlot *row, StringInfo out)
