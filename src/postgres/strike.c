@@ -156,9 +156,9 @@ static Oid put_function(void)
     return found;
 }
 
-static void put(void)
+static void put(int first)
 {
-    char *tags = pending_for_outbox();
+    char *tags = pending_for_outbox(first);
     Oid function = tags ? put_function() : InvalidOid;
     if (OidIsValid(function))
         OidFunctionCall1(function, CStringGetTextDatum(tags));
@@ -178,16 +178,17 @@ PG_FUNCTION_INFO_V1(larder_strike);
 Datum larder_strike(PG_FUNCTION_ARGS)
 {
     const TriggerData *data = (const TriggerData *)fcinfo->context;
-    struct watches *watches;
+    struct watches watches; /* a copy: a cast that writes may have them made anew */
+    int first = pending_count();
     bool update;
     check(fcinfo);
     watches = watches_of(data);
     update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-    for (int i = 0; i < watches->count; i++) {
-        struct watch *watch = &watches->items[i];
+    for (int i = 0; i < watches.count; i++) {
+        struct watch *watch = &watches.items[i];
         if (update ? changed(data, watch) : watch->rows)
             strike_watch(data, watch);
     }
-    put();
+    put(first);
     return PointerGetDatum(NULL);
 }
