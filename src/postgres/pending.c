@@ -17,6 +17,7 @@
 
 struct tag {
     struct ring_tag tag;
+    char *text; /* the tag's */
     uint32 hash;
     int level; /* of the subtransaction that it ends with */
 };
@@ -25,7 +26,6 @@ static struct {
     MemoryContext context; /* null: nothing is struck yet */
     struct tag *tags;      /* by level */
     int count, room;
-    int stored;   /* so many are in the outbox */
     int32 *slots; /* of a hash table of twice the room, index and one; 0: free */
     bool to_ring;
 } pending;
@@ -54,7 +54,7 @@ static void begin(void)
     pending.context = AllocSetContextCreate(TopTransactionContext, "larder", ALLOCSET_SMALL_SIZES);
     pending.tags = NULL;
     pending.slots = NULL;
-    pending.count = pending.room = pending.stored = 0;
+    pending.count = pending.room = 0;
     pending.to_ring = !is_responders() && ring_has_room();
 }
 
@@ -135,20 +135,27 @@ bool pending_add(const char *text, Size size, uint32 hash)
         grow();
     own = MemoryContextAlloc(pending.context, size);
     memcpy(own, text, size);
-    pending.tags[pending.count] = (struct tag){
-        .tag = {own, (uint16)size}, .hash = hash, .level = GetCurrentTransactionNestLevel()};
+    pending.tags[pending.count] = (struct tag){.tag = {own, (uint16)size},
+                                               .text = own,
+                                               .hash = hash,
+                                               .level = GetCurrentTransactionNestLevel()};
     enter(pending.count++);
     return true;
 }
 
-char *pending_for_outbox(void)
+int pending_count(void)
+{
+    return pending.count;
+}
+
+char *pending_for_outbox(int first)
 {
     StringInfoData text;
-    if (!pending.context || pending.to_ring || pending.stored == pending.count)
+    if (!pending.context || pending.to_ring || first == pending.count)
         return NULL;
     initStringInfo(&text);
-    for (; pending.stored < pending.count; pending.stored++) {
-        const struct ring_tag *tag = &pending.tags[pending.stored].tag;
+    for (int i = first; i < pending.count; i++) {
+        const struct ring_tag *tag = &pending.tags[i].tag;
         if (text.len)
             appendStringInfoChar(&text, '\n');
         appendBinaryStringInfo(&text, tag->text, tag->size);
@@ -215,8 +222,7 @@ static void subtransaction_ends(SubXactEvent event, SubTransactionId own, SubTra
     if (event != SUBXACT_EVENT_ABORT_SUB)
         return;
     while (pending.count && pending.tags[pending.count - 1].level >= level)
-        pending.count--;
-    pending.stored = Min(pending.stored, pending.count);
+        pfree(pending.tags[--pending.count].text);
     if (pending.count != count)
         index_anew();
 }

@@ -18,11 +18,14 @@ bool pending_has(const char *text, Size size, uint32 hash);
 /* False: it is there already. */
 bool pending_add(const char *text, Size size, uint32 hash);
 
+int pending_count(void);
+
 /*
- * Tags that were added since the last call and are not to go into the ring, a line each, palloc;
- * null: none. Of a transaction all go one way, which the first tag decides.
+ * Tags from that one on, as they were added, where they are not to go into the ring: a line each,
+ * palloc; null: none. Of a transaction all go one way, which the first tag decides. Who adds puts
+ * its own: what another did in the midst of it, by a cast that writes, may be in a savepoint.
  */
-char *pending_for_outbox(void);
+char *pending_for_outbox(int first);
 
 /* Another number for each transaction of this backend. */
 uint64 pending_transaction(void);

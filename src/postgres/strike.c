@@ -55,12 +55,13 @@ static void append_value(struct narrow *narrow, TupleTableSlot *row, bool alone,
 {
     bool is_null;
     Datum value = slot_getattr(row, narrow->place, &is_null);
+    text *made = is_null ? NULL : value_text(&narrow->way, value);
     if (alone)
-        appendStringInfoString(out, is_null ? " is null" : "=");
-    else if (is_null)
+        appendStringInfoString(out, made ? "=" : " is null");
+    else if (!made)
         appendStringInfoString(out, "null");
-    if (!is_null)
-        value_append(&narrow->way, value, out);
+    if (made)
+        value_append(made, out);
 }
 
 static void append_values(struct watch *watch, TupleTableSlot *row, StringInfo out)
@@ -155,9 +156,9 @@ static Oid put_function(void)
     return found;
 }
 
-static void put(void)
+static void put(int first)
 {
-    char *tags = pending_for_outbox();
+    char *tags = pending_for_outbox(first);
     Oid function = tags ? put_function() : InvalidOid;
     if (OidIsValid(function))
         OidFunctionCall1(function, CStringGetTextDatum(tags));
@@ -177,16 +178,17 @@ PG_FUNCTION_INFO_V1(larder_strike);
 Datum larder_strike(PG_FUNCTION_ARGS)
 {
     const TriggerData *data = (const TriggerData *)fcinfo->context;
-    struct watches *watches;
+    struct watches watches; /* a copy: a cast that writes may have them made anew */
+    int first = pending_count();
     bool update;
     check(fcinfo);
     watches = watches_of(data);
     update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-    for (int i = 0; i < watches->count; i++) {
-        struct watch *watch = &watches->items[i];
+    for (int i = 0; i < watches.count; i++) {
+        struct watch *watch = &watches.items[i];
         if (update ? changed(data, watch) : watch->rows)
             strike_watch(data, watch);
     }
-    put();
+    put(first);
     return PointerGetDatum(NULL);
 }

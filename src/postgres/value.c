@@ -4,6 +4,7 @@
 #include <catalog/pg_collation.h>
 #include <catalog/pg_type.h>
 #include <mb/pg_wchar.h>
+#include <nodes/makefuncs.h>
 #include <parser/parse_coerce.h>
 #include <utils/builtins.h>
 #include <utils/fmgrprotos.h>
@@ -14,6 +15,16 @@
 
 /* A longer text is replaced by its hash. */
 #define TEXT_MOST 64
+
+static Node *call_of(Oid function, Oid type, Oid collation, MemoryContext context)
+{
+    MemoryContext before = MemoryContextSwitchTo(context);
+    List *arguments = list_make1(makeNullConst(type, -1, collation));
+    FuncExpr *call =
+        makeFuncExpr(function, TEXTOID, arguments, collation, collation, COERCE_EXPLICIT_CAST);
+    MemoryContextSwitchTo(before);
+    return (Node *)call;
+}
 
 void value_way(Oid type, Oid collation, MemoryContext context, struct value_way *ret_way)
 {
@@ -30,6 +41,7 @@ void value_way(Oid type, Oid collation, MemoryContext context, struct value_way 
     if (path == COERCION_PATH_FUNC) {
         ret_way->kind = VALUE_CAST;
         ret_way->arguments = get_func_nargs(ret_way->function);
+        ret_way->call = call_of(ret_way->function, base, collation, context);
     } else {
         ret_way->kind = VALUE_OUTPUT;
         getTypeOutputInfo(base, &ret_way->function, &varlena);
@@ -46,24 +58,23 @@ static FmgrInfo *called(struct value_way *way)
         return &way->info;
     info = palloc(sizeof *info);
     fmgr_info(way->function, info);
+    fmgr_info_set_expr(way->call, info);
     return info;
 }
 
 static text *cast(struct value_way *way, Datum value)
 {
-    FmgrInfo *info = called(way);
+    LOCAL_FCINFO(call, 3);
     Datum made;
-    if (way->arguments == 1)
-        made = FunctionCall1Coll(info, way->collation, value);
-    else if (way->arguments == 2)
-        made = FunctionCall2Coll(info, way->collation, value, Int32GetDatum(-1));
-    else
-        made =
-            FunctionCall3Coll(info, way->collation, value, Int32GetDatum(-1), BoolGetDatum(true));
-    return DatumGetTextPP(made);
+    InitFunctionCallInfoData(*call, called(way), (short)way->arguments, way->collation, NULL, NULL);
+    call->args[0] = (NullableDatum){.value = value};
+    call->args[1] = (NullableDatum){.value = Int32GetDatum(-1)};
+    call->args[2] = (NullableDatum){.value = BoolGetDatum(true)};
+    made = FunctionCallInvoke(call);
+    return call->isnull ? NULL : DatumGetTextPP(made);
 }
 
-static text *text_of(struct value_way *way, Datum value)
+text *value_text(struct value_way *way, Datum value)
 {
     if (way->kind == VALUE_IS_TEXT)
         return DatumGetTextPP(value);
@@ -83,9 +94,8 @@ static bool needs_hash(const char *bytes, int size)
     return needs;
 }
 
-void value_append(struct value_way *way, Datum value, StringInfo out)
+void value_append(text *made, StringInfo out)
 {
-    text *made = text_of(way, value);
     if (needs_hash(VARDATA_ANY(made), (int)VARSIZE_ANY_EXHDR(made))) {
         made = DatumGetTextPP(DirectFunctionCall1(md5_text, PointerGetDatum(made)));
         appendStringInfoChar(out, '#');

@@ -16,13 +16,16 @@ struct value_way {
     Oid function; /* of the cast, or the type's output */
     Oid collation;
     int arguments;
-    FmgrInfo info; /* where it is PostgreSQL's own; fn_oid is invalid otherwise */
+    fmNodePtr call; /* by which a function for many types knows of which it is */
+    FmgrInfo info;  /* where it is PostgreSQL's own; fn_oid is invalid otherwise */
 };
 
 /* `context` is to live as long as *ret_way. */
 void value_way(Oid type, Oid collation, MemoryContext context, struct value_way *ret_way);
 
-/* Appends it: the value is not null. */
-void value_append(struct value_way *way, Datum value, StringInfo out);
+/* Null: a cast of somebody's made it so. The value is not. */
+text *value_text(struct value_way *way, Datum value);
+
+void value_append(text *made, StringInfo out);
 
 #endif

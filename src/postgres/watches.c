@@ -165,18 +165,19 @@ static struct kept *kept_of(const TriggerData *data)
     return one;
 }
 
-struct watches *watches_of(const TriggerData *data)
+struct watches watches_of(const TriggerData *data)
 {
     struct kept *one = kept_of(data);
     uint64 now = changes;
     if (one->made == now)
-        return &one->watches;
+        return one->watches;
     one->made = 0; /* should it fail */
     /* A cast that is called in the midst of it may have altered a table. */
     if (one->context)
         MemoryContextSetParent(one->context, TopTransactionContext);
+    one->context = NULL;
     one->context = AllocSetContextCreate(TopMemoryContext, "larder trigger", ALLOCSET_SMALL_SIZES);
     read_all(one, data);
     one->made = now;
-    return &one->watches;
+    return one->watches;
 }

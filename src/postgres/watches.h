@@ -40,7 +40,10 @@ struct watches {
 /* From _PG_init. */
 void watches_prepare(void);
 
-/* The trigger's. They are kept for the session, and made anew when a table was altered. */
-struct watches *watches_of(const TriggerData *data);
+/*
+ * The trigger's. They are kept for the session, and made anew when a table was altered; what was
+ * made before stays until the transaction's end.
+ */
+struct watches watches_of(const TriggerData *data);
 
 #endif
