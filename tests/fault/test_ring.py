@@ -157,22 +157,32 @@ def held(stack):
     connection.close()
 
 
+def stop_awake(served):
+    """Stops larderd while it asks nobody to notify."""
+    with session(served) as cursor:
+        def stopped():
+            for _ in range(20):
+                cursor.execute("UPDATE things SET n = n + 1 WHERE id = 2")
+            served.larderd.pause()
+            cursor.execute("SELECT last_value FROM larder.asleep")
+            if cursor.fetchone() == (1,):
+                return True
+            served.larderd.resume()
+            return False
+        wait_until(stopped, 30, "larderd stopped while awake", every=0)
+
+
 def test_a_writer_that_saw_it_awake_is_not_missed(held):
     """It will not notify, and comes after larderd lay down. No poll of a sleeper comes for a minute."""
     served, connection = held
     watch_rows(served, 1)
     pid = connection.info.backend_pid
-    with session(served) as cursor:
-        def asked(statement):
-            for _ in range(20):
-                cursor.execute("UPDATE things SET n = n + 1 WHERE id = 2")
-            cursor.execute(statement)
-            return cursor.fetchone()[0]
-        wait_until(lambda: asked("SELECT last_value FROM larder.asleep") == 1, what="the flag cleared", every=0)
-        commit = Background(connection.cursor().execute, "UPDATE things SET n = 1 WHERE id = 1")
-        waits = f"SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}"
-        wait_until(lambda: asked(waits) == "SyncRep", what="the COMMIT waiting", every=0)
-    wait_until(lambda: asleep(served), what="larderd lying down anew")
+    stop_awake(served)
+    commit = Background(connection.cursor().execute, "UPDATE things SET n = 1 WHERE id = 1")
+    waits = f"SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}"
+    wait_until(lambda: served.sql(waits) == [("SyncRep",)], what="the COMMIT waiting")
+    served.larderd.resume()
+    wait_until(lambda: asleep(served), 30, "larderd lying down anew")
     for _ in range(3):
         polls = metrics(served).sum("larder_outbox_polls_total")
         wait_until(lambda: metrics(served).sum("larder_outbox_polls_total") > polls, 5, "a drowsy poll")
