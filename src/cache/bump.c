@@ -29,9 +29,10 @@
     "end\n"
 
 /*
- * KEYS: clock, journal, tags. ARGV: channel, the length of a tag's key before the tag. All tags are
- * asked for at once, and only those that an answer has are set: each call from a script takes Redis
- * longer than the command itself.
+ * KEYS: clock, journal, tags. ARGV: channel, the tags without what their keys begin with, a line
+ * each, and 1 where CACHE_TAG_DEFINITIONS is among them. All tags are asked for at once, and only
+ * those that an answer has are set: each call from a script, and each string that it makes, takes
+ * Redis longer than the command itself.
  */
 static const char bump_text[] = CLOCK_BEGIN
     "local top = now()\n"
@@ -43,20 +44,18 @@ static const char bump_text[] = CLOCK_BEGIN
     "end\n"
     "local number = text(top + 1)\n"
     "redis.call('HSET', KEYS[1], 'n', number, 'b', number)\n"
-    "local fields, message, defined = {}, {known[2] or '0', number}, known[4] or '0'\n"
-    "for i = 3, #KEYS do\n"
-    "  local tag = string.sub(KEYS[i], ARGV[2] + 1)\n"
-    "  if values[i - 2] then redis.call('SET', KEYS[i], number, 'XX', 'PX', 86400000) end\n"
-    "  if tag == '" CACHE_TAG_DEFINITIONS "' then defined = number end\n"
-    "  fields[#fields + 1] = 't'\n"
-    "  fields[#fields + 1] = tag\n"
-    "  message[#message + 1] = tag\n"
+    "for i = 1, #values do\n"
+    "  if values[i] then redis.call('SET', KEYS[i + 2], number, 'XX', 'PX', 86400000) end\n"
     "end\n"
-    "if defined == number then redis.call('HSET', KEYS[1], 'd', number) end\n"
+    "local previous, defined = known[2] or '0', known[4] or '0'\n"
+    "if ARGV[3] == '1' then\n"
+    "  defined = number\n"
+    "  redis.call('HSET', KEYS[1], 'd', number)\n"
+    "end\n"
     "redis.call('XADD', KEYS[2], 'MAXLEN', '~', #KEYS > 52 and 1000 or 10000, number .. '-0', "
-    "unpack(fields))\n"
-    "redis.call('PUBLISH', ARGV[1], table.concat(message, '\\n'))\n"
-    "return number .. ' ' .. message[1] .. ' ' .. defined\n";
+    "'t', ARGV[2])\n"
+    "redis.call('PUBLISH', ARGV[1], previous .. '\\n' .. number .. '\\n' .. ARGV[2])\n"
+    "return number .. ' ' .. previous .. ' ' .. defined\n";
 
 /* KEYS: clock, journal. ARGV: by how many µs, the last number known. */
 static const char jump_text[] =
@@ -182,12 +181,30 @@ static bool tag_keys(const struct names *names, const struct span *tags, size_t 
     return !memory->failed;
 }
 
+/* False: memory. */
+static bool tag_lines(const struct span *tags, size_t count, struct bytes *lines)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            bytes_append_byte(lines, '\n');
+        bytes_append_span(lines, tags[i]);
+    }
+    return !lines->failed;
+}
+
+static bool has_definitions(const struct span *tags, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_is(tags[i], CACHE_TAG_DEFINITIONS))
+            return true;
+    return false;
+}
+
 /* One run of the bump script; `call` points into the rest. */
 struct bump {
     struct names names;
-    char length[24];
-    struct bytes tags;
-    struct span keys[2 + CACHE_BUMP_BATCH], arguments[2];
+    struct bytes tags, lines;
+    struct span keys[2 + CACHE_BUMP_BATCH], arguments[3];
     struct redis_script_call call;
 };
 
@@ -197,25 +214,27 @@ static bool bump_begin(struct bump *bump, const struct redis_connection *connect
                        struct error *error)
 {
     names_of(connection, prefix, &bump->names);
-    bump->tags = (struct bytes)BYTES_EMPTY;
+    bump->tags = bump->lines = (struct bytes)BYTES_EMPTY;
     pthread_once(&scripts_once, scripts_make);
     if (!scripts_made)
         return error_set(error, ERROR_INTERNAL, "libcrypto refused to name a script");
-    snprintf(bump->length, sizeof bump->length, "%zu", strlen(bump->names.tag));
+    if (!tag_keys(&bump->names, tags, count, &bump->tags, bump->keys + 2) ||
+        !tag_lines(tags, count, &bump->lines))
+        return error_set_memory(error);
     bump->keys[0] = span_of(bump->names.clock);
     bump->keys[1] = span_of(bump->names.journal);
     bump->arguments[0] = span_of(bump->names.feed);
-    bump->arguments[1] = span_of(bump->length);
+    bump->arguments[1] = bytes_span(&bump->lines);
+    bump->arguments[2] = span_of(has_definitions(tags, count) ? "1" : "0");
     bump->call = (struct redis_script_call){&bump_script, bump->keys, 2 + count, bump->arguments,
                                             ARRAY_COUNT(bump->arguments)};
-    return tag_keys(&bump->names, tags, count, &bump->tags, bump->keys + 2)
-               ? true
-               : error_set_memory(error);
+    return true;
 }
 
 static void bump_end(struct bump *bump)
 {
     bytes_free(&bump->tags);
+    bytes_free(&bump->lines);
 }
 
 /* Frees the reply. */

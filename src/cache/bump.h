@@ -8,10 +8,10 @@
  *
  * In Redis (`P` is the prefix): the hash `P:c` holds the clock `n`, the last bump's number `b`,
  * that of the last one of definitions `d`, and `r`, which server the clocks were last proved on;
- * `P:t:<tag>` a tag's number; `P:j` the journal of recent bumps (a stream, ID `<number>-0`, fields
- * `t <tag>`); the channel `P:f` the feed, in a database other than 0 `P:f:<database>`, since all
- * databases of a server share its channels. A message is `<previous number>\n<number>\n<tag>\n…`,
- * or `<number>` alone for a heartbeat.
+ * `P:t:<tag>` a tag's number; `P:j` the journal of recent bumps (a stream, ID `<number>-0`, in
+ * the field `t` the tags, a line each); the channel `P:f` the feed, in a database other than 0
+ * `P:f:<database>`, since all databases of a server share its channels. A message is `<previous
+ * number>\n<number>\n<tag>\n…`, or `<number>` alone for a heartbeat.
  *
  * A full Redis (maxmemory) does not refuse a bump: it replaces values and bounds the journal.
  */

@@ -1,12 +1,9 @@
 #include "db/array.h"
 
 #include <string.h>
-
-#include "base/bytes.h"
-
 typedef void appender(struct span value, struct bytes *out);
 
-static void quoted_append(struct span text, struct bytes *out)
+void db_array_append(struct span text, struct bytes *out)
 {
     bytes_append_byte(out, '"');
     for (size_t i = 0; i < text.size; i++) {
@@ -41,7 +38,7 @@ static char *array_of(const struct span *values, size_t count, appender *append)
 
 char *db_array_text(const struct span *texts, size_t count)
 {
-    return array_of(texts, count, quoted_append);
+    return array_of(texts, count, db_array_append);
 }
 
 char *db_array_bytes(const struct span *values, size_t count)

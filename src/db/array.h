@@ -6,8 +6,12 @@
 
 #include <stddef.h>
 
+#include "base/bytes.h"
 #include "base/compiler.h"
 #include "base/span.h"
+
+/* Appends a text as an element, quoted. */
+void db_array_append(struct span text, struct bytes *out);
 
 /* Of texts: {"a","b"}. The caller's to free; null: memory. */
 char *db_array_text(const struct span *texts, size_t count) MUST_CHECK;

@@ -1,22 +1,14 @@
 #include "db/install_module.h"
 
-#include <inttypes.h>
+#include "db/array.h"
 
-bool install_module_fits(const struct install_making *making)
-{
-    size_t arguments = 0;
-    for (size_t i = 0; i < making->count; i++)
-        arguments += 4 + making->watches[i].column_count + making->watches[i].narrow_count;
-    return arguments <= INT16_MAX;
-}
-
-/* `, 'count', 'name', 'name'` */
+/* `,count,"name","name"` */
 static void append_names(const char *const *names, size_t count, struct bytes *out)
 {
-    bytes_append_format(out, ", '%zu'", count);
+    bytes_append_format(out, ",%zu", count);
     for (size_t i = 0; i < count; i++) {
-        bytes_append_text(out, ", ");
-        watch_append_literal(names[i], out);
+        bytes_append_byte(out, ',');
+        db_array_append(span_of(names[i]), out);
     }
 }
 
@@ -24,8 +16,8 @@ static void append_watch(const struct watch *watch, struct bytes *out)
 {
     struct bytes stem CLEANUP(bytes_free) = BYTES_EMPTY;
     (watch->narrow_count ? watch_append_narrowed : watch_append_tag)(watch, &stem);
-    bytes_append_text(out, watch->updates ? "'updates', " : "'rows', ");
-    watch_append_literal(bytes_text(&stem), out);
+    bytes_append_text(out, watch->updates ? "updates," : "rows,");
+    db_array_append(bytes_span(&stem), out);
     append_names(watch->columns, watch->column_count, out);
     append_names(watch->narrow, watch->narrow_count, out);
     out->failed = out->failed || stem.failed;
@@ -33,12 +25,16 @@ static void append_watch(const struct watch *watch, struct bytes *out)
 
 static void append_call(const struct install_making *making, struct bytes *out)
 {
-    bytes_append_text(out, "strike(");
+    struct bytes words CLEANUP(bytes_free) = BYTES_EMPTY;
     for (size_t i = 0; i < making->count; i++) {
-        bytes_append_text(out, i ? ",\n        " : "\n        ");
-        append_watch(&making->watches[i], out);
+        bytes_append_byte(&words, i ? ',' : '{');
+        append_watch(&making->watches[i], &words);
     }
+    bytes_append_byte(&words, '}');
+    bytes_append_text(out, "strike(\n        ");
+    watch_append_literal(bytes_text(&words), out);
     bytes_append_byte(out, ')');
+    out->failed = out->failed || words.failed;
 }
 
 static void add_names(struct watch *all, const char **columns, const char *const *names,

@@ -8,9 +8,6 @@
 
 #include "db/install_trigger.h"
 
-/* Can one trigger have what the watches need for arguments? PostgreSQL counts these in 16 bits. */
-bool install_module_fits(const struct install_making *making);
-
 /* Appends the trigger; there is a watch. False: memory. */
 MUST_CHECK bool install_want_module(const struct install_making *making);
 

@@ -257,7 +257,7 @@ bool install_want_triggers(const struct install_making *making)
 {
     if (!want_truncates(making))
         return false;
-    if (making->settings->module && install_module_fits(making))
+    if (making->settings->module)
         return install_want_module(making);
     if (!want_rows(making))
         return false;

@@ -35,7 +35,7 @@ static struct db_outbox_ring ring_of(const struct db_outbox_batch *batch)
 static struct db_outbox_batch batch_of(PGresult *rows)
 {
     struct db_outbox_batch batch = {.result = (struct db_result *)rows};
-    batch.tag_count = (size_t)PQntuples(rows) - 1;
+    batch.tag_count = (size_t)PQntuples(rows) - 1 + span_parts(meta(&batch, TAKE_RING_TAGS), '\n');
     batch.row_count = meta_count(&batch, TAKE_TAKEN);
     batch.more = !span_is(meta(&batch, TAKE_WHOLE), "true");
     batch.shared = meta(&batch, TAKE_SKIPPED).size > 0;
@@ -158,9 +158,14 @@ bool db_outbox_missing(const struct db_failure *failure)
     return false;
 }
 
-struct span db_outbox_tag(const struct db_outbox_batch *batch, size_t index)
+void db_outbox_tags(const struct db_outbox_batch *batch, struct span *ret_tags)
 {
-    return db_result_value(batch->result, (int)index + 1, 0);
+    struct span ring = meta(batch, TAKE_RING_TAGS);
+    int rows = PQntuples((const PGresult *)batch->result);
+    for (int row = 1; row < rows; row++)
+        *ret_tags++ = db_result_value(batch->result, row, 0);
+    while (ring.data)
+        *ret_tags++ = span_split(&ring, '\n');
 }
 
 /*

@@ -34,7 +34,7 @@ struct db_outbox_ring {
 
 struct db_outbox_batch {
     struct db_result *result; /* the tags lie in here */
-    size_t tag_count;         /* distinct, of the outbox and of the ring */
+    size_t tag_count;         /* of the outbox and of the ring: each has a tag once */
     int64_t row_count;        /* taken of the outbox */
     bool more;                /* … of which the limit was reached: there may be more */
     bool shared;              /* rows were skipped because a peer has them */
@@ -71,8 +71,8 @@ MUST_CHECK bool db_outbox_snapshot(struct db_connection *connection, int64_t tim
 /* Is it that "larder install" was not run? */
 bool db_outbox_missing(const struct db_failure *failure);
 
-/* A tag, while the batch lives. */
-struct span db_outbox_tag(const struct db_outbox_batch *batch, size_t index);
+/* The tags, as many as the batch has: they live as long as it does. */
+void db_outbox_tags(const struct db_outbox_batch *batch, struct span *ret_tags);
 
 /*
  * The tags are bumped: commits and moves `position` on. Where the marker was missing it is set. The

@@ -41,32 +41,32 @@ static const char take_format[] =
     "  (pg_catalog.to_regnamespace('larder_ring') IS NOT NULL)::text, %8$s FROM now "
     "UNION ALL SELECT * FROM (SELECT DISTINCT line, " TAKE_NULLS
     "  FROM (SELECT line FROM gone CROSS JOIN LATERAL pg_catalog.unnest("
-    "    pg_catalog.string_to_array(tag, E'\\n')) AS line%9$s) AS lines) AS tags";
+    "    pg_catalog.string_to_array(tag, E'\\n')) AS line) AS lines) AS tags";
 
 /*
  * A function in the module's place is not called: the comparison is made with the plan, which is
  * made anew where there is another.
  */
-#define RING "'larder_ring.take(pg_catalog.int4)'"
-static const char ring_format[] = ", ring AS MATERIALIZED ("
-                                  "SELECT * FROM larder_ring.take(%s::pg_catalog.int4) "
-                                  "WHERE " RING "::pg_catalog.regprocedure = %u::pg_catalog.oid) ";
+#define RING "'larder_ring.take(pg_catalog.int4)'::pg_catalog.regprocedure"
+#define RING_FROM                                                                                  \
+    "FROM larder_ring.take(%1$s::pg_catalog.int4) WHERE " RING " = %2$u::pg_catalog.oid"
+#define RING_STATE                                                                                 \
+    "pg_catalog.concat(CASE WHEN more THEN 'm' END, CASE WHEN coming THEN 'c' END, "               \
+    "  CASE WHEN held THEN 'h' END, CASE WHEN lost THEN 'l' END, "                                 \
+    "  CASE WHEN asleep THEN 'a' WHEN NOT asleep THEN 'u' END)"
+static const char ring_format[] = ", ring AS MATERIALIZED (SELECT * " RING_FROM ") ";
 static const char ring_columns[] =
-    "(SELECT pg_catalog.cardinality(tags) FROM ring)::text, (SELECT pg_catalog.concat("
-    "  CASE WHEN more THEN 'm' END, CASE WHEN coming THEN 'c' END, CASE WHEN held THEN 'h' END, "
-    "  CASE WHEN lost THEN 'l' END, CASE WHEN asleep THEN 'a' WHEN NOT asleep THEN 'u' END) "
-    "  FROM ring)";
-static const char ring_tags[] = " UNION ALL SELECT pg_catalog.unnest(tags) FROM ring";
+    "(SELECT taken FROM ring)::text, (SELECT " RING_STATE " FROM ring), (SELECT tags FROM ring)";
+
+#define TAKE_EMPTY "NULL::text, '0', 'true', NULL, 'true', NULL, 'true'"
 
 /*
- * Of the ring alone: a fifth of what a look at an empty outbox takes of the server. It says of the
- * outbox what a look that finds it empty says.
+ * Of the ring alone: a fraction of what a look at an empty outbox takes of the server. It says of
+ * the outbox what a look that finds it empty says.
  */
 static const char alone_format[] =
-    "WITH now AS (SELECT 1) %1$s"
-    "SELECT NULL::text, '0', 'true', NULL, 'true', NULL, 'true', %2$s "
-    "UNION ALL SELECT * FROM (SELECT DISTINCT line, " TAKE_NULLS
-    "  FROM (SELECT pg_catalog.unnest(tags) AS line FROM ring) AS lines) AS tags";
+    "SELECT " TAKE_EMPTY ", taken::text, " RING_STATE ", tags " RING_FROM
+    " UNION ALL SELECT " TAKE_EMPTY ", NULL, NULL, NULL WHERE " RING " <> %2$u::pg_catalog.oid";
 
 /* Who may make a schema could put functions there, but not in C. */
 static const char find_ring[] =
@@ -84,16 +84,13 @@ static void statement_append(unsigned ring, const char *const values[static VALU
         bytes_append_format(&with, ring_format, values[LIMIT], ring);
     bytes_append_format(out, take_format, values[PENDING], values[NEXT], values[LIMIT],
                         values[LANES_OF], values[SNAPSHOT], values[UNTIL], bytes_text(&with),
-                        ring ? ring_columns : "NULL, NULL", ring ? ring_tags : "");
+                        ring ? ring_columns : "NULL, NULL, NULL");
     out->failed |= with.failed;
 }
 
 static void alone_append(unsigned ring, const char *limit, struct bytes *out)
 {
-    struct bytes with CLEANUP(bytes_free) = BYTES_EMPTY;
-    bytes_append_format(&with, ring_format, limit, ring);
-    bytes_append_format(out, alone_format, bytes_text(&with), ring_columns);
-    out->failed |= with.failed;
+    bytes_append_format(out, alone_format, limit, ring);
 }
 
 /* Which statement it was last prepared for, with one more, so that 0 is none. */

@@ -1,9 +1,10 @@
 /*
  * The statement that takes from the outbox, and from the ring: for db/outbox.c alone.
  *
- * The first row tells of the poll, the others are its tags. Numbers from the snapshot's end on are
- * not looked at, nor pending ones that still run: their rows can't be seen. A number whose rows
- * were not all taken has some that a peer holds; that is only asked when the limit was not reached.
+ * The first row tells of the poll and has the ring's tags, the others are the outbox' tags. Numbers
+ * from the snapshot's end on are not looked at, nor pending ones that still run: their rows can't
+ * be seen. A number whose rows were not all taken has some that a peer holds; that is only asked
+ * when the limit was not reached.
  */
 #ifndef LARDER_DB_TAKE_H
 #define LARDER_DB_TAKE_H
@@ -37,11 +38,12 @@ enum {
     TAKE_THERE,      /* a schema of the module's name */
     TAKE_RING_TAKEN, /* how many tags of the ring; null: it is not there as it was */
     TAKE_RING,       /* of the ring's state the letters of what is true: see take.c */
+    TAKE_RING_TAGS,  /* the ring's tags, a line each; null: none */
 };
 
 /* Of a poll that took nothing. */
-#define TAKE_NOTHING "SELECT NULL::text, '0', 'true', NULL, 'true', NULL, NULL, NULL, NULL"
-#define TAKE_NULLS "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+#define TAKE_NOTHING "SELECT NULL::text, '0', 'true', NULL, 'true', NULL, NULL, NULL, NULL, NULL"
+#define TAKE_NULLS "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 
 /* Appends it. A session of our own prepares it. */
 MUST_CHECK bool take_text(struct db_connection *connection, const struct take *take,

@@ -6,16 +6,14 @@
 #include <access/xlog.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_class.h>
-#include <catalog/pg_type.h>
 #include <fmgr.h>
 #include <funcapi.h>
 #include <miscadmin.h>
 #include <utils/acl.h>
-#include <utils/array.h>
-#include <utils/builtins.h>
 #include <utils/lsyscache.h>
 #include <utils/syscache.h>
 
+#include "postgres/lines.h"
 #include "postgres/pending.h"
 #include "postgres/ring.h"
 #include "postgres/watches.h"
@@ -70,35 +68,28 @@ Datum larder_asleep(PG_FUNCTION_ARGS)
     PG_RETURN_VOID();
 }
 
-static Datum tags_array(const struct ring_taken *taken)
-{
-    ArrayBuildState *state = initArrayResult(TEXTOID, CurrentMemoryContext, false);
-    struct ring_tag tag;
-    for (Size place = 0; ring_next(taken, &place, &tag);)
-        accumArrayResult(state, PointerGetDatum(cstring_to_text_with_len(tag.text, tag.size)),
-                         false, TEXTOID, CurrentMemoryContext);
-    return makeArrayResult(state, CurrentMemoryContext);
-}
-
 PG_FUNCTION_INFO_V1(larder_take);
 
 Datum larder_take(PG_FUNCTION_ARGS)
 {
     struct ring_taken taken;
     TupleDesc row;
-    Datum values[6];
-    bool nulls[6] = {false};
+    Datum values[7];
+    bool nulls[7] = {false};
+    int count;
     check_right();
     check_place();
     if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "larder_ring.take() returns a row");
     ring_take(PG_GETARG_INT32(0), &taken);
-    values[0] = tags_array(&taken);
-    values[1] = BoolGetDatum(taken.more);
-    values[2] = BoolGetDatum(taken.coming);
-    values[3] = BoolGetDatum(taken.held);
-    values[4] = BoolGetDatum(taken.lost);
-    values[5] = BoolGetDatum(taken.asleep);
-    nulls[5] = !taken.ring;
+    values[0] = PointerGetDatum(lines_of(&taken, &count));
+    nulls[0] = count == 0;
+    values[1] = Int32GetDatum(count);
+    values[2] = BoolGetDatum(taken.more);
+    values[3] = BoolGetDatum(taken.coming);
+    values[4] = BoolGetDatum(taken.held);
+    values[5] = BoolGetDatum(taken.lost);
+    values[6] = BoolGetDatum(taken.asleep);
+    nulls[6] = !taken.ring;
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));
 }

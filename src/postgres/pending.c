@@ -23,7 +23,8 @@ struct tag {
 };
 
 static struct {
-    MemoryContext context; /* null: nothing is struck yet */
+    MemoryContext context; /* of the session, for the transaction; null: none was needed so far */
+    bool begun;            /* something is struck */
     struct tag *tags;      /* by level */
     int count, room;
     int32 *slots; /* of a hash table of twice the room, index and one; 0: free */
@@ -51,18 +52,21 @@ static bool is_responders(void)
 
 static void begin(void)
 {
-    pending.context = AllocSetContextCreate(TopTransactionContext, "larder", ALLOCSET_SMALL_SIZES);
+    if (!pending.context)
+        pending.context = AllocSetContextCreate(TopMemoryContext, "larder", ALLOCSET_SMALL_SIZES);
+    pending.to_ring = !is_responders() && ring_has_room();
+    pending.begun = true;
+}
+
+/* Emptied, the context keeps its first block: to make one takes longer than what it is used for. */
+static void end(void)
+{
+    if (pending.begun)
+        MemoryContextReset(pending.context);
+    pending.begun = false;
     pending.tags = NULL;
     pending.slots = NULL;
     pending.count = pending.room = 0;
-    pending.to_ring = !is_responders() && ring_has_room();
-}
-
-/* With the transaction goes the memory. */
-static void end(void)
-{
-    pending.context = NULL;
-    pending.count = 0;
     transaction++;
 }
 
@@ -82,7 +86,7 @@ static bool found_one_by_one(const char *text, Size size, uint32 hash)
 bool pending_has(const char *text, Size size, uint32 hash)
 {
     uint32 mask = 2 * (uint32)pending.room - 1;
-    if (!pending.context)
+    if (!pending.begun)
         return false;
     if (pending.count <= FEW)
         return found_one_by_one(text, size, hash);
@@ -129,7 +133,7 @@ bool pending_add(const char *text, Size size, uint32 hash)
     char *own;
     if (pending_has(text, size, hash))
         return false;
-    if (!pending.context)
+    if (!pending.begun)
         begin();
     if (pending.count == pending.room)
         grow();
@@ -151,7 +155,7 @@ int pending_count(void)
 char *pending_for_outbox(int first)
 {
     StringInfoData text;
-    if (!pending.context || pending.to_ring || first == pending.count)
+    if (!pending.begun || pending.to_ring || first == pending.count)
         return NULL;
     initStringInfo(&text);
     for (int i = first; i < pending.count; i++) {
@@ -172,13 +176,13 @@ static const struct ring_tag *next_tag(void *context)
 static void push(void)
 {
     int place = 0;
-    if (pending.context && pending.to_ring && pending.count)
+    if (pending.begun && pending.to_ring && pending.count)
         ring_push(next_tag, &place);
 }
 
 static void wake(void)
 {
-    if (pending.context && pending.to_ring && pending.count && ring_enter())
+    if (pending.begun && pending.to_ring && pending.count && ring_enter())
         Async_Notify(CHANNEL, "");
 }
 
@@ -214,7 +218,7 @@ static void subtransaction_ends(SubXactEvent event, SubTransactionId own, SubTra
 {
     int level = GetCurrentTransactionNestLevel(), count = pending.count;
     (void)own, (void)parent, (void)argument;
-    if (!pending.context)
+    if (!pending.begun)
         return;
     if (event == SUBXACT_EVENT_COMMIT_SUB)
         for (int i = count - 1; i >= 0 && pending.tags[i].level >= level; i--)

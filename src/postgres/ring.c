@@ -174,8 +174,7 @@ static struct ring *own(void)
 bool ring_has_room(void)
 {
     struct ring *ring = own();
-    return ring && !ring->lost &&
-           pg_atomic_read_u64(&ring->head) - ring->tail < bytes_size() / 2;
+    return ring && !ring->lost && pg_atomic_read_u64(&ring->head) - ring->tail < bytes_size() / 2;
 }
 
 bool ring_enter(void)

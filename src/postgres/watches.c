@@ -1,6 +1,10 @@
 #include "postgres/watches.h"
 
+#include <catalog/pg_type.h>
+#include <fmgr.h>
+#include <utils/array.h>
 #include <utils/builtins.h>
+#include <utils/fmgroids.h>
 #include <utils/hsearch.h>
 #include <utils/inval.h>
 #include <utils/memutils.h>
@@ -44,29 +48,47 @@ void watches_prepare(void)
     CacheRegisterSyscacheCallback(PROCOID, type_changed, (Datum)0);
 }
 
-/* The arguments that are not read yet. */
+/* The words of the argument. */
 struct reading {
     const TriggerData *data;
     MemoryContext context;
-    int at;
+    Datum *words;
+    int count, at; /* the first that is not read yet */
 };
+
+static void split(struct reading *reading)
+{
+    const Trigger *trigger = reading->data->tg_trigger;
+    ArrayType *array;
+    if (trigger->tgnargs != 1)
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("trigger \"%s\" has %d arguments where one is to stand",
+                               trigger->tgname, trigger->tgnargs)));
+    array = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(trigger->tgargs[0]),
+                                                ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1)));
+    if (ARR_NDIM(array) > 1 || array_contains_nulls(array))
+        ereport(ERROR,
+                (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                 errmsg("the argument of trigger \"%s\" is no list of words", trigger->tgname)));
+    deconstruct_array(array, TEXTOID, -1, false, 'i', &reading->words, NULL, &reading->count);
+}
 
 static const char *word(struct reading *reading)
 {
-    const Trigger *trigger = reading->data->tg_trigger;
-    if (reading->at >= trigger->tgnargs)
+    if (reading->at == reading->count)
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("the arguments of trigger \"%s\" end too early", trigger->tgname)));
-    return trigger->tgargs[reading->at++];
+                        errmsg("the argument of trigger \"%s\" ends too early",
+                               reading->data->tg_trigger->tgname)));
+    return TextDatumGetCString(reading->words[reading->at++]);
 }
 
 static int number(struct reading *reading)
 {
-    int left = reading->data->tg_trigger->tgnargs - reading->at - 1;
+    int left = reading->count - reading->at - 1;
     int value = pg_strtoint32(word(reading));
     if (value < 0 || value > left)
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("the arguments of trigger \"%s\" count %d columns where %d follow",
+                        errmsg("the argument of trigger \"%s\" counts %d columns where %d follow",
                                reading->data->tg_trigger->tgname, value, left)));
     return value;
 }
@@ -138,11 +160,12 @@ static void read_watch(struct reading *reading, struct watch *ret_watch)
 static void read_all(struct kept *one, const TriggerData *data)
 {
     struct reading reading = {.data = data, .context = one->context};
-    /* A watch has four arguments at least. */
-    Size most = (Size)data->tg_trigger->tgnargs / 4 + 1;
+    Size most;
+    split(&reading);
+    most = (Size)reading.count / 4 + 1; /* a watch has four words at least */
     one->watches.count = 0;
     one->watches.items = MemoryContextAlloc(one->context, most * sizeof *one->watches.items);
-    while (reading.at < data->tg_trigger->tgnargs)
+    while (reading.at < reading.count)
         read_watch(&reading, &one->watches.items[one->watches.count++]);
 }
 

@@ -1,5 +1,5 @@
 /*
- * What the arguments of a trigger say: the watches of its table. See sql/larder/module.sql, and
+ * What the argument of a trigger says: the watches of its table. See sql/larder/module.sql, and
  * db/watch.h for what a watch is.
  */
 #ifndef LARDER_POSTGRES_WATCHES_H

@@ -281,12 +281,11 @@ bool bumper_bump(struct bumper *bumper, const struct span *tags, size_t count, s
 bool bumper_bump_batch(struct bumper *bumper, const struct db_outbox_batch *batch,
                        struct error *error)
 {
-    size_t count = 0;
-    struct span *tags = calloc(batch->tag_count + ARRAY_COUNT(everything), sizeof *tags);
+    size_t count = batch->tag_count;
+    struct span *tags = calloc(count + ARRAY_COUNT(everything), sizeof *tags);
     if (!tags)
         return error_set_memory(error);
-    for (size_t i = 0; i < batch->tag_count; i++)
-        tags[count++] = db_outbox_tag(batch, i);
+    db_outbox_tags(batch, tags);
     if (batch->lost) {
         log_event(LOG_INFO, "outbox", "PostgreSQL may have lost changes: every answer is struck");
         for (size_t i = 0; i < ARRAY_COUNT(everything); i++)

@@ -26,8 +26,8 @@
 /* Between two looks at definitions there is a second, and each takes its time: µs. */
 #define LOOKED_LEAST (2 * SECOND)
 
-/* While the ring keeps it busy the outbox may wait for so long, µs, if it was empty before. */
-#define OUTBOX_PAUSE INT64_C(2500)
+/* While the ring keeps it busy so many polls ask that alone, if the outbox was empty before. */
+#define RING_POLLS 3
 
 /* How long a responder has for striking what it wrote itself, µs, at most. */
 #define LEFT_AGE (SECOND / 2)
@@ -46,9 +46,9 @@ struct feed {
     struct backoff backoff;
     int limit;
     struct left left;
-    int64_t drained;     /* monotonic µs: what was committed before is bumped; 0: unknown */
-    int64_t outbox_next; /* … until when the outbox was empty enough not to be looked at */
-    int64_t looked;      /* … what of definitions was other before */
+    int64_t drained; /* monotonic µs: what was committed before is bumped; 0: unknown */
+    int ring_polls;  /* how many polls more need not look at the outbox */
+    int64_t looked;  /* … what of definitions was other before */
     int64_t beaten;
     bool awaits_look; /* a heartbeat waits for a look at definitions */
     bool beat_due;    /* … which has come since */
@@ -144,7 +144,7 @@ static bool connect_database(struct feed *feed, struct db_failure *failure)
     position_reset(&feed->position);
     left_reset(&feed->left);
     feed->pace = (struct pace){0};
-    feed->outbox_next = 0;
+    feed->ring_polls = 0;
     if (feed->sleepless || db_outbox_listen(feed->connection, STATEMENT_TIMEOUT, failure))
         return true;
     hang_up(feed);
@@ -159,18 +159,20 @@ static void judge(struct feed *feed, const struct db_outbox_batch *batch, int64_
         feed->limit = LIMIT_LEAST;
     else if (feed->limit < LIMIT_MOST)
         feed->limit *= 5;
-    if (batch->ring.alone)
+    if (batch->ring.alone) {
+        feed->ring_polls--;
         return;
+    }
     if (!more && !batch->shared && !batch->ring.held)
         feed->drained = begin;
     bool quiet = !batch->row_count && !batch->more && !batch->shared && batch->marked;
-    feed->outbox_next = quiet && batch->ring.taken ? begin + OUTBOX_PAUSE : 0;
+    feed->ring_polls = quiet && batch->ring.taken ? RING_POLLS : 0;
 }
 
 /* Behind a pooler its statement would be planned each time, which takes longer than both. */
-static bool ring_suffices(const struct feed *feed, int64_t now)
+static bool ring_suffices(const struct feed *feed)
 {
-    return feed->pace.state == PACE_AWAKE && feed->pace.found && now < feed->outbox_next &&
+    return feed->pace.state == PACE_AWAKE && feed->pace.found && feed->ring_polls > 0 &&
            !feed->settings.transaction_pooling;
 }
 
@@ -198,7 +200,7 @@ static bool deliver(struct feed *feed, struct db_outbox_batch *ret_batch, int64_
     struct db_outbox_batch batch;
     struct db_failure failure = {0};
     int64_t begin = clock_monotonic();
-    if (!db_outbox_take(feed->connection, &feed->position, ring_suffices(feed, begin), feed->limit,
+    if (!db_outbox_take(feed->connection, &feed->position, ring_suffices(feed), feed->limit,
                         STATEMENT_TIMEOUT, &batch, &failure)) {
         *ret_due = database_failed(feed, &failure);
         return false;

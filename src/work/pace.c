@@ -10,10 +10,24 @@ static int64_t doubled(const struct pace *pace)
     return next < most ? next : most;
 }
 
+static int64_t between(int64_t least, int64_t value, int64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+/* A longer pause finds more rows, so what made it longer is no reason to make it shorter again. */
+static int64_t delay_of_rows(const struct pace *pace, const struct pace_poll *poll)
+{
+    if (poll->more)
+        return 0;
+    return between(PACE_LEAST, poll->rows > PACE_FEW ? 2 * pace->delay : pace->delay / 2,
+                   PACE_MANY_MOST);
+}
+
 /* One row alone is no load: it is taken, and a sleeper sleeps on. */
 static enum pace_wish polled_full(struct pace *pace, const struct pace_poll *poll, bool again)
 {
-    pace->delay = poll->more ? 0 : poll->rows > PACE_FEW ? PACE_MANY : PACE_LEAST;
+    pace->delay = delay_of_rows(pace, poll);
     pace->empty = 0;
     if (!again)
         return PACE_STAY;

@@ -1,11 +1,11 @@
 /*
  * When the outbox is polled next, and when larderd says that it sleeps. Pure.
  *
- * While rows keep coming it polls every half a millisecond; where they are many every millisecond,
- * so that writers and their batches have the time between, and at once where a poll reached its
- * limit. When none come for some polls it lies down: the flag larder.asleep, and that of the ring,
- * ask writers to notify. NOTIFY takes a lock of the whole cluster at commit, so under load writers
- * must not use it, and the flag says when they need to.
+ * While rows keep coming it polls every half a millisecond; where they are many it waits longer and
+ * longer, so that writers have the time between, until they are few again; and at once where a poll
+ * reached its limit. When none come for some polls it lies down: the flag larder.asleep, and that
+ * of the ring, ask writers to notify. NOTIFY takes a lock of the whole cluster at commit, so under
+ * load writers must not use it, and the flag says when they need to.
  *
  * No wake is missed:
  * - A writer that saw "polling" and has not committed yet will not notify. Its transaction's number
@@ -26,12 +26,12 @@
 #include <stdint.h>
 
 #define PACE_LEAST INT64_C(500)
-#define PACE_MANY INT64_C(1000)
+#define PACE_MANY_MOST INT64_C(3000)
 #define PACE_AWAKE_MOST INT64_C(2000)
 #define PACE_MOST INT64_C(50000)
 
-/* Rows of one poll that are not many: below them polls cost less than what they spare. */
-#define PACE_FEW 8
+/* Rows of one poll that are not many: some thousands a second, where half a millisecond passes. */
+#define PACE_FEW 4
 
 /* Polls without a row that are no reason yet to poll less often. */
 #define PACE_LULL 8

@@ -1,5 +1,6 @@
 """What the triggers cost a writer: the same writes in databases without any, with PL/pgSQL's and the module's."""
 
+import os
 import subprocess
 from contextlib import contextmanager
 from statistics import median
@@ -91,6 +92,8 @@ def durable(field):
         for name in DURABLE:
             superuser(field, f"ALTER SYSTEM SET {name} = on")
         superuser(field, "SELECT pg_reload_conf()")
+        superuser(field, "CHECKPOINT")
+        os.sync()  # what was written before would be on its way to the disk beside the commits
         yield
     finally:
         superuser(field, "ALTER SYSTEM RESET ALL")

@@ -40,11 +40,9 @@ def clock(stack, tag, client=None):
 
 def journalled(stack):
     """The tags that the journal of bumps names."""
-    client = stack.redis.client()
-    client.response_callbacks.pop("XRANGE", None)  # a record's fields all have one name, which a dict would lose
     with contextlib.suppress(redis.RedisError):
-        return {value.decode() for _, fields in client.execute_command("XRANGE", "larder:j", "-", "+")
-                for value in fields[1::2]}
+        return {tag for _, fields in stack.redis.client().xrange("larder:j") for value in fields.values()
+                for tag in value.decode().split("\n")}
     return set()
 
 

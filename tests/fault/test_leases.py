@@ -109,10 +109,9 @@ for record = 1, ARGV[1] do
   local fields = {}
   number = number + 1
   for tag = 1, ARGV[2] do
-    fields[#fields + 1] = 't'
     fields[#fields + 1] = string.format('public.people(id,name).id=%.0f.%d', number, tag)
   end
-  redis.call('XADD', KEYS[2], string.format('%.0f-0', number), unpack(fields))
+  redis.call('XADD', KEYS[2], string.format('%.0f-0', number), 't', table.concat(fields, '\\n'))
 end
 redis.call('HSET', KEYS[1], 'n', string.format('%.0f', number))
 """

@@ -9,7 +9,7 @@ from outbox import beats, clock, told, wait_raised, watch
 from ring import ROUTES, SCHEMA, ringed, session, tag, watch_rows
 from support.waiting import wait_until
 
-TAKE = "SELECT cardinality(tags), more, coming, held, lost, asleep FROM larder_ring.take(%s)"
+TAKE = "SELECT taken, more, coming, held, lost, asleep FROM larder_ring.take(%s)"
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_a_schema_of_its_name_is_not_the_module(stack):
                             " larder_ring.asleep(bool) CASCADE", database=served.database)
     served.postgres.execute(
         "CREATE TABLE called (who text); GRANT ALL ON called TO PUBLIC;"
-        "CREATE FUNCTION larder_ring.take(most int, OUT tags text[], OUT more bool, OUT coming bool, OUT held bool,"
+        "CREATE FUNCTION larder_ring.take(most int, OUT tags text, OUT taken int, OUT more bool, OUT coming bool, OUT held bool,"
         " OUT lost bool, OUT asleep bool) LANGUAGE plpgsql AS 'BEGIN INSERT INTO called VALUES (current_user); END'",
         database=served.database)
     served.install()

@@ -55,8 +55,8 @@ def test_each_table_has_one_row_trigger(database):
     (definition,), = database.sql("SELECT pg_get_triggerdef(oid) FROM pg_trigger"
                                   " WHERE tgrelid = 'posts'::regclass AND tgtype & 1 = 1")
     assert ("AFTER INSERT OR DELETE OR UPDATE OF id, title, user_id ON public.posts FOR EACH ROW"
-            " EXECUTE FUNCTION larder_ring.strike('rows', 'public.posts(id,title,user_id).user_id',"
-            " '3', 'id', 'title', 'user_id', '1', 'user_id')") in definition
+            " EXECUTE FUNCTION larder_ring.strike('{rows,\"public.posts(id,title,user_id).user_id\","
+            "3,\"id\",\"title\",\"user_id\",1,\"user_id\"}')") in definition
 
 
 def test_a_second_run_changes_nothing_and_locks_nothing(database):
@@ -268,7 +268,7 @@ CREATE FUNCTION larder_ring.strike() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO larder_ring.caught VALUES (current_user); RETURN NULL; END $$;
 CREATE FUNCTION larder_ring.ready() RETURNS boolean LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO larder_ring.caught VALUES (current_user); RETURN true; END $$;
-CREATE FUNCTION larder_ring.take(most integer, OUT tags text[], OUT more boolean, OUT held boolean, OUT lost boolean)
+CREATE FUNCTION larder_ring.take(most integer, OUT tags text, OUT taken integer, OUT more boolean, OUT held boolean, OUT lost boolean)
 LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO larder_ring.caught VALUES (current_user); END $$;
 CREATE FUNCTION larder_ring.asleep(asleep boolean) RETURNS void LANGUAGE plpgsql AS
@@ -424,6 +424,6 @@ def test_writers_need_no_rights(database):
         for forbidden in ("SELECT larder_ring.take(1)", "SELECT larder_ring.asleep(true)", "SELECT larder.put('x')",
                           "CREATE TEMP TABLE mine (id int); "
                           "CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW"
-                          " EXECUTE FUNCTION larder_ring.strike('rows', '*', '0', '0')"):
+                          " EXECUTE FUNCTION larder_ring.strike('{rows,*,0,0}')"):
             with pytest.raises(Exception, match="permission denied|right to delete"):
                 database.sql(forbidden, user=role)

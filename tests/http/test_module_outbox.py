@@ -5,7 +5,7 @@ import pytest
 from support.install import Installed
 
 STEM = "t" * 500  # so that few fill a ring
-LARGE = ", ".join(f"'rows', '{letter * 3500}', '0', '0'" for letter in "abcdef")
+LARGE = ",".join(f"rows,{letter * 3500},0,0" for letter in "abcdef")
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,12 @@ def made(server, folder):
     database.install()
     for name, in database.sql("SELECT tgname FROM pg_trigger WHERE tgrelid = 'things'::regclass"):
         database.sql(f"DROP TRIGGER {name} ON things")
-    trigger(database, f"'rows', '{STEM}', '1', 'id', '1', 'id'")
+    trigger(database, f'rows,"{STEM}",1,id,1,id')
     return database
 
 
-def trigger(database, arguments):
-    database.sql(f"CREATE OR REPLACE TRIGGER own AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION larder_ring.strike({arguments})")
+def trigger(database, words):
+    database.sql(f"CREATE OR REPLACE TRIGGER own AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION larder_ring.strike('{{{words}}}')")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def insert(database, numbers):
 def taken(database):
     """The ids whose tags are in the ring, which leave it, and is it lost?"""
     tags, lost = database.sql("SELECT tags, lost FROM larder_ring.take(1000000)", user="postgres")[0]
-    return ids(tags), lost
+    return ids(tags.split("\n") if tags else []), lost
 
 
 def ids(tags):

@@ -335,7 +335,7 @@ def test_the_text_of_a_value_is_that_of_the_cast(pair, type_name):
     """Of whatever type: routes are narrowed by fewer."""
     value = OTHER_TYPES[type_name]
     pair.module.sql(f"CREATE TABLE other (v {type_name}); CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW "
-                    "EXECUTE FUNCTION larder_ring.strike('rows', 'x', '0', '1', 'v')")
+                    "EXECUTE FUNCTION larder_ring.strike('{rows,x,0,1,v}')")
     try:
         tags = pair.module.struck(f"INSERT INTO other VALUES ({value})")
         (text, digest), = pair.module.sql("SELECT v::text, md5(v::text) FROM other")

@@ -15,7 +15,7 @@ class WithModule(Installed):
         tags, more = [], functions(self) != []
         while more:
             (part, more), = self.sql("SELECT tags, more FROM larder_ring.take(1000000)", user="postgres")
-            tags += part
+            tags += part.split("\n") if part else []
         return sorted(tags)
 
     def rows(self):

@@ -47,13 +47,24 @@ static void rows_are_followed_by_a_poll_soon_and_more_by_one_at_once(void **stat
     assert_int_equal(pace_wait(&pace, LONGEST), 0);
 }
 
-static void many_rows_leave_time_for_more(void **state)
+static void many_rows_leave_more_and_more_time_until_they_are_few_again(void **state)
 {
+    static const int64_t longer[] = {PACE_LEAST, 2 * PACE_LEAST, 4 * PACE_LEAST, PACE_MANY_MOST,
+                                     PACE_MANY_MOST};
+    static const int64_t shorter[] = {PACE_MANY_MOST / 2, PACE_MANY_MOST / 4, PACE_LEAST,
+                                      PACE_LEAST};
     struct pace pace = {0};
-    struct pace_poll many = {.found = true, .rows = PACE_FEW + 1};
+    const struct pace_poll many = {.found = true, .rows = PACE_FEW + 1},
+                           few = {.found = true, .rows = PACE_FEW};
     (void)state;
-    pace_polled(&pace, &many);
-    assert_int_equal(pace_wait(&pace, LONGEST), PACE_MANY);
+    for (size_t i = 0; i < ARRAY_COUNT(longer); i++) {
+        pace_polled(&pace, &many);
+        assert_int_equal(pace_wait(&pace, LONGEST), longer[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(shorter); i++) {
+        pace_polled(&pace, &few);
+        assert_int_equal(pace_wait(&pace, LONGEST), shorter[i]);
+    }
 }
 
 static void idleness_slows_down_and_ends_in_sleep(void **state)
@@ -197,7 +208,7 @@ static void no_wait_is_longer_than_the_longest(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(rows_are_followed_by_a_poll_soon_and_more_by_one_at_once),
-          cmocka_unit_test(many_rows_leave_time_for_more),
+          cmocka_unit_test(many_rows_leave_more_and_more_time_until_they_are_few_again),
           cmocka_unit_test(idleness_slows_down_and_ends_in_sleep),
           cmocka_unit_test(it_is_drowsy_until_all_who_may_have_seen_it_awake_have_ended),
           cmocka_unit_test(a_single_row_does_not_end_the_sleep),
