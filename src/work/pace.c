@@ -16,10 +16,12 @@ static int64_t between(int64_t least, int64_t value, int64_t most)
 }
 
 /* A longer pause finds more rows, so what made it longer is no reason to make it shorter again. */
-static int64_t delay_of_rows(const struct pace *pace, const struct pace_poll *poll)
+static int64_t delay_of_rows(const struct pace *pace, const struct pace_poll *poll, bool again)
 {
     if (poll->more)
         return 0;
+    if (!again)
+        return PACE_LEAST;
     return between(PACE_LEAST, poll->rows > PACE_FEW ? 2 * pace->delay : pace->delay / 2,
                    PACE_MANY_MOST);
 }
@@ -27,7 +29,7 @@ static int64_t delay_of_rows(const struct pace *pace, const struct pace_poll *po
 /* One row alone is no load: it is taken, and a sleeper sleeps on. */
 static enum pace_wish polled_full(struct pace *pace, const struct pace_poll *poll, bool again)
 {
-    pace->delay = delay_of_rows(pace, poll);
+    pace->delay = delay_of_rows(pace, poll, again);
     pace->empty = 0;
     if (!again)
         return PACE_STAY;

@@ -7,11 +7,11 @@ from support.postgres import program_folder
 
 from . import mix_review, mix_social
 from .report import Spread, Target, show_table
-from .triggers import EMPTY, MODULE, PLAIN, WATCHED, durable, superuser, vacuum
+from .triggers import EMPTY, MODULE, PLAIN, WATCHED, durable, flush, superuser, vacuum
 from .usage import group_seconds
 
 WRITERS, THREADS = 64, 2
-SECONDS, ROUNDS = 3, 4
+SECONDS, ROUNDS = 2, 8
 QUICK_SECONDS, QUICK_ROUNDS = 3, 2
 RATE_LEAST = 0.85
 
@@ -96,6 +96,7 @@ def take_turns(field, scripts, tables, seconds, rounds, roots):
         for database in order[number % len(order):] + order[:number % len(order)]:
             found[database].append(take_slice(field, scripts, database, seconds, roots))
         vacuum(field, *tables)
+        flush(field)
     return found
 
 

@@ -85,6 +85,12 @@ def vacuum(field, *tables):
         superuser(field, f"VACUUM ANALYZE {', '.join(tables)}", database)
 
 
+def flush(field):
+    """To the disk with all that was written before: it would be on its way there beside the commits."""
+    superuser(field, "CHECKPOINT")
+    os.sync()
+
+
 @contextmanager
 def durable(field):
     """PostgreSQL as it comes: a commit is on the disk before it is acknowledged."""
@@ -92,8 +98,7 @@ def durable(field):
         for name in DURABLE:
             superuser(field, f"ALTER SYSTEM SET {name} = on")
         superuser(field, "SELECT pg_reload_conf()")
-        superuser(field, "CHECKPOINT")
-        os.sync()  # what was written before would be on its way to the disk beside the commits
+        flush(field)
         yield
     finally:
         superuser(field, "ALTER SYSTEM RESET ALL")

@@ -47,6 +47,17 @@ static void rows_are_followed_by_a_poll_soon_and_more_by_one_at_once(void **stat
     assert_int_equal(pace_wait(&pace, LONGEST), 0);
 }
 
+static void the_first_rows_after_a_lull_are_followed_by_a_poll_soon(void **state)
+{
+    struct pace pace = {0};
+    const struct pace_poll many = {.found = true, .rows = PACE_FEW + 1};
+    (void)state;
+    tire(&pace);
+    assert_int_equal(pace_wait(&pace, LONGEST), PACE_AWAKE_MOST);
+    pace_polled(&pace, &many);
+    assert_int_equal(pace_wait(&pace, LONGEST), PACE_LEAST);
+}
+
 static void many_rows_leave_more_and_more_time_until_they_are_few_again(void **state)
 {
     static const int64_t longer[] = {PACE_LEAST, 2 * PACE_LEAST, 4 * PACE_LEAST, PACE_MANY_MOST,
@@ -208,6 +219,7 @@ static void no_wait_is_longer_than_the_longest(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(rows_are_followed_by_a_poll_soon_and_more_by_one_at_once),
+          cmocka_unit_test(the_first_rows_after_a_lull_are_followed_by_a_poll_soon),
           cmocka_unit_test(many_rows_leave_more_and_more_time_until_they_are_few_again),
           cmocka_unit_test(idleness_slows_down_and_ends_in_sleep),
           cmocka_unit_test(it_is_drowsy_until_all_who_may_have_seen_it_awake_have_ended),
