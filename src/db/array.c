@@ -1,6 +1,7 @@
 #include "db/array.h"
 
 #include <string.h>
+
 typedef void appender(struct span value, struct bytes *out);
 
 void db_array_append(struct span text, struct bytes *out)

@@ -6,6 +6,7 @@
 #include <access/xlog.h>
 #include <catalog/namespace.h>
 #include <catalog/pg_class.h>
+#include <catalog/pg_type.h>
 #include <fmgr.h>
 #include <funcapi.h>
 #include <miscadmin.h>
@@ -17,6 +18,9 @@
 #include "postgres/pending.h"
 #include "postgres/ring.h"
 #include "postgres/watches.h"
+
+/* The columns of larder_ring.take(). */
+#define TAKEN 7
 
 PG_MODULE_MAGIC;
 
@@ -68,19 +72,32 @@ Datum larder_asleep(PG_FUNCTION_ARGS)
     PG_RETURN_VOID();
 }
 
+/* What CREATE EXTENSION made may be older than the library, which PostgreSQL loads anew. */
+static TupleDesc taken_row(FunctionCallInfo fcinfo)
+{
+    TupleDesc row;
+    if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE || row->natts != TAKEN ||
+        TupleDescAttr(row, 0)->atttypid != TEXTOID)
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("larder_ring.take() is not as this version of the module has it"),
+                 errhint("Run \"larder install --no-module\", make the extension larder anew, "
+                         "and run \"larder install\".")));
+    return BlessTupleDesc(row);
+}
+
 PG_FUNCTION_INFO_V1(larder_take);
 
 Datum larder_take(PG_FUNCTION_ARGS)
 {
     struct ring_taken taken;
     TupleDesc row;
-    Datum values[7];
-    bool nulls[7] = {false};
+    Datum values[TAKEN];
+    bool nulls[TAKEN] = {false};
     int count;
     check_right();
     check_place();
-    if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "larder_ring.take() returns a row");
+    row = taken_row(fcinfo);
     ring_take(PG_GETARG_INT32(0), &taken);
     values[0] = PointerGetDatum(lines_of(&taken, &count));
     nulls[0] = count == 0;
@@ -91,5 +108,5 @@ Datum larder_take(PG_FUNCTION_ARGS)
     values[5] = BoolGetDatum(taken.lost);
     values[6] = BoolGetDatum(taken.asleep);
     nulls[6] = !taken.ring;
-    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row, values, nulls)));
 }

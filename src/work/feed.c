@@ -116,6 +116,7 @@ static int64_t database_failed(struct feed *feed, const struct db_failure *failu
     }
     condition_bad(&feed->database, "database", failure->message);
     feed->limit = LIMIT_LEAST;
+    feed->ring_polls = 0;
     if (!db_usable(feed->connection))
         hang_up(feed);
     return later(feed);
@@ -125,6 +126,7 @@ static int64_t database_failed(struct feed *feed, const struct db_failure *failu
 static int64_t redis_failed(struct feed *feed, const struct error *error)
 {
     feed->limit = LIMIT_LEAST;
+    feed->ring_polls = 0;
     condition_bad(&feed->redis, "redis", error->text);
     return later(feed);
 }
@@ -160,7 +162,7 @@ static void judge(struct feed *feed, const struct db_outbox_batch *batch, int64_
     else if (feed->limit < LIMIT_MOST)
         feed->limit *= 5;
     if (batch->ring.alone) {
-        feed->ring_polls--;
+        feed->ring_polls = more ? 0 : feed->ring_polls - 1;
         return;
     }
     if (!more && !batch->shared && !batch->ring.held)

@@ -1,18 +1,16 @@
 #include "work/pace.h"
 
-/* While writers don't notify a pause is what a change waits at most. */
-static int64_t doubled(const struct pace *pace)
-{
-    int64_t most = pace->state == PACE_AWAKE ? PACE_AWAKE_MOST : PACE_MOST;
-    int64_t next = pace->delay ? 2 * pace->delay : PACE_LEAST;
-    if (pace->state == PACE_AWAKE && pace->delay && pace->empty <= PACE_LULL)
-        return pace->delay;
-    return next < most ? next : most;
-}
-
 static int64_t between(int64_t least, int64_t value, int64_t most)
 {
     return value < least ? least : value > most ? most : value;
+}
+
+/* While writers don't notify a pause is what a change waits at most. */
+static int64_t delay_of_none(const struct pace *pace)
+{
+    int64_t most = pace->state == PACE_AWAKE ? PACE_AWAKE_MOST : PACE_MOST;
+    bool lull = pace->state == PACE_AWAKE && pace->empty <= PACE_LULL;
+    return between(PACE_LEAST, lull ? pace->delay / 2 : 2 * pace->delay, most);
 }
 
 /* A longer pause finds more rows, so what made it longer is no reason to make it shorter again. */
@@ -52,7 +50,7 @@ enum pace_wish pace_polled(struct pace *pace, const struct pace_poll *poll)
     if (poll->found)
         return polled_full(pace, poll, again);
     pace->empty++;
-    pace->delay = doubled(pace);
+    pace->delay = delay_of_none(pace);
     if (pace->state == PACE_DROWSY && poll->oldest_running >= pace->until && !poll->coming)
         pace->state = PACE_ASLEEP;
     else if (pace->state == PACE_ASLEEP && !poll->all_notify)

@@ -1,4 +1,4 @@
-"""The argument of the module's trigger: what stands in it, and what becomes of one that nobody of ours wrote."""
+"""What the module makes of what it did not write: arguments of its trigger, and functions of another version."""
 
 import psycopg2
 import pytest
@@ -75,3 +75,13 @@ def test_more_words_than_a_trigger_may_have_arguments(database):
     database.sql("CREATE TABLE others (id int);"
                  f"CREATE TRIGGER own AFTER INSERT ON others FOR EACH ROW EXECUTE FUNCTION larder_ring.strike('{{{words}}}')")
     assert len(database.struck("INSERT INTO others VALUES (1)")) == 10000
+
+
+def test_functions_of_another_version_take_nothing(database):
+    """PostgreSQL has loaded a newer library than the extension was made with."""
+    database.sql("CREATE FUNCTION take(most int, OUT tags text[], OUT more bool, OUT coming bool, OUT held bool, OUT lost bool,"
+                 f" OUT asleep bool) LANGUAGE c AS '{database.server.module}', 'larder_take'", user="postgres")
+    database.sql("INSERT INTO things VALUES (1)")
+    with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState, match="not as this version of the module has it"):
+        database.sql("SELECT * FROM public.take(1)", user="postgres")
+    assert database.ring() == ["public.things(id)"]

@@ -72,9 +72,12 @@ static void many_rows_leave_more_and_more_time_until_they_are_few_again(void **s
         pace_polled(&pace, &many);
         assert_int_equal(pace_wait(&pace, LONGEST), longer[i]);
     }
+    struct pace lull = pace;
     for (size_t i = 0; i < ARRAY_COUNT(shorter); i++) {
         pace_polled(&pace, &few);
         assert_int_equal(pace_wait(&pace, LONGEST), shorter[i]);
+        pace_polled(&lull, &nothing);
+        assert_int_equal(pace_wait(&lull, LONGEST), shorter[i]);
     }
 }
 
