@@ -307,12 +307,13 @@ static bool ready(struct feed *feed, int64_t *ret_due)
 }
 
 /* Where peers have all that the ring lets go there is more, but nothing to be had at once. */
-static struct pace_poll seen(const struct db_outbox_batch *batch)
+static struct pace_poll seen(const struct db_outbox_batch *batch, int64_t took)
 {
     const struct db_outbox_ring *ring = &batch->ring;
     return (struct pace_poll){.found = batch->row_count > 0 || batch->more || ring->taken > 0 ||
                                        ring->more,
                               .rows = batch->row_count + ring->taken,
+                              .took = took,
                               .more = batch->more || (ring->more && ring->taken > 0),
                               .coming = ring->coming,
                               .some_notify = batch->some_notify,
@@ -327,9 +328,12 @@ int64_t feed_poll(struct feed *feed, int64_t now)
     struct error error;
     int64_t due = now;
     feed->beat_due = false;
-    if (!ready(feed, &due) || !deliver(feed, &batch, &due))
+    if (!ready(feed, &due))
         return due;
-    const struct pace_poll poll = seen(&batch);
+    int64_t begin = clock_monotonic();
+    if (!deliver(feed, &batch, &due))
+        return due;
+    const struct pace_poll poll = seen(&batch, clock_monotonic() - begin);
     if (clock_monotonic() - feed->left.drained > feed->guard / 4 && !deliver_left(feed, &due))
         return due;
     if (!follow(feed, pace_polled(&feed->pace, &poll), &failure))

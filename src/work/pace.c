@@ -10,24 +10,21 @@ static int64_t delay_of_none(const struct pace *pace)
 {
     int64_t most = pace->state == PACE_AWAKE ? PACE_AWAKE_MOST : PACE_MOST;
     bool lull = pace->state == PACE_AWAKE && pace->empty <= PACE_LULL;
-    return between(PACE_LEAST, lull ? pace->delay / 2 : 2 * pace->delay, most);
+    return between(PACE_LEAST, lull ? 0 : 2 * pace->delay, most);
 }
 
-/* A longer pause finds more rows, so what made it longer is no reason to make it shorter again. */
-static int64_t delay_of_rows(const struct pace *pace, const struct pace_poll *poll, bool again)
+/* A poll takes long where writers have the processors. */
+static int64_t delay_of_rows(const struct pace_poll *poll)
 {
     if (poll->more)
         return 0;
-    if (!again)
-        return PACE_LEAST;
-    return between(PACE_LEAST, poll->rows > PACE_FEW ? 2 * pace->delay : pace->delay / 2,
-                   PACE_MANY_MOST);
+    return between(PACE_LEAST, poll->rows > PACE_FEW ? 2 * poll->took : 0, PACE_MANY_MOST);
 }
 
 /* One row alone is no load: it is taken, and a sleeper sleeps on. */
 static enum pace_wish polled_full(struct pace *pace, const struct pace_poll *poll, bool again)
 {
-    pace->delay = delay_of_rows(pace, poll, again);
+    pace->delay = delay_of_rows(poll);
     pace->empty = 0;
     if (!again)
         return PACE_STAY;

@@ -1,11 +1,11 @@
 /*
  * When the outbox is polled next, and when larderd says that it sleeps. Pure.
  *
- * While rows keep coming it polls every half a millisecond; where they are many it waits longer and
- * longer, so that writers have the time between, until they are few again; and at once where a poll
- * reached its limit. When none come for some polls it lies down: the flag larder.asleep, and that
- * of the ring, ask writers to notify. NOTIFY takes a lock of the whole cluster at commit, so under
- * load writers must not use it, and the flag says when they need to.
+ * While rows keep coming it polls every half a millisecond; where they are many it waits for twice
+ * the time that the poll took, so that the processors are the writers' when these lack them; and it
+ * polls at once where one reached its limit. When none come for some polls it lies down: the flag
+ * larder.asleep, and that of the ring, ask writers to notify. NOTIFY takes a lock of the whole
+ * cluster at commit, so under load writers must not use it, and the flag says when they need to.
  *
  * No wake is missed:
  * - A writer that saw "polling" and has not committed yet will not notify. Its transaction's number
@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #define PACE_LEAST INT64_C(500)
-#define PACE_MANY_MOST INT64_C(3000)
+#define PACE_MANY_MOST INT64_C(6000)
 #define PACE_AWAKE_MOST INT64_C(2000)
 #define PACE_MOST INT64_C(50000)
 
@@ -54,6 +54,7 @@ struct pace {
 struct pace_poll {
     bool found;
     int64_t rows; /* and tags of the ring */
+    int64_t took; /* µs, from when it was sent until it was committed */
     bool more;    /* it left some behind its limit */
     bool coming;  /* transactions are about to put tags into the ring, notifying or not */
     bool some_notify, all_notify; /* the flags ask writers to */

@@ -47,38 +47,32 @@ static void rows_are_followed_by_a_poll_soon_and_more_by_one_at_once(void **stat
     assert_int_equal(pace_wait(&pace, LONGEST), 0);
 }
 
-static void the_first_rows_after_a_lull_are_followed_by_a_poll_soon(void **state)
+static void many_rows_leave_twice_the_time_that_they_took(void **state)
 {
+    static const struct {
+        int64_t rows, took, wait;
+    } cases[] = {{PACE_FEW, 2000, PACE_LEAST},
+                 {PACE_FEW + 1, 2000, 4000},
+                 {PACE_FEW + 1, 100, PACE_LEAST},
+                 {PACE_FEW + 1, 100000, PACE_MANY_MOST}};
     struct pace pace = {0};
-    const struct pace_poll many = {.found = true, .rows = PACE_FEW + 1};
     (void)state;
-    tire(&pace);
-    assert_int_equal(pace_wait(&pace, LONGEST), PACE_AWAKE_MOST);
-    pace_polled(&pace, &many);
-    assert_int_equal(pace_wait(&pace, LONGEST), PACE_LEAST);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        tire(&pace);
+        pace_polled(&pace, &(struct pace_poll){
+                               .found = true, .rows = cases[i].rows, .took = cases[i].took});
+        assert_int_equal(pace_wait(&pace, LONGEST), cases[i].wait);
+    }
 }
 
-static void many_rows_leave_more_and_more_time_until_they_are_few_again(void **state)
+/* However long the pause was. */
+static void a_lull_is_polled_as_often_as_few_rows_are(void **state)
 {
-    static const int64_t longer[] = {PACE_LEAST, 2 * PACE_LEAST, 4 * PACE_LEAST, PACE_MANY_MOST,
-                                     PACE_MANY_MOST};
-    static const int64_t shorter[] = {PACE_MANY_MOST / 2, PACE_MANY_MOST / 4, PACE_LEAST,
-                                      PACE_LEAST};
     struct pace pace = {0};
-    const struct pace_poll many = {.found = true, .rows = PACE_FEW + 1},
-                           few = {.found = true, .rows = PACE_FEW};
     (void)state;
-    for (size_t i = 0; i < ARRAY_COUNT(longer); i++) {
-        pace_polled(&pace, &many);
-        assert_int_equal(pace_wait(&pace, LONGEST), longer[i]);
-    }
-    struct pace lull = pace;
-    for (size_t i = 0; i < ARRAY_COUNT(shorter); i++) {
-        pace_polled(&pace, &few);
-        assert_int_equal(pace_wait(&pace, LONGEST), shorter[i]);
-        pace_polled(&lull, &nothing);
-        assert_int_equal(pace_wait(&lull, LONGEST), shorter[i]);
-    }
+    pace_polled(&pace, &(struct pace_poll){.found = true, .rows = PACE_FEW + 1, .took = 10000});
+    pace_polled(&pace, &nothing);
+    assert_int_equal(pace_wait(&pace, LONGEST), PACE_LEAST);
 }
 
 static void idleness_slows_down_and_ends_in_sleep(void **state)
@@ -222,8 +216,8 @@ static void no_wait_is_longer_than_the_longest(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(rows_are_followed_by_a_poll_soon_and_more_by_one_at_once),
-          cmocka_unit_test(the_first_rows_after_a_lull_are_followed_by_a_poll_soon),
-          cmocka_unit_test(many_rows_leave_more_and_more_time_until_they_are_few_again),
+          cmocka_unit_test(many_rows_leave_twice_the_time_that_they_took),
+          cmocka_unit_test(a_lull_is_polled_as_often_as_few_rows_are),
           cmocka_unit_test(idleness_slows_down_and_ends_in_sleep),
           cmocka_unit_test(it_is_drowsy_until_all_who_may_have_seen_it_awake_have_ended),
           cmocka_unit_test(a_single_row_does_not_end_the_sleep),
